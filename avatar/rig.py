@@ -1,0 +1,53 @@
+"""An avatar: a head model and the Gaussians bound to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from avatar.binding import BoundGaussians, bind, triangle_frames
+from avatar.cloud import GaussianCloud
+from avatar.flame.arkit import ArkitMap
+from avatar.flame.head import HeadModel
+from avatar.flame.params import FlameParams
+
+__all__ = ["Avatar"]
+
+
+@dataclass(frozen=True, eq=False)
+class Avatar:
+    """What is drawn: Gaussians that follow the triangles of a head."""
+
+    name: str
+    head: HeadModel
+    gaussians: BoundGaussians
+    arkit: ArkitMap
+    static_offset: Tensor | None = None
+    """Per-vertex offset (V, 3) of the neutral head, metres, as trained avatars have."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_faces = self.head.faces.shape[0]
+        triangles = self.gaussians.triangles
+        if len(self.gaussians) and (int(triangles.min()) < 0 or int(triangles.max()) >= n_faces):
+            raise ValueError(
+                f"avatar {self.name!r}: Gaussians are bound to triangles {int(triangles.min())}.."
+                f"{int(triangles.max())}, the head has 0..{n_faces - 1}"
+            )
+        if self.arkit.expression.shape[1] != self.head.n_expression:
+            raise ValueError(
+                f"avatar {self.name!r}: the ARKit map gives {self.arkit.expression.shape[1]} expression "
+                f"coefficients, the head has {self.head.n_expression}"
+            )
+
+    def pose(self, params: FlameParams, max_gaussians: int | None = None) -> GaussianCloud:
+        """The cloud of one pose, by the readable path (torch). `Renderer.draw` has faster ones.
+
+        Args:
+            params: a single pose.
+            max_gaussians: level of detail: only the so many most important Gaussians.
+        """
+        vertices = self.head.vertices(params, self.static_offset)
+        return bind(self.gaussians.first(max_gaussians), triangle_frames(vertices, self.head.faces))
