@@ -80,9 +80,7 @@ def triangle_frames(vertices: Float[Tensor, "*batch v 3"], faces: Int[Tensor, "f
     a1 = normalise(torch.linalg.cross(a0, v2 - v0), dim=-1, eps=1e-20)
     a2 = -normalise(torch.linalg.cross(a1, a0), dim=-1, eps=1e-20)
     height = ((v2 - v0) * a2).sum(-1).abs()
-    return TriangleFrames(
-        torch.stack([a0, a1, a2], -1), (edge.norm(dim=-1) + height) / 2, (v0 + v1 + v2) / 3
-    )
+    return TriangleFrames(torch.stack([a0, a1, a2], -1), (edge.norm(dim=-1) + height) / 2, (v0 + v1 + v2) / 3)
 
 
 def bind(bound: BoundGaussians, frames: TriangleFrames) -> GaussianCloud:

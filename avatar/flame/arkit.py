@@ -73,7 +73,10 @@ class ArkitMap:
             object.__setattr__(self, name, value)
 
     def params(
-        self, weights: Float32[np.ndarray, "*batch 52"], shape: np.ndarray | None = None, stream_time_s: float = 0.0
+        self,
+        weights: Float32[np.ndarray, "*batch 52"],
+        shape: np.ndarray | None = None,
+        stream_time_s: float = 0.0,
     ) -> FlameParams:
         """The pose of a weight vector, head upright at the origin."""
         weights = np.asarray(weights, np.float32)

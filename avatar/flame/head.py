@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class HeadModel:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> HeadModel:
         """A copy on another device, in another floating-point type if given."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, Tensor):
@@ -134,7 +135,9 @@ class HeadModel:
         for name, expected in (("shape", self.n_shape), ("expression", self.n_expression)):
             found = getattr(params, name).shape[-1]
             if found != expected:
-                raise ValueError(f"HeadModel.vertices: the head has {expected} {name} coefficients, the pose has {found}")
+                raise ValueError(
+                    f"HeadModel.vertices: the head has {expected} {name} coefficients, the pose has {found}"
+                )
 
         def tensor(values: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(self.v_template)

@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike
 
 __all__ = ["FlameParams"]
 
-_VECTORS = ("shape", "expression", "global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose", "transl")
+_VECTORS = (
+    "shape",
+    "expression",
+    "global_orient",
+    "neck_pose",
+    "jaw_pose",
+    "leye_pose",
+    "reye_pose",
+    "transl",
+)
 _ROTATIONS = ("global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose")
 
 
