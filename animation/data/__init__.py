@@ -1,0 +1,1 @@
+"""Speech data: phonemes, articulation targets, synthetic and recorded speech, forced alignment."""
