@@ -1,0 +1,105 @@
+"""Our asset format: what is written comes back, within its stated steps; damage is one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from avatar.errors import UserError
+from avatar.formats.native import load_avatar, load_head, save_avatar, save_head
+from tests.avatar.synthetic import make_arkit, make_avatar, make_head
+
+
+def test_head_round_trip(tmp_path: Path) -> None:
+    head = make_head()
+    save_head(head, make_arkit(head), tmp_path / "h.safetensors")
+    again, arkit = load_head(tmp_path / "h.safetensors")
+    step = head.shapedirs.abs().amax((0, 1)) / 32767
+    assert ((again.shapedirs - head.shapedirs).abs() <= step * 0.51).all()
+    assert torch.equal(again.v_template, head.v_template) and torch.equal(again.faces, head.faces)
+    assert again.n_shape == 3 and again.expression_names == head.expression_names
+    assert torch.equal(again.regions["corner"], head.regions["corner"])
+    assert arkit.n_shape == 3
+
+
+def test_zero_columns_cost_nothing_and_come_back_zero(tmp_path: Path) -> None:
+    head = make_head()
+    head.posedirs[:, :, 5:] = 0
+    path = tmp_path / "h.safetensors"
+    save_head(head, make_arkit(head), path)
+    assert load_file(path)["head.posedirs.codes"].shape[-1] == 5
+    assert (load_head(path)[0].posedirs[:, :, 5:] == 0).all()
+
+
+@pytest.mark.parametrize("sh", [1, 4, 9, 16])
+def test_avatar_round_trip(tmp_path: Path, sh: int) -> None:
+    avatar = make_avatar(sh=sh)
+    save_avatar(avatar, tmp_path / "a.safetensors")
+    again = load_avatar(tmp_path / "a.safetensors")
+    a, b = avatar.gaussians, again.gaussians
+    assert again.name == avatar.name and again.metadata == avatar.metadata
+    assert torch.allclose(a.means, b.means, atol=2e-3)
+    assert ((a.quats * b.quats).sum(-1).abs() > 0.9999).all()
+    assert torch.allclose(a.log_scales, b.log_scales, atol=0.02)
+    assert torch.allclose(a.logit_opacities.sigmoid(), b.logit_opacities.sigmoid(), atol=3e-3)
+    assert torch.allclose(a.sh, b.sh, atol=0.02)
+    assert torch.equal(a.triangles, b.triangles)
+
+
+def test_saving_twice_changes_nothing(tmp_path: Path) -> None:
+    save_avatar(make_avatar(), tmp_path / "a.safetensors")
+    save_avatar(load_avatar(tmp_path / "a.safetensors"), tmp_path / "b.safetensors")
+    a, b = load_file(tmp_path / "a.safetensors"), load_file(tmp_path / "b.safetensors")
+    for key in ("gaussians.means", "gaussians.opacities", "gaussians.log_scales", "gaussians.triangles"):
+        assert torch.equal(a[key], b[key])
+
+
+def damaged(kind: str, source: bytes, path: Path) -> None:
+    if kind == "missing":
+        return
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(source[: len(source) // 2])
+    elif kind == "text":
+        path.write_text("hello")
+    elif kind == "head":
+        save_head(make_head(), make_arkit(make_head()), path)
+    elif kind == "foreign":
+        save_file({"x": torch.zeros(1)}, path)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "truncated", "text", "head", "foreign"])
+def test_damaged_files_are_one_clear_line(tmp_path: Path, kind: str) -> None:
+    save_avatar(make_avatar(), tmp_path / "good.safetensors")
+    path = tmp_path / "bad.safetensors"
+    damaged(kind, (tmp_path / "good.safetensors").read_bytes(), path)
+    with pytest.raises(UserError, match=r"bad\.safetensors") as error:
+        load_avatar(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["gaussians.means", "gaussians.triangles", "head.faces", "head.shapedirs.columns"])
+def test_missing_or_poisoned_tensors_are_refused(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "a.safetensors"
+    save_avatar(make_avatar(), path)
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as f:
+        header = f.metadata()
+    assert json.loads(header["info"])["name"] == "synthetic"
+    tensors = load_file(path)
+    poisoned = dict(tensors)
+    value = poisoned[key].clone()
+    poisoned[key] = torch.full_like(value, float("nan") if value.is_floating_point() else 1_000_000)
+    save_file(poisoned, path, header)
+    with pytest.raises(UserError):
+        load_avatar(path)
+    del tensors[key]
+    save_file(tensors, path, header)
+    with pytest.raises(UserError):
+        load_avatar(path)
