@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -14,9 +15,19 @@ from avatar.flame.head import HeadModel
 from avatar.formats.native import load_avatar, load_head
 from avatar.rig import Avatar
 
-__all__ = ["assets_dir", "names", "open_avatar", "open_head", "user_dir"]
+__all__ = ["AvatarInfo", "assets_dir", "default_name", "describe", "names", "open_avatar", "open_head", "user_dir"]
 
 _HEAD = "head"
+
+
+@dataclass(frozen=True)
+class AvatarInfo:
+    """An avatar as a list shows it."""
+
+    name: str
+    path: Path
+    gaussians: int
+    about: str
 
 
 def assets_dir() -> Path:
@@ -41,6 +52,30 @@ def _available() -> dict[str, Path]:
 def names() -> list[str]:
     """Avatars that can be opened by name."""
     return sorted(_available())
+
+
+def default_name() -> str:
+    """The avatar that is used when none is named: the first of those that ship.
+
+    Raises:
+        UserError: if there is none.
+    """
+    shipped = sorted(p.stem for p in assets_dir().glob("*.safetensors") if p.stem != _HEAD)
+    if not shipped:
+        raise UserError(f"no avatar is installed in {assets_dir()}: reinstall the program")
+    return shipped[0]
+
+
+def describe() -> list[AvatarInfo]:
+    """All avatars that can be opened by name; one that is damaged says so instead of being left out."""
+    found = []
+    for name, path in sorted(_available().items()):
+        try:
+            avatar = load_avatar(path)
+            found.append(AvatarInfo(name, path, len(avatar.gaussians), str(avatar.metadata.get("about", ""))))
+        except UserError as error:
+            found.append(AvatarInfo(name, path, 0, str(error)))
+    return found
 
 
 def open_avatar(name_or_path: str | Path) -> Avatar:

@@ -1,0 +1,207 @@
+"""From an audio file to a video: the same driver and renderers as the live application, as fast as they go."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from animation.driver import AvatarDriver, DriverSettings
+from animation.emotion import EmotionTrack
+from PIL import ImageColor
+
+from animation.audio import SAMPLE_RATE, StreamingResampler
+from app.audio_file import AudioFile, open_audio
+from app.output.video import Writer, open_writer
+from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
+
+__all__ = [
+    "RenderOptions",
+    "RenderSummary",
+    "parse_background",
+    "parse_size",
+    "poses_of_audio",
+    "render_audio",
+    "sampled",
+]
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds done and the seconds in all (0 if unknown)."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How a video is made."""
+
+    avatar: str
+    emotion: str = "neutral"
+    intensity: float = 1.0
+    emotion_track: Path | None = None
+    width: int = 512
+    height: int = 512
+    fps: float = 30.0
+    background: tuple[float, float, float] | None = (0.86, 0.87, 0.89)
+    """RGB 0..1; None is transparent."""
+    camera: str = "portrait"
+    seed: int = 0
+    backend: str = "auto"
+    max_gaussians: int | None = None
+    quality: str = "standard"
+
+
+@dataclass(frozen=True)
+class RenderSummary:
+    """What was made."""
+
+    path: Path
+    duration_s: float
+    images: int
+    backend: str
+    finished: bool
+    """False if it was interrupted: the file then holds the beginning."""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from `512` or `1280x720`; even, as video codecs want.
+
+    Raises:
+        UserError: for anything else, or outside 16..4096.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(p.strip().isdecimal() for p in parts):
+        raise UserError(f"size {text!r}: expected a number of pixels such as 512, or WIDTHxHEIGHT such as 1280x720")
+    width, height = int(parts[0]), int(parts[-1])
+    if not (16 <= width <= 4096 and 16 <= height <= 4096):
+        raise UserError(f"size {text!r}: each side must lie between 16 and 4096 pixels")
+    return width + width % 2, height + height % 2
+
+
+def parse_background(text: str) -> tuple[float, float, float] | None:
+    """RGB in 0..1 from a colour name or #rrggbb; None for `transparent`.
+
+    Raises:
+        UserError: if it is no colour.
+    """
+    if text == "transparent":
+        return None
+    try:
+        r, g, b = ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        raise UserError(f"background {text!r}: expected a colour such as white or #20242c, or transparent") from error
+    return r / 255, g / 255, b / 255
+
+
+def render_audio(
+    audio_path: Path | str, out_path: Path | str, options: RenderOptions, progress: Progress = lambda done, total: None
+) -> RenderSummary:
+    """Render the avatar speaking an audio file; H.264 and AAC in step.
+
+    An interrupt (KeyboardInterrupt) ends the video where it is; the file plays. Memory does not grow with length.
+
+    Raises:
+        UserError: for input or output that cannot be used.
+    """
+    audio = open_audio(audio_path)
+    if Path(out_path).resolve() == audio.path.resolve():
+        raise UserError(f"{out_path}: this is the input; give the video another name")
+    if not 1 <= options.fps <= 240:
+        raise UserError(f"fps {options.fps:g}: expected 1 to 240 images a second")
+    avatar = open_avatar(options.avatar)
+    camera = Camera.preset(options.camera, options.width, options.height)
+    driver = _driver(avatar, options)
+    blocks = audio.blocks()
+    blocks = chain([next(blocks)], blocks)  # a damaged file is noticed before anything is written
+    with closing(open_renderer(options.backend)) as renderer:
+        writer = open_writer(
+            out_path,
+            options.width,
+            options.height,
+            audio.sample_rate,
+            options.fps,
+            options.quality,
+            alpha=options.background is None,
+        )
+        images, finished = 0, False
+        with closing(writer):
+            poses = _driven(audio, blocks, driver, options, lambda mono: _sound(writer, mono, audio, progress))
+            try:
+                for pose in sampled(poses, options.fps):
+                    image = renderer.draw(avatar, pose, camera, options.background, options.max_gaussians)
+                    writer.write_image(image, images / options.fps)
+                    images += 1
+                finished = True
+            except KeyboardInterrupt:
+                pass
+        return RenderSummary(Path(out_path), images / options.fps, images, renderer.name, finished)
+
+
+def poses_of_audio(
+    audio_path: Path | str, avatar: Avatar, options: RenderOptions, progress: Progress = lambda done, total: None
+) -> Iterator[FlameParams]:
+    """The poses of an audio file at the driver's own rate, for curves and benchmarks."""
+    audio = open_audio(audio_path)
+    done = 0.0
+
+    def tick(mono: np.ndarray) -> None:
+        nonlocal done
+        done += len(mono) / audio.sample_rate
+        progress(done, audio.duration_s)
+
+    return _driven(audio, audio.blocks(), _driver(avatar, options), options, tick)
+
+
+def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
+    """Poses at a constant rate, interpolated; image k shows time k / fps, from 0 to the last pose."""
+    before: FlameParams | None = None
+    k = 0
+    for after in poses:
+        while k / fps <= after.stream_time_s:
+            if before is None:
+                yield after.replace(stream_time_s=k / fps)
+            else:
+                span = after.stream_time_s - before.stream_time_s
+                yield FlameParams.lerp(before, after, (k / fps - before.stream_time_s) / span)
+            k += 1
+        before = after
+
+
+def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
+    settings = DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed)
+    return AvatarDriver(avatar.arkit, settings)
+
+
+def _driven(
+    audio: AudioFile,
+    blocks: Iterable[np.ndarray],
+    driver: AvatarDriver,
+    options: RenderOptions,
+    heard: Callable[[np.ndarray], None],
+) -> Iterator[FlameParams]:
+    """Feed blocks to the driver; `heard` is given each block's mono sound before the poses that follow from it."""
+    resampler = StreamingResampler(audio.sample_rate, audio.channels)
+    cues = deque(EmotionTrack.load(options.emotion_track).cues if options.emotion_track else ())
+    fed = 0
+    for block in blocks:
+        heard(block.mean(1, dtype=np.float32))
+        samples = resampler.feed(block)
+        while len(samples):
+            # an emotion changes at the very sample that its cue names
+            while cues and cues[0].time_s * SAMPLE_RATE <= fed:
+                cue = cues.popleft()
+                driver.set_emotion(cue.emotion, cue.intensity)
+            until = math.ceil(cues[0].time_s * SAMPLE_RATE) - fed if cues else len(samples)
+            part, samples = samples[:until], samples[until:]
+            fed += len(part)
+            yield from driver.feed(part)
+    yield from driver.feed(resampler.finish())
+    yield from driver.finish()
+
+
+def _sound(writer: Writer, mono: np.ndarray, audio: AudioFile, progress: Progress) -> None:
+    writer.write_audio(mono)
+    progress(writer.duration_s, audio.duration_s)
