@@ -1,15 +1,17 @@
 """From phonemes in time to mouth movement: seven articulation channels with coarticulation.
 
 Targets and dominances blend as in Cohen and Massaro's model: each phoneme pulls each channel towards its target with a
-strength that decays exponentially away from it. What a viewer reads first obeys hard rules in the manner of JALI: lips
-seal through p/b/m, the lower lip meets the teeth on f/v, the jaw is high on sibilants, and rounding runs ahead of its sound.
+strength that decays exponentially away from it. What a viewer reads first obeys hard rules in the manner of JALI:
+lips seal through p/b/m, the lower lip meets the teeth on f/v, the jaw is high on sibilants, rounding runs ahead of its
+sound.
 
 Reference: M. Cohen, D. Massaro, "Modeling coarticulation in synthetic visual speech", 1993, eq. 1-5;
-P. Edwards et al., "JALI: an animator-centric viseme model for expressive lip synchronization", SIGGRAPH 2016, section 4.
+P. Edwards et al., "JALI: an animator-centric viseme model for expressive lip synchronization", SIGGRAPH 2016, sec. 4.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -178,7 +180,7 @@ def _pieces(segments: Sequence[Segment]) -> list[Segment]:
             continue
         count = max(1, round(segment.duration_s / _SILENCE_PIECE_S))
         edges = np.linspace(segment.start_s, segment.end_s, count + 1)
-        pieces.extend(Segment(SILENCE, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        pieces.extend(Segment(SILENCE, a, b) for a, b in itertools.pairwise(edges))
     return pieces
 
 

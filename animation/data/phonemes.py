@@ -1,7 +1,8 @@
 """Phonemes, visemes, and the maps into them from IPA, the CMU set and festival's voices.
 
-The 41 phonemes are the 39 of the CMU pronouncing dictionary, silence, and `UY` for the front rounded vowels that English
-lacks. Sounds of other languages map to the phoneme whose lips they share: what counts here is what a lip-reader would see.
+The 41 phonemes are the 39 of the CMU pronouncing dictionary, silence, and `UY` for the front rounded vowels that
+English lacks. Sounds of other languages map to the phoneme whose lips they share: what counts is what a lip-reader
+sees.
 """
 
 from __future__ import annotations
@@ -33,11 +34,15 @@ __all__ = [
 ]
 
 SILENCE = "SIL"
-PHONEMES = tuple(
-    "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH UY".split()
-)
+_NAMES = """
+    SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K
+    L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH UY
+"""
+PHONEMES = tuple(_NAMES.split())
 PHONEME_INDEX = {phoneme: index for index, phoneme in enumerate(PHONEMES)}
-VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW UY".split())
+VOWELS = frozenset(
+    ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW", "UY")
+)
 BILABIALS = frozenset(("P", "B", "M"))
 LABIODENTALS = frozenset(("F", "V"))
 
@@ -181,7 +186,7 @@ _CMU = _table(
 
 
 def from_cmu(name: str) -> str:
-    """The phoneme of a name of the CMU or radio phone set, with or without a stress digit; unknown names are silence."""
+    """The phoneme of a name of the CMU or radio phone set, with or without a stress digit; unknown: silence."""
     name = name.lower().rstrip("012")
     phoneme = _CMU.get(name, name.upper())
     return phoneme if phoneme in PHONEME_INDEX else SILENCE
