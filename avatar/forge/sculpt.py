@@ -1,0 +1,174 @@
+"""Corrections to the raw anatomy: lips that touch, teeth and tongue where they belong.
+
+All of them are computed from the landmarks of the head at hand, so that they hold for every phenotype.
+Metres; arrays in the base mesh's vertex order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from avatar.forge.makehuman import load_base_mesh
+from avatar.forge.regions import PARTS, Landmarks
+
+__all__ = ["MouthFrame", "lower_arms", "mouth_frame", "place_mouth_parts", "seal_lips", "tongue_flattening"]
+
+# How much a ring of the mouth follows the contact line when that is moved, by its distance in rings.
+_FOLLOW = {0: 1.0, -1: 0.8, -2: 0.5, -3: 0.25, -4: 0.1, 1: 1.0, 2: 0.6, 3: 0.3, 4: 0.1}
+_OVERLAP_M = 0.0003
+"""The lips overlap by this much at rest: subdivision draws the surface back from the vertices by about as
+much."""
+
+_INCISOR_SHOW_M = 0.0026  # upper incisors reach this far below the line where the lips meet
+_LOWER_EDGE_M = 0.0008  # lower incisors end this far below that line (behind the upper ones)
+_LINING_GAP_M = 0.0016  # between the upper incisors' front and the lining of the lips
+_OVERJET_M = 0.0032  # front of the upper incisors to front of the lower
+_ARCH_SCALE = (0.92, 1.0, 0.97)  # the base mesh's arches are as wide as the cheeks
+_TONGUE_DROP_M = 0.0045
+_TONGUE_CLEARANCE_M = 0.0045  # tip of the tongue to the front of the lower incisors
+_TONGUE_FLATTEN = 0.45  # how much of its height the tongue loses when the jaw is wide open
+
+_CLAVICLE_DEG, _UPPER_ARM_DEG = 6.0, 34.0
+
+
+@dataclass(frozen=True)
+class MouthFrame:
+    """Where the closed mouth is.
+
+    Attributes:
+        contact_y: height of the line where the lips meet, at the midline.
+        lining_z: depth of the lining behind the lips there.
+        half_width: from the midline to a corner.
+    """
+
+    contact_y: float
+    lining_z: float
+    half_width: float
+
+
+def mouth_frame(vertices: Float[np.ndarray, "n 3"], marks: Landmarks) -> MouthFrame:
+    """Measure a neutral head."""
+    ring = marks.mouth.rings
+    contact = vertices[ring[marks.mouth.contact]]
+    lining = vertices[ring[marks.mouth.contact + 3]]
+    return MouthFrame(float(contact[[0, 19], 1].mean()), float(lining[[0, 19], 2].min()), float(contact[:, 0].max()))
+
+
+def seal_lips(
+    vertices: Float[np.ndarray, "n 3"], marks: Landmarks, overlap_m: float = _OVERLAP_M
+) -> Float[np.ndarray, "n 3"]:
+    """The displacement that makes the lips of a closed mouth touch along their whole length.
+
+    Upper and lower contact lines meet half way (a little past it); the rings beside them follow less and
+    less.
+    """
+    mouth = marks.mouth
+    out = np.zeros_like(vertices)
+    upper, lower = mouth.halves(vertices, mouth.contact)
+    order_u, order_l = np.argsort(vertices[upper, 0]), np.argsort(vertices[lower, 0])
+    corner_x = np.abs(vertices[upper[[0, -1]], 0]).min()
+
+    def height(which: np.ndarray, order: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.interp(x, vertices[which[order], 0], vertices[which[order], 1])
+
+    for step, follow in _FOLLOW.items():
+        row = mouth.contact + step
+        if not 0 <= row < len(mouth.rings):
+            continue
+        for half, sign in zip(mouth.halves(vertices, row), (-1.0, 1.0), strict=True):
+            inner = half[1:-1]
+            x = np.clip(vertices[inner, 0], -corner_x, corner_x)
+            gap = height(upper, order_u, x) - height(lower, order_l, x)
+            taper = 1 - np.abs(x / corner_x) ** 6
+            out[inner, 1] = sign * follow * (gap + overlap_m * taper) / 2
+    return out
+
+
+def _part(name: str) -> np.ndarray:
+    groups = load_base_mesh().groups
+    return np.unique(np.concatenate([groups[g][0].ravel() for g in PARTS[name]]))
+
+
+def place_mouth_parts(vertices: Float[np.ndarray, "n 3"], marks: Landmarks) -> Float[np.ndarray, "n 3"]:
+    """A copy with the teeth moved down and forward to where they show in speech, and the tongue down
+    between them."""
+    out = vertices.copy()
+    frame = mouth_frame(vertices, marks)
+    front = frame.lining_z - _LINING_GAP_M
+    upper, lower, tongue = _part("upper_teeth"), _part("lower_teeth"), _part("tongue")
+    arches = (
+        (upper, "min", frame.contact_y - _INCISOR_SHOW_M, front),
+        (lower, "max", frame.contact_y - _LOWER_EDGE_M, front - _OVERJET_M),
+    )
+    for part, edge, edge_y, front_z in arches:
+        x = out[part] * np.array(_ARCH_SCALE)
+        middle = np.abs(x[:, 0]) < 0.002
+        extreme = x[middle, 1].min() if edge == "min" else x[middle, 1].max()
+        near_edge = middle & (np.abs(x[:, 1] - extreme) < 0.003)
+        out[part] = x + np.array([0.0, edge_y - extreme, front_z - x[near_edge, 2].max()])
+    tip_z = front - _OVERJET_M - _TONGUE_CLEARANCE_M
+    out[tongue] += np.array([0.0, -_TONGUE_DROP_M, 0.0])
+    out[tongue, 2] += tip_z - out[tongue, 2].max()
+    return out
+
+
+def tongue_flattening(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """What a wide open jaw adds to the tongue: its back sinks to the floor, so that the throat shows above
+    it."""
+    out = np.zeros_like(vertices)
+    tongue = _part("tongue")
+    x = vertices[tongue]
+    depth = np.clip((x[:, 2].max() - x[:, 2]) / 0.03, 0, 1)  # 0 at the tip
+    low = np.interp(x[:, 2], *_lower_profile(x))
+    out[tongue, 1] = -_TONGUE_FLATTEN * np.clip(x[:, 1] - low, 0, None) * (0.35 + 0.65 * depth)
+    out[tongue, 1] -= 0.004 * depth
+    return out
+
+
+def _lower_profile(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(z, lowest y) of a long body, in slices along z."""
+    edges = np.linspace(points[:, 2].min(), points[:, 2].max(), 9)
+    slices = np.clip(np.digitize(points[:, 2], edges) - 1, 0, 7)
+    low = np.array([points[slices == s, 1].min() if (slices == s).any() else np.nan for s in range(8)])
+    centres = (edges[1:] + edges[:-1]) / 2
+    valid = np.isfinite(low)
+    return centres[valid], low[valid]
+
+
+def lower_arms(
+    vertices: Float[np.ndarray, "n 3"], rig_weights: dict[str, np.ndarray], pivots: dict[str, np.ndarray]
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3 3"]]:
+    """Turn the arms of the base mesh's A-pose down to the sides.
+
+    Args:
+        vertices: the body.
+        rig_weights: for "clavicle.L", "upperarm01.L" and their right twins, how much each vertex (n,) hangs
+        on the bone
+            or its descendants.
+        pivots: the bones' heads.
+
+    Returns:
+        the posed body, and for each vertex the rotation that its displacements take part in.
+    """
+    posed = vertices.copy()
+    pivots = dict(pivots)
+    rotations = np.tile(np.eye(3), (len(vertices), 1, 1))
+    for side, sign in (("L", 1.0), ("R", -1.0)):
+        for bone, degrees in ((f"clavicle.{side}", _CLAVICLE_DEG), (f"upperarm01.{side}", _UPPER_ARM_DEG)):
+            angle = -sign * np.radians(degrees) * np.clip(rig_weights[bone], 0, 1)
+            cos, sin = np.cos(angle), np.sin(angle)
+            turn = np.zeros_like(rotations)
+            turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = cos, -sin, sin, cos, 1.0
+            pivot = pivots[bone]
+            posed = pivot + np.einsum("nij,nj->ni", turn, posed - pivot)
+            rotations = turn @ rotations
+            if bone.startswith("clavicle"):  # it carries the arm's own pivot along
+                full = -sign * np.radians(degrees)
+                arm = f"upperarm01.{side}"
+                d = pivots[arm] - pivot
+                c, s = np.cos(full), np.sin(full)
+                pivots[arm] = pivot + np.array([c * d[0] - s * d[1], s * d[0] + c * d[1], d[2]])
+    return posed, rotations
