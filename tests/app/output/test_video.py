@@ -1,0 +1,273 @@
+"""Files that play, in step, with their alpha."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.output import ImageSequenceWriter, VideoWriter, open_writer, save_still
+from avatar.errors import UserError
+
+RATE = 48_000
+
+
+def picture(bright: bool = False, alpha: int = 255, size: int = 64) -> np.ndarray:
+    image = np.zeros((size, size, 4), np.uint8)
+    image[..., :3] = 255 if bright else 16
+    image[..., 3] = alpha
+    return image
+
+
+def write_clicks(writer: VideoWriter, seconds: int, times: np.ndarray) -> None:
+    """A white image and a click at every full second."""
+    samples = np.zeros(seconds * RATE, np.float32)
+    for k in range(seconds):
+        samples[k * RATE : k * RATE + 48] = 0.9
+    done = 0
+    for t in times:
+        writer.write_image(picture(t % 1.0 < 0.039), t)
+        upto = min(len(samples), round((t + 0.02) * RATE))
+        writer.write_audio(samples[done:upto])
+        done = upto
+    writer.write_audio(samples[done:])
+
+
+def flashes(path: Path) -> list[float]:
+    out, before = [], False
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            bright = frame.to_ndarray(format="gray").mean() > 128
+            if bright and not before:
+                out.append(float(frame.time))
+            before = bright
+    return out
+
+
+def clicks(path: Path) -> list[float]:
+    out: list[float] = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            loud = np.flatnonzero(np.abs(np.atleast_2d(frame.to_ndarray())[0].astype(float)) > 0.25)
+            if loud.size and (not out or frame.time + loud[0] / frame.sample_rate - out[-1] > 0.5):
+                out.append(float(frame.time) + loud[0] / frame.sample_rate)
+    return out
+
+
+@pytest.mark.parametrize(("suffix", "fps"), [(".mp4", None), (".mp4", 25.0), (".mkv", None)])
+def test_flash_and_click_agree(tmp_path: Path, suffix: str, fps: float | None) -> None:
+    path = tmp_path / f"clip{suffix}"
+    with VideoWriter(path, 64, 64, RATE, fps=fps, quality="draft") as writer:
+        write_clicks(writer, 3, np.arange(0, 3, 0.02))
+        assert writer.duration_s == pytest.approx(3.0, abs=0.05)
+    seen, heard = flashes(path), clicks(path)
+    assert len(seen) == len(heard) == 3
+    np.testing.assert_allclose(heard, [0, 1, 2], atol=0.003)
+    np.testing.assert_allclose(seen, [0, 1, 2], atol=0.021 if fps else 0.002)
+
+
+def test_times_of_a_variable_rate_survive(tmp_path: Path) -> None:
+    times = np.cumsum(np.random.default_rng(3).uniform(0.008, 0.09, 60))
+    times -= times[0]
+    path = tmp_path / "v.mp4"
+    with VideoWriter(path, 64, 64, RATE) as writer:
+        for t in times:
+            writer.write_image(picture(), t)
+        writer.write_audio(np.zeros(RATE, np.float32))
+    with av.open(str(path)) as container:
+        shown = [float(f.time) for f in container.decode(video=0)]
+    np.testing.assert_allclose(shown, times, atol=1e-4)
+
+
+def test_constant_rate_fills_gaps_and_keeps_count(tmp_path: Path) -> None:
+    path = tmp_path / "c.mp4"
+    with VideoWriter(path, 64, 64, None, fps=30) as writer:
+        for t in (0.0, 0.01, 0.1, 0.101, 0.5, 0.9667):
+            writer.write_image(picture(), t)
+    with av.open(str(path)) as container:
+        shown = [float(f.time) for f in container.decode(video=0)]
+    np.testing.assert_allclose(shown, np.arange(30) / 30, atol=1e-3)
+
+
+def test_an_image_that_does_not_come_later_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "late.mp4"
+    with VideoWriter(path, 64, 64) as writer:
+        for t in (0.0, 0.1, 0.05, 0.1, 0.2):
+            writer.write_image(picture(), t)
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+
+
+def test_colours_come_back(tmp_path: Path) -> None:
+    image = np.zeros((64, 64, 4), np.uint8)
+    image[:] = (40, 120, 210, 255)
+    path = tmp_path / "colour.mp4"
+    with VideoWriter(path, 64, 64, quality="high") as writer:
+        writer.write_image(image, 0.0)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert frame.colorspace == 1  # BT.709, said in the file and used for the conversion
+        back = frame.to_ndarray(format="rgb24")[20:40, 20:40].mean((0, 1))
+    np.testing.assert_allclose(back, (210, 120, 40), atol=4)
+
+
+@pytest.mark.parametrize(("suffix", "decoder"), [(".mov", None), (".webm", "libvpx-vp9")])
+def test_alpha_is_kept_straight(tmp_path: Path, suffix: str, decoder: str | None) -> None:
+    image = np.zeros((64, 64, 4), np.uint8)
+    image[:, :32] = (20, 60, 100, 128)  # premultiplied: straight (40, 120, 199)
+    image[:, 32:] = (40, 120, 200, 255)
+    path = tmp_path / f"a{suffix}"
+    with open_writer(path, 64, 64, RATE, alpha=True, quality="high") as writer:  # type: ignore[attr-defined]
+        for t in (0.0, 0.04):
+            writer.write_image(image, t)
+        writer.write_audio(np.zeros(4800, np.float32))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        if decoder:
+            context = av.CodecContext.create(decoder, "r")
+            context.extradata = stream.codec_context.extradata
+            frames = [f for p in container.demux(stream) for f in context.decode(p)]
+        else:
+            frames = list(container.decode(stream))
+        rgba = frames[0].to_ndarray(format="rgba")
+    np.testing.assert_allclose(rgba[32, 8], (199, 120, 40, 128), atol=6)
+    np.testing.assert_allclose(rgba[32, 56], (200, 120, 40, 255), atol=6)
+
+
+def test_sequence_has_every_image_and_the_sound(tmp_path: Path) -> None:
+    folder = tmp_path / "shots"
+    with ImageSequenceWriter(folder, 8, 6, 16_000, fps=10) as writer:
+        for k, t in enumerate((0.0, 0.1, 0.4)):
+            writer.write_image(np.full((6, 8, 4), (k, k, k, 200), np.uint8), t)
+        writer.write_audio(np.linspace(-1, 1, 8000, dtype=np.float32))
+    assert sorted(p.name for p in folder.glob("*.png")) == [f"{k:06d}.png" for k in range(5)]
+    assert Image.open(folder / "000003.png").mode == "RGBA"
+    assert (folder / "sound.wav").stat().st_size == 44 + 16_000
+    with pytest.raises(UserError, match="not empty"):
+        ImageSequenceWriter(folder, 8, 6, None, fps=10)
+
+
+def test_still(tmp_path: Path) -> None:
+    image = np.full((4, 5, 4), (10, 20, 30, 60), np.uint8)
+    assert Image.open(save_still(tmp_path / "new" / "s.png", image)).getpixel((2, 2)) == (128, 85, 43, 60)
+    with pytest.raises(UserError, match=r"\.png"):
+        save_still(tmp_path / "s.jpg", image)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options", "words"),
+    [
+        ("a.avi", (64, 64), {}, r"\.avi"),
+        ("a.mp4", (63, 64), {}, "even"),
+        ("a.mp4", (64, 64), {"quality": "best"}, "quality"),
+        ("a.mp4", (64, 64), {"fps": 0.1}, "images a second"),
+        ("a.mp4", (64, 64), {"alpha": True}, "transparent"),
+        ("a.mp4", (64, 64), {"sample_rate": 3}, "sample rate"),
+        ("file/a.mp4", (64, 64), {}, "cannot write here"),
+    ],
+)
+def test_bad_requests_end_in_one_line(
+    tmp_path: Path, name: str, size: tuple[int, int], options: dict, words: str
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match=words) as caught:
+        open_writer(tmp_path / name, *size, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "s.mp4", 64, 64) as writer, pytest.raises(ValueError, match="expected"):
+        writer.write_image(picture(size=32), 0.0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_ends_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="disk is full"):
+        writer = VideoWriter(tmp_path / "full.mp4", 64, 64)
+        write_clicks_without_sound(writer)
+
+
+def write_clicks_without_sound(writer: VideoWriter) -> None:
+    for t in np.arange(0, 3, 0.02):
+        writer.write_image(np.random.default_rng(0).integers(0, 255, (64, 64, 4), dtype=np.uint8), t)
+    writer.close()
+
+
+def test_odd_rates_are_resampled(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp4"
+    with VideoWriter(path, 64, 64, 37_800) as writer:
+        for k in range(50):
+            writer.write_image(picture(), k / 50)
+        writer.write_audio(np.sin(np.arange(37_800) / 20).astype(np.float32) * 0.5)
+    with av.open(str(path)) as container:
+        length = sum(f.samples / f.sample_rate for f in container.decode(audio=0))
+    assert length == pytest.approx(1.0, abs=0.05)
+
+
+CHILD = """
+import sys, time, numpy as np
+from app.output import VideoWriter
+w = VideoWriter(sys.argv[1], 64, 64, 16000, quality="standard")
+rng = np.random.default_rng(0)
+start, k = time.monotonic(), 0
+while True:
+    w.write_image(rng.integers(0, 255, (64, 64, 4), dtype=np.uint8), k / 30)
+    w.write_audio(rng.normal(0, 0.1, 533).astype(np.float32))
+    k += 1
+    print(k, flush=True)
+    time.sleep(max(0, start + k / 30 - time.monotonic()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_process_loses_at_most_a_second_and_a_half(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    for trial in range(3):
+        path = tmp_path / f"killed{trial}.mp4"
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        written = 0
+        for line in child.stdout:
+            written = int(line)
+            if written >= 45 + rng.integers(0, 30):
+                break
+        child.kill()
+        written = max([written, *(int(x) for x in child.stdout.read().split())])
+        child.stdout.close()
+        child.wait()
+        with av.open(str(path)) as container:
+            video = [float(f.time) for f in container.decode(video=0)]
+        with av.open(str(path)) as container:
+            audio = [float(f.time) for f in container.decode(audio=0)]
+        assert video[-1] >= written / 30 - 1.5
+        assert audio[-1] >= written / 30 - 1.5
+
+
+def test_errno_without_a_special_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("app.output.video.av.open", broken)
+    with pytest.raises(UserError, match="cannot be written"):
+        VideoWriter(tmp_path / "x.mp4", 64, 64)
+
+
+def test_encoding_is_faster_than_life(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 4), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    with VideoWriter(tmp_path / "fast.mp4", 512, 512) as writer:
+        start = time.process_time()
+        for k in range(30):
+            writer.write_image(np.roll(image, k, 1), k / 30)
+        spent = time.process_time() - start
+    assert spent < 1.0
+    shutil.rmtree(tmp_path)
