@@ -49,12 +49,11 @@ _log = logging.getLogger(__name__)
 
 _SPLIT_PARTS = 12
 # Voices of espeak-ng that no person has, and those kept back for other uses.
-_UNNATURAL = frozenset(
-    """
-    AnxiousAndy Demonic UniRobot anikaRobot croak robosoft robosoft2 robosoft3 robosoft4 robosoft5 robosoft6 robosoft7
-    robosoft8 whisper whisperf fast serious Mr Tweaky Storm
-    """.split()
-)
+_UNNATURAL_NAMES = """
+    AnxiousAndy Demonic UniRobot anikaRobot croak robosoft robosoft2 robosoft3 robosoft4 robosoft5 robosoft6
+    robosoft7 robosoft8 whisper whisperf fast serious Mr Tweaky Storm
+"""
+_UNNATURAL = frozenset(_UNNATURAL_NAMES.split())
 _ENGLISH_ACCENTS = ("en-us", "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
 
 
@@ -170,7 +169,7 @@ def _espeak_utterances(
         language = "en" if english else str(rng.choice(languages))
         base = str(rng.choice(_ENGLISH_ACCENTS)) if english else language
         voice = f"{base}+{rng.choice(variants)}"
-        text = str(rng.choice(texts[language]))
+        text = texts[language][rng.integers(len(texts[language]))]
         rate, pitch, liveliness = (
             int(rng.integers(120, 250)),
             int(rng.integers(15, 85)),
@@ -198,7 +197,7 @@ def _flite_utterances(
     seconds, number = 0.0, 0
     low, high = (150, 235) if voice == "slt" else (85, 150)
     while seconds < 60 * config.flite_minutes:
-        text = str(rng.choice(texts))
+        text = texts[rng.integers(len(texts))]
         speech = flite(text, voice, float(rng.uniform(0.75, 1.3)), float(rng.uniform(low, high)))
         if speech is None:
             continue
