@@ -1,7 +1,7 @@
 """Seventy named expressions as recipes of ARKit blendshapes.
 
-They play the part that Florence4D's seventy expressions play in the paper: faces that people make without speaking, each
-at its apex. The recipes follow the action units of FACS and EMFACS; a name without a side stands for both sides.
+They play the part that Florence4D's seventy expressions play in the paper: faces that people make without speaking,
+each at its apex. The recipes follow the action units of FACS and EMFACS; a name without a side stands for both sides.
 
 Reference: Ekman, Friesen and Hager, "Facial Action Coding System", 2002; Principi et al., "The Florence 4D facial
 expression dataset", 2023, for the number and the kind of the expressions.
