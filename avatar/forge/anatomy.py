@@ -149,7 +149,11 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
     body = _body(phenotype)
     index = crop.base_index
     vertices = body.vertices[index]
-    units = {name: field[index] / 10 for name, field in face_units().items()}
+    sculpted = {name: field / 10 for name, field in face_units().items()}
+    for side in ("Left", "Right"):
+        blink = sculpted[f"eyeBlink{side}"]
+        sculpted[f"eyeBlink{side}"] = sculpt.seat_lids(body.vertices, blink, landmarks(), side.lower())
+    units = {name: field[index] for name, field in sculpted.items()}
     local = np.full(len(body.vertices), -1)
     local[index] = np.arange(len(index))
 

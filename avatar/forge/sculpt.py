@@ -14,7 +14,15 @@ from jaxtyping import Float
 from avatar.forge.makehuman import load_base_mesh
 from avatar.forge.regions import PARTS, Landmarks
 
-__all__ = ["MouthFrame", "lower_arms", "mouth_frame", "place_mouth_parts", "seal_lips", "tongue_flattening"]
+__all__ = [
+    "MouthFrame",
+    "lower_arms",
+    "mouth_frame",
+    "place_mouth_parts",
+    "seal_lips",
+    "seat_lids",
+    "tongue_flattening",
+]
 
 # How much a ring of the mouth follows the contact line when that is moved, by its distance in rings.
 _FOLLOW = {0: 1.0, -1: 0.8, -2: 0.5, -3: 0.25, -4: 0.1, 1: 1.0, 2: 0.6, 3: 0.3, 4: 0.1}
@@ -30,6 +38,9 @@ _ARCH_SCALE = (0.92, 1.0, 0.97)  # the base mesh's arches are as wide as the che
 _TONGUE_DROP_M = 0.0045
 _TONGUE_CLEARANCE_M = 0.0045  # tip of the tongue to the front of the lower incisors
 _TONGUE_FLATTEN = 0.45  # how much of its height the tongue loses when the jaw is wide open
+
+_LID_OVERLAP_M = 0.0009
+_LID_FACTORS = (0.55, 1.35)  # how far a blink may be shortened or lengthened
 
 _CLAVICLE_DEG, _UPPER_ARM_DEG = 6.0, 34.0
 
@@ -84,6 +95,36 @@ def seal_lips(
             gap = height(upper, order_u, x) - height(lower, order_l, x)
             taper = 1 - np.abs(x / corner_x) ** 6
             out[inner, 1] = sign * follow * (gap + overlap_m * taper) / 2
+    return out
+
+
+def seat_lids(
+    vertices: Float[np.ndarray, "n 3"], blink: Float[np.ndarray, "n 3"], marks: Landmarks, side: str
+) -> Float[np.ndarray, "n 3"]:
+    """A blink that ends where the lids meet, a little past the lower margin, on eyes of any opening.
+
+    Args:
+        vertices: the neutral head.
+        blink: the sculpted unit.
+        marks: landmarks.
+        side: "left" or "right".
+    """
+    upper, lower = marks.eye.halves(vertices, marks.eye.margin)
+    if side == "right":
+        upper, lower = marks.mirror[upper], marks.mirror[lower]
+    upper = upper[2:-2]
+    along = np.abs(vertices[lower, 0])
+    order = np.argsort(along)
+    closed = vertices[lower] + blink[lower]
+    target = np.interp(np.abs(vertices[upper, 0]), along[order], closed[order, 1]) - _LID_OVERLAP_M
+    factor = np.clip((target - vertices[upper, 1]) / blink[upper, 1], *_LID_FACTORS)
+    factor = np.convolve(np.pad(factor, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    x = np.abs(vertices[upper, 0])
+    order = np.argsort(x)
+    out = blink * np.interp(np.abs(vertices[:, 0]), x[order], factor[order])[:, None]
+    below = marks.eye.halves(vertices, marks.eye.margin)[1]
+    still = marks.mirror[below] if side == "right" else below
+    out[still] = blink[still]
     return out
 
 
