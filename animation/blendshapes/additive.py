@@ -1,0 +1,58 @@
+"""Fusion by addition, with the lips' work protected."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from animation.lips import LipModel, default_lips
+from avatar.flame.arkit import NAMES, indices
+
+__all__ = ["AdditiveFusion"]
+
+_CORNERS = indices(
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthDimpleLeft", "mouthDimpleRight"
+)  # fmt: skip
+_ROUND = indices("mouthPucker", "mouthFunnel")
+_JAW_OPEN = int(indices("jawOpen")[0])
+_PARTING = indices(
+    "mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthShrugUpper"
+)  # fmt: skip
+_ROLLED = int(indices("mouthRollLower")[0])
+
+
+class AdditiveFusion:
+    """Speech plus emotion, with what would contradict the sound held back.
+
+    An emotion's pull at the corners yields to rounded lips, its parted lips to f and v, its jaw adds to speech with
+    less and less effect, and on p, b and m the lips are brought together on the head model whatever the emotion.
+    """
+
+    def __init__(self, lips: LipModel | None = None) -> None:
+        """
+        Args:
+            lips: of the head to be moved; the generic head's if None.
+        """
+        self._lips = default_lips() if lips is None else lips
+
+    def fuse(
+        self,
+        speech_weights: Float[np.ndarray, "*batch 52"],
+        emotion_weights: Float[np.ndarray, "*batch 52"],
+        closure: Float[np.ndarray, "*batch"] | float,
+    ) -> Float[np.ndarray, "*batch 52"]:
+        """See `animation.blendshapes.Fusion.fuse`."""
+        speech = np.asarray(speech_weights, np.float32)
+        emotion = np.array(emotion_weights, np.float32)
+        rounding = np.minimum(speech[..., _ROUND].sum(-1, keepdims=True), 1.0)
+        emotion[..., _CORNERS] *= 1.0 - 0.75 * rounding
+        emotion[..., _PARTING] *= 1.0 - 0.8 * np.minimum(1.5 * speech[..., [_ROLLED]], 1.0)
+        fused = speech + emotion
+        # Two openings of one jaw: the second adds to what is left of the way.
+        fused[..., _JAW_OPEN] -= speech[..., _JAW_OPEN] * emotion[..., _JAW_OPEN]
+        fused = np.clip(fused, 0.0, 1.0)
+        flat = fused.reshape(-1, len(NAMES))
+        closures = np.broadcast_to(np.asarray(closure, np.float32), fused.shape[:-1]).reshape(-1)
+        for row, amount in zip(flat, closures, strict=True):
+            row[:] = self._lips.seal(row, float(amount))
+        return flat.reshape(fused.shape)

@@ -1,0 +1,316 @@
+"""A voice in, poses of a head out: the one place where speech, emotion and idle life come together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from animation.blendshapes import AdditiveFusion, Fusion
+from animation.emotion import EmotionState, EmotionTrack, Feeling, check_emotion
+from animation.idle import IdleMotion, IdlePose
+from animation.lips import LipModel, default_lips
+from animation.mouth import CHANNELS, CLOSED, JAW, ClosureGate, MouthMap
+from animation.prosody import ProsodyTracker
+from animation.smoothing import Envelope, OneEuro
+from avatar.errors import UserError
+from avatar.flame.arkit import NAMES, ArkitMap, indices
+from avatar.flame.params import FlameParams
+
+__all__ = ["AvatarDriver", "DrivenPose", "DriverSettings", "SpeechFramesLike", "SpeechSource"]
+
+
+class SpeechFramesLike(Protocol):
+    """What a speech model says about T poses; see `animation.speech.stream.SpeechFrames`."""
+
+    articulation: Float32[np.ndarray, "t 7"]
+    closure: Float32[np.ndarray, " t"]
+    voice: Float32[np.ndarray, " t"]
+    loudness_db: Float32[np.ndarray, " t"]
+
+
+class SpeechSource(Protocol):
+    """A streaming speech model; see `animation.speech.stream.SpeechStream`."""
+
+    hop_s: float
+    lookahead_ms: float
+
+    def feed(self, samples: Float32[np.ndarray, " n"]) -> SpeechFramesLike: ...
+
+    def finish(self) -> SpeechFramesLike: ...
+
+    def reset(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class DriverSettings:
+    """How the head moves. Replaceable at any time; a change takes effect with the next pose."""
+
+    emotion: str = "neutral"
+    intensity: float = 1.0
+    transition_s: float = 0.6
+    """How long a change of emotion takes."""
+    seed: int = 0
+    """Of everything that is random; a change restarts the idle motion."""
+    blinks: bool = True
+    gaze: bool = True
+    head: bool = True
+    mouth_gain: float = 1.0
+    """Size of the mouth's movements, 0..2; closing the lips is not affected."""
+    head_gain: float = 1.0
+    """Size of the head's movements, 0..2."""
+    smoothing: float = 0.5
+    """0 follows the model pose by pose, 1 is calm; closures are sharp at any value."""
+    gate_db: float = -60.0
+    """Sound below this loudness leaves the mouth at rest."""
+    closure: ClosureGate = field(default_factory=ClosureGate)
+
+    def __post_init__(self) -> None:
+        check_emotion(self.emotion, self.intensity, self.transition_s)
+        for name, low, high in (
+            ("mouth_gain", 0.0, 2.0),
+            ("head_gain", 0.0, 2.0),
+            ("smoothing", 0.0, 1.0),
+            ("gate_db", -120.0, 0.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name.replace('_', ' ')} must lie in {low:g}..{high:g}, got {value:g}")
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenPose(FlameParams):
+    """A pose with the blendshape weights that made it, for exporters (they need not be recovered from the pose)."""
+
+    blendshape_weights: Float32[np.ndarray, "52"] = field(default_factory=lambda: np.zeros(len(NAMES), np.float32))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FlameParams):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(FlameParams))
+
+
+_REST = np.zeros(len(CHANNELS), np.float32)
+_REST[[JAW, CLOSED]] = 0.03, 0.75
+
+_BLINK = indices("eyeBlinkLeft", "eyeBlinkRight")
+_SQUINT = indices("eyeSquintLeft", "eyeSquintRight")
+_WIDE = indices("eyeWideLeft", "eyeWideRight")
+
+
+class AvatarDriver:
+    """Turns a stream of sound into poses, 50 a second, each stamped with its time in the stream.
+
+    Synchronous and deterministic: the same samples, settings and seed give the same poses, bit by bit, however the
+    samples are cut into blocks. Poses come out `lookahead_ms` after the sound they belong to has been fed.
+    """
+
+    def __init__(
+        self,
+        arkit: ArkitMap,
+        settings: DriverSettings | None = None,
+        speech: SpeechSource | None = None,
+        *,
+        fusion: Fusion | None = None,
+        lips: LipModel | None = None,
+        track: EmotionTrack | None = None,
+    ) -> None:
+        """
+        Args:
+            arkit: of the head to be moved.
+            speech: the speech model; the one that ships if None.
+            fusion: what joins speech and emotion; additive if None.
+            lips: of the head to be moved, for exact closures; the generic head's if None.
+            track: emotions over time; where it is silent, those of the settings hold.
+        """
+        if speech is None:
+            from animation.speech.stream import SpeechStream  # the model is loaded only when it is needed
+
+            speech = SpeechStream()
+        self._arkit, self._speech, self._track = arkit, speech, track
+        self._lips = default_lips() if lips is None else lips
+        self._fusion: Fusion = AdditiveFusion(self._lips) if fusion is None else fusion
+        self._mouth = MouthMap(self._lips)
+        self._gaze = _GazeMap(arkit)
+        self._rate = 1 / speech.hop_s
+        self._settings = DriverSettings() if settings is None else settings
+        self._restart()
+
+    @property
+    def hop_s(self) -> float:
+        """Time from pose to pose."""
+        return self._speech.hop_s
+
+    @property
+    def lookahead_ms(self) -> float:
+        """How much sound after a pose's own time is needed before it is emitted."""
+        return self._speech.lookahead_ms
+
+    @property
+    def settings(self) -> DriverSettings:
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: DriverSettings) -> None:
+        old, self._settings = self._settings, settings
+        if settings.seed != old.seed:
+            self._emotion = EmotionState(settings.seed, self._rate)
+            self._idle = IdleMotion(settings.seed, self._rate)
+            self._aim_emotion(None)
+        elif (settings.emotion, settings.intensity) != (old.emotion, old.intensity):
+            self._aim_emotion(settings.transition_s)
+        if settings.closure != old.closure:
+            self._closure = settings.closure.start()
+        if settings.smoothing != old.smoothing:
+            self._smooth = _smoother(settings.smoothing, self._rate)
+
+    def set_emotion(self, emotion: str, intensity: float = 1.0, transition_s: float | None = None) -> None:
+        """Head for another emotion, from the next pose on. A track's next cue takes over again.
+
+        Raises:
+            UserError: for an unknown emotion or numbers out of range.
+        """
+        transition_s = self._settings.transition_s if transition_s is None else transition_s
+        self.settings = replace(self._settings, emotion=emotion, intensity=intensity, transition_s=transition_s)
+
+    def feed(self, samples: Float32[np.ndarray, " n"]) -> list[FlameParams]:
+        """Poses that have become due.
+
+        Args:
+            samples: mono, 16 kHz, -1..1.
+        """
+        return self._poses(self._speech.feed(samples))
+
+    def finish(self) -> list[FlameParams]:
+        """The poses still owed when the sound has ended. `reset` before feeding again."""
+        return self._poses(self._speech.finish())
+
+    def reset(self) -> None:
+        """Back to the start of a stream, keeping the settings."""
+        self._speech.reset()
+        self._restart()
+
+    def _restart(self) -> None:
+        settings = self._settings
+        self._count = 0
+        self._prosody = ProsodyTracker(self._rate)
+        self._emotion = EmotionState(settings.seed, self._rate)
+        self._idle = IdleMotion(settings.seed, self._rate)
+        self._closure = settings.closure.start()
+        self._smooth = _smoother(settings.smoothing, self._rate)
+        self._gate = Envelope(self._rate, attack_s=0.0, release_s=0.08)
+        self._cue = self._track.at(0.0) if self._track else None
+        self._aim_emotion(None)
+
+    def _aim_emotion(self, transition_s: float | None) -> None:
+        """Point the emotion at what the settings, or the track's present cue, ask for; None shows it at once."""
+        source = self._cue or self._settings
+        self._emotion.set(source.emotion, source.intensity, 0.0 if transition_s is None else transition_s)
+
+    def _poses(self, frames: SpeechFramesLike) -> list[FlameParams]:
+        rows = zip(frames.articulation, frames.closure, frames.voice, frames.loudness_db, strict=True)
+        return [self._pose(row[0], float(row[1]), float(row[2]), float(row[3])) for row in rows]
+
+    def _pose(
+        self, articulation: Float32[np.ndarray, "7"], closure: float, voice: float, loudness_db: float
+    ) -> DrivenPose:
+        settings = self._settings
+        time_s = (self._count + 0.5) * self._speech.hop_s
+        self._count += 1
+        self._follow_track(time_s)
+
+        through = self._gate.feed(1.0 if loudness_db >= settings.gate_db else 0.0)
+        voice, closure = voice * through, closure * through
+        articulation = _REST + np.float32(through) * (articulation - _REST)
+        prosody = self._prosody.feed(voice, loudness_db)
+
+        seal = self._closure.feed(closure, voice, float(articulation[CLOSED]))
+        if self._smooth is not None:
+            articulation = self._smooth.feed(articulation)
+        speech = self._mouth.weights(articulation, settings.mouth_gain, seal)
+        feeling = self._emotion.step(time_s, prosody)
+        weights = self._fusion.fuse(speech, feeling.weights, seal)
+        if seal > 0:  # the promise holds whatever fusion is in place
+            weights = self._lips.seal(weights, seal)
+        idle = self._idle.step(
+            time_s,
+            prosody,
+            lean=feeling.head,
+            look=feeling.gaze,
+            blink_rate=feeling.blink_rate,
+            movement=feeling.movement * settings.head_gain,
+            blinks=settings.blinks,
+            gaze=settings.gaze,
+            head=settings.head,
+        )
+        return self._assemble(weights, feeling, idle, time_s)
+
+    def _follow_track(self, time_s: float) -> None:
+        cue = self._track.at(time_s) if self._track else None
+        if cue is not self._cue:
+            self._cue = cue
+            self._aim_emotion(self._settings.transition_s)
+
+    def _assemble(
+        self, weights: Float[np.ndarray, "52"], feeling: Feeling, idle: IdlePose, time_s: float
+    ) -> DrivenPose:
+        weights = np.array(weights, np.float32)
+        close_lids(weights, idle.blink)
+        self._gaze.add(weights, idle.gaze)
+        np.clip(weights, 0.0, 1.0, out=weights)
+        face = self._arkit.params(weights)
+        return DrivenPose(
+            face.shape,
+            face.expression,
+            face.global_orient,
+            idle.head.astype(np.float32),
+            face.jaw_pose,
+            face.leye_pose,
+            face.reye_pose,
+            np.array([0.0, idle.lift_m, 0.0], np.float32),
+            time_s,
+            weights,
+        )
+
+
+def close_lids(weights: Float32[np.ndarray, "52"], blink: float) -> None:
+    """Add a blink to weights, in place: the lids close from wherever an emotion holds them, and no further."""
+    weights[_WIDE] *= 1.0 - blink
+    weights[_SQUINT] *= 1.0 - 0.8 * blink
+    weights[_BLINK] += (1.0 - weights[_BLINK]) * blink
+
+
+def _smoother(smoothing: float, rate_hz: float) -> OneEuro | None:
+    if smoothing <= 0:
+        return None
+    return OneEuro(rate_hz, cutoff_hz=14.0 * (1 - smoothing) + 1.5, beta=2.0 * (1.5 - smoothing))
+
+
+class _GazeMap:
+    """Directions of gaze to the eyeLook weights of a head."""
+
+    def __init__(self, arkit: ArkitMap) -> None:
+        self._up, self._down, self._left, self._right = (
+            (indices(*names), 1.0 / max(float(np.mean(reach)), 1e-3))
+            for names, reach in (
+                _reach(arkit, 0, "eyeLookUpLeft", "eyeLookUpRight"),
+                _reach(arkit, 0, "eyeLookDownLeft", "eyeLookDownRight"),
+                _reach(arkit, 1, "eyeLookOutLeft", "eyeLookInRight"),
+                _reach(arkit, 1, "eyeLookInLeft", "eyeLookOutRight"),
+            )
+        )
+
+    def add(self, weights: Float32[np.ndarray, "52"], gaze: Float[np.ndarray, "2"]) -> None:
+        """Turn the eyes up and to the subject's left, radians; in place."""
+        up, left = float(gaze[0]), float(gaze[1])
+        for value, positive, negative in ((up, self._up, self._down), (left, self._left, self._right)):
+            index, gain = positive if value >= 0 else negative
+            weights[index] += np.float32(min(abs(value) * gain, 1.0))
+
+
+def _reach(arkit: ArkitMap, axis: int, left: str, right: str) -> tuple[tuple[str, str], list[float]]:
+    """The pair of blendshapes, and how far one unit of each turns its eye about an axis, radians."""
+    l, r = indices(left, right)
+    return (left, right), [abs(float(arkit.leye[l, axis])), abs(float(arkit.reye[r, axis]))]

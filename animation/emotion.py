@@ -1,0 +1,356 @@
+"""Emotions as facial action units over time: what each looks like, how it sets in, and how it lives.
+
+Reference: Ekman and Friesen, "Facial Action Coding System", 1978, and the prototypes of its EMFACS; the naming of
+blendshapes by action unit follows Apple's ARKit documentation.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from animation.prosody import Prosody
+from animation.smoothing import Envelope, SlowNoise, ease
+from avatar.errors import UserError
+from avatar.flame.arkit import weights_from_dict
+
+__all__ = ["EMOTIONS", "EmotionCue", "EmotionState", "EmotionTrack", "Feeling", "check_emotion", "emotion_weights"]
+
+EMOTIONS = ("neutral", "happy", "sad", "surprised", "afraid", "disgusted", "angry", "contempt")
+
+
+def _sided(**weights: float) -> dict[str, float]:
+    """Weights for both sides of the blendshapes whose names end in Left and Right."""
+    return {name + side: value for name, value in weights.items() for side in ("Left", "Right")}
+
+
+@dataclass(frozen=True)
+class _ActionUnit:
+    weights: dict[str, float]
+    """Blendshapes at the unit's full intensity."""
+    yields: float = 0.0
+    """How much of it gives way while the mouth speaks; 0 for the upper face."""
+
+
+_UNITS: dict[str, _ActionUnit] = {
+    "1": _ActionUnit({"browInnerUp": 0.9}),
+    "2": _ActionUnit(_sided(browOuterUp=0.85)),
+    "4": _ActionUnit(_sided(browDown=0.9)),
+    "5": _ActionUnit(_sided(eyeWide=0.9)),
+    "6": _ActionUnit(_sided(cheekSquint=0.9, eyeSquint=0.45)),
+    "7": _ActionUnit(_sided(eyeSquint=0.85)),
+    "9": _ActionUnit(_sided(noseSneer=0.9), 0.15),
+    "10": _ActionUnit(_sided(mouthUpperUp=0.55), 0.55),
+    "12": _ActionUnit(_sided(mouthSmile=0.9), 0.4),
+    "12L": _ActionUnit({"mouthSmileLeft": 0.9}, 0.35),
+    "14L": _ActionUnit({"mouthDimpleLeft": 0.9}, 0.3),
+    "15": _ActionUnit(_sided(mouthFrown=0.9), 0.4),
+    "16": _ActionUnit(_sided(mouthLowerDown=0.5), 0.6),
+    "17": _ActionUnit({"mouthShrugLower": 0.5}, 0.7),
+    "20": _ActionUnit(_sided(mouthStretch=0.8), 0.5),
+    "23": _ActionUnit(_sided(mouthPress=0.6) | {"mouthRollLower": 0.15, "mouthRollUpper": 0.12}, 0.85),
+    "25": _ActionUnit(_sided(mouthLowerDown=0.25, mouthUpperUp=0.2), 0.6),
+    "26": _ActionUnit({"jawOpen": 0.35}, 0.9),
+    "43": _ActionUnit(_sided(eyeBlink=1.0)),
+}
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    units: dict[str, float]
+    """Intensity of each action unit at the emotion's full intensity."""
+    head_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Posture: pitch (down is positive), yaw (to the subject's left), roll (to the subject's right)."""
+    gaze_deg: tuple[float, float] = (0.0, 0.0)
+    """Where the eyes rest: up, and to the subject's left."""
+    blink_rate: float = 1.0
+    """Blinks relative to the usual number."""
+    movement: float = 1.0
+    """Head motion relative to the usual amount."""
+
+
+_RECIPES: dict[str, _Recipe] = {
+    "neutral": _Recipe({}),
+    "happy": _Recipe({"6": 0.8, "12": 0.85, "25": 0.45}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
+    "sad": _Recipe(
+        {"1": 0.95, "4": 0.5, "15": 0.85, "17": 0.45, "43": 0.14},
+        head_deg=(4.0, 0.0, 1.5), gaze_deg=(-2.0, 0.0), blink_rate=0.85, movement=0.6,
+    ),
+    "surprised": _Recipe(
+        {"1": 0.9, "2": 0.95, "5": 0.85, "25": 0.3, "26": 0.75}, head_deg=(-2.5, 0.0, 0.0), blink_rate=0.6
+    ),
+    "afraid": _Recipe(
+        {"1": 0.95, "2": 0.5, "4": 0.55, "5": 0.9, "20": 0.75, "25": 0.4, "26": 0.35},
+        head_deg=(-2.0, 0.0, 0.0), blink_rate=1.6, movement=0.9,
+    ),
+    "disgusted": _Recipe(
+        {"4": 0.35, "7": 0.45, "9": 0.95, "10": 0.75, "15": 0.5, "16": 0.25}, head_deg=(-1.5, 2.0, 1.0)
+    ),
+    "angry": _Recipe(
+        {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.15, "23": 0.8}, head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2
+    ),
+    "contempt": _Recipe({"12L": 0.42, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
+}  # fmt: skip
+
+# A stress of the voice shows on the brows, in the way the emotion lets it.
+_ACCENTS: dict[str, dict[str, float]] = {"angry": {"4": 0.25}, "disgusted": {"9": 0.2, "4": 0.1}, "sad": {"1": 0.3}}
+_USUAL_ACCENT = {"1": 0.22, "2": 0.26}
+
+_UNIT_NAMES = tuple(_UNITS)
+_UNIT_MATRIX = np.stack([weights_from_dict(unit.weights) for unit in _UNITS.values()])
+_YIELDS = np.array([unit.yields for unit in _UNITS.values()])
+
+
+def _unit_vector(units: dict[str, float]) -> Float[np.ndarray, " u"]:
+    return np.array([units.get(name, 0.0) for name in _UNIT_NAMES])
+
+
+_RECIPE_UNITS = np.stack([_unit_vector(_RECIPES[name].units) for name in EMOTIONS])
+_ACCENT_UNITS = np.stack([_unit_vector(_ACCENTS.get(name, _USUAL_ACCENT)) for name in EMOTIONS])
+_HEAD = np.radians([_RECIPES[name].head_deg for name in EMOTIONS])
+_GAZE = np.radians([_RECIPES[name].gaze_deg for name in EMOTIONS])
+_RATES = np.array([(_RECIPES[name].blink_rate, _RECIPES[name].movement) for name in EMOTIONS])
+
+
+def check_emotion(emotion: str, intensity: float, transition_s: float = 0.0, where: str = "") -> None:
+    """Raises UserError unless the emotion is known and the numbers are in range; `where` begins the message."""
+    where = where and f"{where}: "
+    if emotion not in EMOTIONS:
+        raise UserError(f"{where}unknown emotion {emotion!r}; choose one of {', '.join(EMOTIONS)}")
+    if not (math.isfinite(intensity) and 0.0 <= intensity <= 1.0):
+        raise UserError(f"{where}intensity must lie in 0..1, got {intensity:g}")
+    if not (math.isfinite(transition_s) and 0.0 <= transition_s <= 60.0):
+        raise UserError(f"{where}transition must lie in 0..60 seconds, got {transition_s:g}")
+
+
+def emotion_weights(emotion: str, intensity: float = 1.0) -> Float32[np.ndarray, "52"]:
+    """The face of an emotion at rest, without its life over time.
+
+    Raises:
+        UserError: for an unknown emotion or an intensity outside 0..1.
+    """
+    check_emotion(emotion, intensity)
+    units = intensity * _RECIPE_UNITS[EMOTIONS.index(emotion)]
+    return np.clip(units @ _UNIT_MATRIX, 0.0, 1.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class EmotionCue:
+    """From `time_s` on, this emotion."""
+
+    time_s: float
+    emotion: str
+    intensity: float = 1.0
+
+
+class EmotionTrack:
+    """Emotions over time: each cue holds until the next one."""
+
+    def __init__(self, cues: Iterable[EmotionCue]) -> None:
+        """
+        Args:
+            cues: in any order.
+
+        Raises:
+            UserError: for an unknown emotion, or a time or intensity out of range.
+        """
+        for cue in (cues := list(cues)):
+            check_emotion(cue.emotion, cue.intensity, where=f"emotion track at {cue.time_s:g} s")
+            if not (math.isfinite(cue.time_s) and cue.time_s >= 0):
+                raise UserError(f"emotion track: times must be 0 or more seconds, got {cue.time_s:g}")
+        self.cues = tuple(sorted(cues, key=lambda cue: cue.time_s))
+        self._times = np.array([cue.time_s for cue in self.cues])
+
+    def at(self, time_s: float) -> EmotionCue | None:
+        """The cue in force at a time; None before the first."""
+        index = int(np.searchsorted(self._times, time_s, side="right")) - 1
+        return self.cues[index] if index >= 0 else None
+
+    @classmethod
+    def read(cls, path: Path | str) -> EmotionTrack:
+        """Read a track: lines of `time_s emotion intensity`, or JSON.
+
+        Lines may be separated by spaces, tabs, commas or semicolons; a first line of column names, blank lines and
+        lines that begin with # are skipped; the intensity may be left out. JSON is a list of such rows, or of
+        objects with these keys.
+
+        Raises:
+            UserError: if the file is missing or a row cannot be understood; the message names the row.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text("utf-8-sig")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}: not a text file; an emotion track has lines of 'time_s emotion intensity'"
+            ) from error
+        rows = _json_rows(text, path) if text.lstrip()[:1] in ("[", "{") else _text_rows(text)
+        cues = [_cue(row, f"{path}, {where}") for where, row in rows]
+        if not cues:
+            raise UserError(f"{path}: no emotions in it; write lines of 'time_s emotion intensity'")
+        return cls(cues)
+
+
+def _json_rows(text: str, path: Path) -> list[tuple[str, list[object]]]:
+    try:
+        items = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from error
+    if isinstance(items, dict):
+        items = items.get("cues", items.get("emotions", [items]))
+    if not isinstance(items, list):
+        raise UserError(f'{path}: expected a list of rows like [1.5, "happy", 0.8]')
+    rows: list[tuple[str, list[object]]] = []
+    for number, item in enumerate(items, 1):
+        if isinstance(item, dict):
+            item = [item.get("time_s"), item.get("emotion"), item.get("intensity", 1.0)]
+        rows.append((f"row {number}", item if isinstance(item, list) else [item]))
+    return rows
+
+
+def _text_rows(text: str) -> list[tuple[str, list[object]]]:
+    rows: list[tuple[str, list[object]]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if "," in line or ";" in line:
+            cells = [cell.strip() for cell in next(csv.reader([line], delimiter=";" if ";" in line else ","))]
+        else:
+            cells = line.split()
+        if not rows and cells[0].lower() in ("time_s", "time"):
+            continue
+        rows.append((f"line {number}", list(cells)))
+    return rows
+
+
+def _cue(row: list[object], where: str) -> EmotionCue:
+    if not 2 <= len(row) <= 3:
+        raise UserError(f"{where}: expected 'time_s emotion intensity', got {' '.join(map(str, row))!r}")
+    numbers = []
+    for name, value in (("time_s", row[0]), ("intensity", row[2] if len(row) == 3 else 1.0)):
+        try:
+            numbers.append(float(value))  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: {name} must be a number, got {value!r}") from error
+    emotion = str(row[1]).strip().lower()
+    check_emotion(emotion, numbers[1], where=where)
+    if not (math.isfinite(numbers[0]) and numbers[0] >= 0):
+        raise UserError(f"{where}: time_s must be 0 or more, got {numbers[0]:g}")
+    return EmotionCue(numbers[0], emotion, numbers[1])
+
+
+@dataclass(frozen=True)
+class Feeling:
+    """What an emotion asks of the face and head at one pose."""
+
+    weights: Float32[np.ndarray, "52"]
+    head: Float[np.ndarray, "3"]
+    """Posture of the head, axis-angle in radians."""
+    gaze: Float[np.ndarray, "2"]
+    """Where the eyes rest relative to the camera: up and to the subject's left, radians."""
+    blink_rate: float
+    movement: float
+
+
+@dataclass(frozen=True)
+class _Pulse:
+    """A passing expression: a bell over `duration_s`."""
+
+    start_s: float
+    duration_s: float
+    units: Float[np.ndarray, " u"]
+
+    def at(self, time_s: float) -> float:
+        phase = (time_s - self.start_s) / self.duration_s
+        return math.sin(math.pi * phase) ** 2 if 0 < phase < 1 else 0.0
+
+
+class EmotionState:
+    """An emotion that sets in, breathes, flickers and gives way. One step a pose; reproducible from its seed.
+
+    - A change eases over its transition time, from whatever mixture shows at that moment.
+    - Every action unit wanders slowly around its level, each on its own.
+    - Now and then a passing expression of half a second reinforces one or two units.
+    - Stresses of the voice show on the brows.
+    - While the voice speaks, the units of the mouth yield; in pauses they come back.
+    """
+
+    _WANDER = 0.11
+    _PULSE_EVERY_S = 4.5
+
+    def __init__(self, seed: int, rate_hz: float) -> None:
+        self._seed, self._rate = seed, rate_hz
+        self.reset()
+
+    def reset(self) -> None:
+        """Neutral, at the start of the stream."""
+        self._rng = np.random.default_rng([self._seed, 1])
+        self._wander = SlowNoise(self._rng, len(_UNIT_NAMES), 0.06, 0.5)
+        self._from = self._mix = self._to = np.zeros(len(EMOTIONS))
+        self._since_s = self._transition_s = 0.0
+        self._yield = Envelope(self._rate, attack_s=0.09, release_s=0.35)
+        self._pulses: list[_Pulse] = []
+        self._next_pulse_s = self._rng.exponential(self._PULSE_EVERY_S)
+
+    def set(self, emotion: str, intensity: float = 1.0, transition_s: float = 0.0) -> None:
+        """Head for an emotion, from the next step on.
+
+        Raises:
+            UserError: for an unknown emotion or numbers out of range.
+        """
+        check_emotion(emotion, intensity, transition_s)
+        self._from = self._mix
+        self._to = np.zeros(len(EMOTIONS))
+        self._to[EMOTIONS.index(emotion)] = intensity
+        self._since_s, self._transition_s = 0.0, transition_s
+
+    def step(self, time_s: float, prosody: Prosody) -> Feeling:
+        """The next pose, `time_s` after the start of the stream."""
+        self._since_s += 1 / self._rate
+        done = ease(self._since_s / self._transition_s) if self._transition_s > 0 else 1.0
+        self._mix = self._from + done * (self._to - self._from)
+        mix = self._mix
+        strength = min(float(mix[1:].sum()), 1.0)
+
+        units = mix @ _RECIPE_UNITS
+        # A unit that is on wanders by a fixed share of its level; the mean over time is the recipe's.
+        units = units * (1 + self._WANDER * self._wander.at(time_s))
+        self._schedule(time_s, prosody)
+        for pulse in self._pulses:
+            units = units + pulse.at(time_s) * pulse.units
+        yielded = self._yield.feed(prosody.activity)
+        units = np.clip(units * (1 - yielded * _YIELDS), 0.0, 1.15)
+
+        rates = 1 + mix[1:] @ (_RATES[1:] - 1)
+        return Feeling(
+            np.clip(units @ _UNIT_MATRIX, 0.0, 1.0).astype(np.float32),
+            (mix @ _HEAD) * (1 - 0.3 * yielded),
+            mix @ _GAZE,
+            float(rates[0]),
+            float(rates[1]) * (1 - 0.1 * strength),
+        )
+
+    def _schedule(self, time_s: float, prosody: Prosody) -> None:
+        self._pulses = [p for p in self._pulses if time_s < p.start_s + p.duration_s]
+        mix = self._mix.copy()
+        mix[0] = max(1 - float(mix[1:].sum()), 0.0)
+        if prosody.accent > 0:
+            # One in three stresses passes without the brows taking part: a metronome is what betrays a puppet.
+            amount, width, take = self._rng.uniform(0.5, 1.1), self._rng.uniform(0.35, 0.6), self._rng.uniform()
+            if take > 0.33:
+                units = prosody.accent * amount * (mix @ _ACCENT_UNITS)
+                self._pulses.append(_Pulse(time_s, width, units))
+        if time_s >= self._next_pulse_s:
+            amount, width = self._rng.uniform(0.1, 0.3), self._rng.uniform(0.35, 0.9)
+            kept = self._rng.uniform(size=len(_UNIT_NAMES)) < 0.4
+            self._pulses.append(_Pulse(time_s, width, amount * kept * (mix[1:] @ _RECIPE_UNITS[1:])))
+            self._next_pulse_s = time_s + 1.2 + self._rng.exponential(self._PULSE_EVERY_S - 1.2)
