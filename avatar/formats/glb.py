@@ -65,6 +65,8 @@ class Glb:
                 if n > count:
                     raise ValueError(f"{n} sparse values for {count} elements")
                 kind = np.dtype(_COMPONENTS[sparse["indices"]["componentType"]])
+                if kind.kind != "u":
+                    raise ValueError("sparse indices of an unusual type")
                 where = self._view(sparse["indices"], kind, n, 1)[:, 0].astype(np.int64)
                 if n and (where.min() < 0 or where.max() >= count):
                     raise ValueError("sparse indices out of range")
