@@ -1,6 +1,6 @@
 """The bundled sample clip: a voice of flite that introduces the program.
 
-    python -c "from animation.data.sample_clip import make_sample_clip; make_sample_clip('app/assets/sample.flac')"
+python -c "from animation.data.sample_clip import make_sample_clip; make_sample_clip('app/assets/sample.flac')"
 """
 
 from __future__ import annotations
