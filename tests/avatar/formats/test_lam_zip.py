@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -107,16 +107,15 @@ def test_counts_that_differ_are_refused(tmp_path: Path) -> None:
         load_lam(repacked(tmp_path / "a.zip", {"someone/offset.ply": splats}))
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    with (
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
-        file.open(zipfile.ZipInfo("offset.ply"), "w", force_zip64=True) as member,
-    ):
-        for _ in range(600):
-            member.write(bytes(1 << 20))
-    (tmp_path / "bomb.zip").write_bytes(buffer.getvalue())
-    with pytest.raises(UserError, match="unpack to 600 MiB"):
+@pytest.mark.parametrize(("claimed", "says"), [(600 << 20, "unpack to 600 MiB"), (100, "damaged")])
+def test_sizes_that_lie_are_refused(tmp_path: Path, claimed: int, says: str) -> None:
+    """The directory is checked before anything is unpacked, and what is unpacked against the directory."""
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("skin.glb", bytes(54_321))
+        file.writestr("offset.ply", bytes(54_321))
+    raw = (tmp_path / "bomb.zip").read_bytes()
+    (tmp_path / "bomb.zip").write_bytes(raw.replace(struct.pack("<I", 54_321), struct.pack("<I", claimed)))
+    with pytest.raises(UserError, match=says):
         load_lam(tmp_path / "bomb.zip")
 
 
