@@ -75,9 +75,7 @@ def open_audio(path: Path | str) -> AudioFile:
     except (soundfile.LibsndfileError, RuntimeError):
         found = _probe_with_ffmpeg(path)
     if not (100 <= found.sample_rate <= _MAX_RATE and 1 <= found.channels <= _MAX_CHANNELS):
-        raise UserError(
-            f"{path}: claims {found.sample_rate} Hz and {found.channels} channels, which no recording has"
-        )
+        raise UserError(f"{path}: claims {found.sample_rate} Hz and {found.channels} channels, which no recording has")
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from animation.driver import AvatarDriver, DriverSettings
 from animation.emotion import EmotionTrack
 from PIL import ImageColor
 
-from animation.audio import SAMPLE_RATE, StreamingResampler
+from animation.audio import StreamingResampler
 from app.audio_file import AudioFile, open_audio
 from app.output.video import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
@@ -128,7 +126,7 @@ def render_audio(
         )
         images, finished = 0, False
         with closing(writer):
-            poses = _driven(audio, blocks, driver, options, lambda mono: _sound(writer, mono, audio, progress))
+            poses = _driven(audio, blocks, driver, lambda mono: _sound(writer, mono, audio, progress))
             try:
                 for pose in sampled(poses, options.fps):
                     image = renderer.draw(avatar, pose, camera, options.background, options.max_gaussians)
@@ -152,7 +150,7 @@ def poses_of_audio(
         done += len(mono) / audio.sample_rate
         progress(done, audio.duration_s)
 
-    return _driven(audio, audio.blocks(), _driver(avatar, options), options, tick)
+    return _driven(audio, audio.blocks(), _driver(avatar, options), tick)
 
 
 def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
@@ -172,32 +170,18 @@ def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
 
 def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
     settings = DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed)
-    return AvatarDriver(avatar.arkit, settings)
+    track = EmotionTrack.read(options.emotion_track) if options.emotion_track else None
+    return AvatarDriver(avatar.arkit, settings, track=track)
 
 
 def _driven(
-    audio: AudioFile,
-    blocks: Iterable[np.ndarray],
-    driver: AvatarDriver,
-    options: RenderOptions,
-    heard: Callable[[np.ndarray], None],
+    audio: AudioFile, blocks: Iterable[np.ndarray], driver: AvatarDriver, heard: Callable[[np.ndarray], None]
 ) -> Iterator[FlameParams]:
     """Feed blocks to the driver; `heard` is given each block's mono sound before the poses that follow from it."""
     resampler = StreamingResampler(audio.sample_rate, audio.channels)
-    cues = deque(EmotionTrack.load(options.emotion_track).cues if options.emotion_track else ())
-    fed = 0
     for block in blocks:
         heard(block.mean(1, dtype=np.float32))
-        samples = resampler.feed(block)
-        while len(samples):
-            # an emotion changes at the very sample that its cue names
-            while cues and cues[0].time_s * SAMPLE_RATE <= fed:
-                cue = cues.popleft()
-                driver.set_emotion(cue.emotion, cue.intensity)
-            until = math.ceil(cues[0].time_s * SAMPLE_RATE) - fed if cues else len(samples)
-            part, samples = samples[:until], samples[until:]
-            fed += len(part)
-            yield from driver.feed(part)
+        yield from driver.feed(resampler.feed(block))
     yield from driver.feed(resampler.finish())
     yield from driver.finish()
 
