@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from animation.driver import AvatarDriver, DriverSettings
-from animation.emotion import EmotionTrack
 from PIL import ImageColor
 
 from animation.audio import StreamingResampler
+from animation.driver import AvatarDriver, DriverSettings
+from animation.emotion import EmotionTrack
 from app.audio_file import AudioFile, open_audio
 from app.output.video import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
