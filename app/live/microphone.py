@@ -1,0 +1,245 @@
+"""Input devices through PortAudio: finding, opening, capturing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float32
+
+from app.live.exchange import AudioRing, RingReader, Wake
+from avatar.errors import UserError
+
+__all__ = ["Capture", "DeviceCapture", "InputDevice", "fresh_inputs", "list_inputs", "open_device", "rescan"]
+
+_log = logging.getLogger(__name__)
+_RING_S = 4.0
+_BLOCK_S = 0.01
+_STALLED_S = 1.0
+
+
+@dataclass(frozen=True)
+class InputDevice:
+    """A microphone as the system shows it. Its index is left out: it changes when another device comes or goes."""
+
+    name: str
+    host_api: str
+    channels: int
+    sample_rate: int
+    default: bool = False
+
+    @property
+    def key(self) -> str:
+        """What settings remember."""
+        return f"{self.host_api}: {self.name}"
+
+
+class Capture(Protocol):
+    """Sound as it comes in. One thread reads; closing is the opener's."""
+
+    name: str
+    sample_rate: int
+    channels: int
+    overflows: int
+
+    def attach(self, wake: Wake) -> None:
+        """Set `wake` whenever there is something to read."""
+
+    def read(self) -> tuple[Float32[np.ndarray, "n c"], float]:
+        """What has come since the last call, and when its first sample was captured (`time.perf_counter`)."""
+
+    @property
+    def healthy(self) -> bool:
+        """False once it has ended or has stalled."""
+
+    def close(self) -> None:
+        """Give the device back. Idempotent."""
+
+
+def list_inputs() -> list[InputDevice]:
+    """The inputs that PortAudio knows, the default first; empty where there is no PortAudio.
+
+    PortAudio's list is as old as its initialisation: see `rescan` and `fresh_inputs`.
+    """
+    try:
+        sd = _sounddevice()
+        apis = sd.query_hostapis()
+        devices = sd.query_devices()
+        default = sd.default.device[0]
+    except UserError:
+        return []
+    found = []
+    for index, device in enumerate(devices):
+        if device["max_input_channels"] < 1:
+            continue
+        if default < 0:
+            default = index
+        api = apis[device["hostapi"]]["name"]
+        rate = round(device["default_samplerate"]) or 48000
+        found.append(InputDevice(device["name"], api, device["max_input_channels"], rate, index == default))
+    return sorted(found, key=lambda d: not d.default)
+
+
+def fresh_inputs(timeout_s: float = 10.0) -> list[InputDevice]:
+    """The inputs as they are now, asked in a process of its own, so that streams that run are left alone."""
+    code = (
+        "import json, sys; from dataclasses import asdict; from app.live.microphone import list_inputs; "
+        "sys.stdout.write(json.dumps([asdict(d) for d in list_inputs()]))"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout_s, check=True
+        )
+        return [InputDevice(**d) for d in json.loads(done.stdout)]
+    except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
+        _log.warning("asking for the input devices failed: %s", error)
+        return list_inputs()
+
+
+def rescan() -> None:
+    """Make PortAudio look for devices again. Ends every open stream: call it while there is none."""
+    try:
+        sd = _sounddevice()
+        sd._terminate()
+        sd._initialize()
+    except UserError:
+        return
+    except Exception as error:  # PortAudioError; the class is not importable without PortAudio
+        _log.warning("looking for devices again failed: %s", error)
+
+
+def open_device(key: str | None) -> DeviceCapture:
+    """Open an input by its key, or the system's default.
+
+    Raises:
+        UserError: if there is none, or it cannot be opened.
+    """
+    inputs = list_inputs()
+    if not inputs:
+        raise UserError("no microphone was found")
+    chosen = next((d for d in inputs if d.key == key), None) if key else inputs[0]
+    if chosen is None:
+        raise UserError(f"the microphone {key!r} is not connected")
+    return DeviceCapture(chosen)
+
+
+class DeviceCapture:
+    """An open input device that writes into a ring.
+
+    The device's callback is the ring's writer; the audio thread is its reader. Of a device with more than two
+    channels the first two are taken: on interfaces the others are other inputs.
+    """
+
+    def __init__(self, device: InputDevice) -> None:
+        """Raises:
+        UserError: if the device cannot be opened.
+        """
+        sd = _sounddevice()
+        self.device = device
+        self.name = device.name
+        self.channels = min(device.channels, 2)
+        self.overflows = 0
+        self.callbacks = 0
+        self._finished = False
+        index = _index_of(sd, device)
+        stream: Any = None
+        for rate in dict.fromkeys((device.sample_rate, 48000, 44100, 16000)):
+            self.sample_rate = rate
+            self._ring = AudioRing(round(rate * _RING_S), self.channels)
+            self._reader = self._ring.reader()
+            self._stamp = (0, time.perf_counter())
+            try:
+                stream = sd.InputStream(
+                    samplerate=rate,
+                    blocksize=round(rate * _BLOCK_S),
+                    device=index,
+                    channels=self.channels,
+                    dtype="float32",
+                    latency="low",
+                    callback=self._callback,
+                    finished_callback=self._on_finished,
+                )
+                stream.start()
+                break
+            except sd.PortAudioError as error:
+                if stream is not None:
+                    stream.close(ignore_errors=True)
+                    stream = None
+                problem = error
+        if stream is None:
+            raise UserError(
+                f"{device.name}: cannot be opened ({_reason(problem)}); another program may hold it"
+            ) from problem
+        self._stream: Any = stream
+
+    @property
+    def healthy(self) -> bool:
+        return not self._finished and time.perf_counter() - self._stamp[1] < _STALLED_S
+
+    def attach(self, wake: Wake) -> None:
+        self._ring.reader(wake)
+
+    def read(self) -> tuple[Float32[np.ndarray, "n c"], float]:
+        return read_stamped(self._reader, lambda: self._stamp, self.sample_rate)
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
+        self._finished = True
+        if stream is not None:
+            try:
+                stream.abort(ignore_errors=True)
+            finally:
+                stream.close(ignore_errors=True)
+
+    # The device's thread: nothing here may wait, lock, log or grow.
+    def _callback(self, indata: np.ndarray, frames: int, times: Any, status: Any) -> None:
+        age = times.currentTime - times.inputBufferAdcTime
+        length = frames / self.sample_rate
+        if not 0.0 < age < 1.0:  # some host APIs do not say
+            age = length
+        self._ring.write(indata)
+        self._stamp = (self._ring.written, time.perf_counter() - age + length)
+        self.callbacks += 1
+        if status and status.input_overflow:
+            self.overflows += 1
+
+    def _on_finished(self) -> None:
+        self._finished = True
+
+
+def read_stamped(reader: RingReader, stamp: Any, sample_rate: int) -> tuple[Float32[np.ndarray, "n c"], float]:
+    """Read what waits; the capture time of its first sample follows from the stamp of the newest."""
+    samples = reader.read()
+    written, captured_end_s = stamp()
+    first = reader.position - len(samples)
+    return samples, captured_end_s - (written - first) / sample_rate
+
+
+def _sounddevice() -> ModuleType:
+    """The library, or one line on why it cannot be had."""
+    try:
+        import sounddevice
+    except OSError as error:
+        raise UserError("microphones need the PortAudio library (Debian: apt install libportaudio2)") from error
+    return sounddevice
+
+
+def _index_of(sd: ModuleType, device: InputDevice) -> int:
+    apis = sd.query_hostapis()
+    for index, found in enumerate(sd.query_devices()):
+        same_api = apis[found["hostapi"]]["name"] == device.host_api
+        if found["name"] == device.name and same_api and found["max_input_channels"] > 0:
+            return index
+    raise UserError(f"the microphone {device.name!r} is not connected")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error.args[0]) if error.args else str(error)
+    return text.removeprefix("Error opening InputStream: ").rstrip(".")

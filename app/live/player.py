@@ -1,0 +1,78 @@
+"""An audio file played into the application as if it were spoken into a microphone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from app.audio_file import open_audio
+from app.live.exchange import AudioRing, Wake
+from app.live.microphone import read_stamped
+from app.live.worker import Failure, Worker
+
+__all__ = ["FileCapture"]
+
+_RING_S = 4.0
+_BLOCK_S = 0.01
+
+
+class FileCapture(Worker):
+    """A thread that writes a file's sound into a ring, in time; a `Capture` for whoever reads."""
+
+    def __init__(self, path: Path, loop: bool = False, on_failure: Callable[[Failure], None] | None = None) -> None:
+        """Raises:
+        UserError: if the file cannot be read.
+        """
+        super().__init__("player", on_failure)
+        self._audio = open_audio(path)
+        self._loop = loop
+        self.name_of_source = path.name
+        self.sample_rate = self._audio.sample_rate
+        self.channels = min(self._audio.channels, 2)
+        self.overflows = 0
+        self.duration_s = self._audio.duration_s
+        self.ended = False
+        self._ring = AudioRing(round(self.sample_rate * _RING_S), self.channels)
+        self._reader = self._ring.reader()
+        self._stamp = (0, time.perf_counter())
+        self.start()
+
+    @property
+    def healthy(self) -> bool:
+        """A file that has ended is no failure."""
+        return self.failure is None
+
+    def attach(self, wake: Wake) -> None:
+        """Set `wake` whenever there is something to read."""
+        self._ring.reader(wake)
+
+    def read(self) -> tuple[Float32[np.ndarray, "n c"], float]:
+        """See `Capture.read`."""
+        return read_stamped(self._reader, lambda: self._stamp, self.sample_rate)
+
+    def close(self) -> None:
+        """End the thread. Idempotent."""
+        self.stop(2.0)
+
+    def run(self) -> None:
+        block = max(1, round(self.sample_rate * _BLOCK_S))
+        start_s, played = time.perf_counter(), 0
+        while True:
+            for chunk in self._audio.blocks():
+                for at in range(0, len(chunk), block):
+                    part = chunk[at : at + block, : self.channels]
+                    played += len(part)
+                    due_s = start_s + played / self.sample_rate
+                    while not self.stopping and (left := due_s - time.perf_counter()) > 0:
+                        self.wake.wait(left)
+                    if self.stopping:
+                        return
+                    self._ring.write(part)
+                    self._stamp = (self._ring.written, due_s)
+            if not self._loop:
+                break
+        self.ended = True
