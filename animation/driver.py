@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from animation.blendshapes import AdditiveFusion, Fusion
-from animation.emotion import EmotionState, EmotionTrack, Feeling, check_emotion
+from animation.emotion import EmotionState, EmotionTrack, check_emotion
 from animation.idle import IdleMotion, IdlePose
+from animation.lids import LidModel, default_lids
 from animation.lips import LipModel, default_lips
 from animation.mouth import CHANNELS, CLOSED, JAW, ClosureGate, MouthMap
 from animation.prosody import ProsodyTracker
@@ -95,9 +96,7 @@ class DrivenPose(FlameParams):
 _REST = np.zeros(len(CHANNELS), np.float32)
 _REST[[JAW, CLOSED]] = 0.03, 0.75
 
-_BLINK = indices("eyeBlinkLeft", "eyeBlinkRight")
-_SQUINT = indices("eyeSquintLeft", "eyeSquintRight")
-_WIDE = indices("eyeWideLeft", "eyeWideRight")
+_TOUCHING_MM = 0.3
 
 
 class AvatarDriver:
@@ -115,6 +114,7 @@ class AvatarDriver:
         *,
         fusion: Fusion | None = None,
         lips: LipModel | None = None,
+        lids: LidModel | None = None,
         track: EmotionTrack | None = None,
     ) -> None:
         """
@@ -123,6 +123,7 @@ class AvatarDriver:
             speech: the speech model; the one that ships if None.
             fusion: what joins speech and emotion; additive if None.
             lips: of the head to be moved, for exact closures; the generic head's if None.
+            lids: of the head to be moved, for blinks that close exactly; the generic head's if None.
             track: emotions over time; where it is silent, those of the settings hold.
         """
         if speech is None:
@@ -131,6 +132,7 @@ class AvatarDriver:
             speech = SpeechStream()
         self._arkit, self._speech, self._track = arkit, speech, track
         self._lips = default_lips() if lips is None else lips
+        self._lids = default_lids() if lids is None else lids
         self._fusion: Fusion = AdditiveFusion(self._lips) if fusion is None else fusion
         self._mouth = MouthMap(self._lips)
         self._gaze = _GazeMap(arkit)
@@ -232,8 +234,8 @@ class AvatarDriver:
         speech = self._mouth.weights(articulation, settings.mouth_gain, seal)
         feeling = self._emotion.step(time_s, prosody)
         weights = self._fusion.fuse(speech, feeling.weights, seal)
-        if seal > 0:  # the promise holds whatever fusion is in place
-            weights = self._lips.seal(weights, seal)
+        if seal == 1 and float(self._lips.opening_mm(weights)) > _TOUCHING_MM:
+            weights = self._lips.seal(weights, seal)  # the promise holds whatever fusion is in place
         idle = self._idle.step(
             time_s,
             prosody,
@@ -245,7 +247,7 @@ class AvatarDriver:
             gaze=settings.gaze,
             head=settings.head,
         )
-        return self._assemble(weights, feeling, idle, time_s)
+        return self._assemble(weights, idle, time_s)
 
     def _follow_track(self, time_s: float) -> None:
         cue = self._track.at(time_s) if self._track else None
@@ -253,12 +255,10 @@ class AvatarDriver:
             self._cue = cue
             self._aim_emotion(self._settings.transition_s)
 
-    def _assemble(
-        self, weights: Float[np.ndarray, "52"], feeling: Feeling, idle: IdlePose, time_s: float
-    ) -> DrivenPose:
+    def _assemble(self, weights: Float[np.ndarray, "52"], idle: IdlePose, time_s: float) -> DrivenPose:
         weights = np.array(weights, np.float32)
-        close_lids(weights, idle.blink)
         self._gaze.add(weights, idle.gaze)
+        self._lids.close(weights, idle.blink)
         np.clip(weights, 0.0, 1.0, out=weights)
         face = self._arkit.params(weights)
         return DrivenPose(
@@ -273,13 +273,6 @@ class AvatarDriver:
             time_s,
             weights,
         )
-
-
-def close_lids(weights: Float32[np.ndarray, "52"], blink: float) -> None:
-    """Add a blink to weights, in place: the lids close from wherever an emotion holds them, and no further."""
-    weights[_WIDE] *= 1.0 - blink
-    weights[_SQUINT] *= 1.0 - 0.8 * blink
-    weights[_BLINK] += (1.0 - weights[_BLINK]) * blink
 
 
 def _smoother(smoothing: float, rate_hz: float) -> OneEuro | None:

@@ -78,9 +78,9 @@ class _Recipe:
 
 _RECIPES: dict[str, _Recipe] = {
     "neutral": _Recipe({}),
-    "happy": _Recipe({"6": 0.8, "12": 0.85, "25": 0.45}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
+    "happy": _Recipe({"6": 0.8, "12": 0.85, "25": 0.9}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
     "sad": _Recipe(
-        {"1": 0.95, "4": 0.5, "15": 0.85, "17": 0.45, "43": 0.14},
+        {"1": 0.95, "4": 0.45, "15": 0.6, "17": 0.3, "43": 0.14},
         head_deg=(4.0, 0.0, 1.5), gaze_deg=(-2.0, 0.0), blink_rate=0.85, movement=0.6,
     ),
     "surprised": _Recipe(
@@ -91,7 +91,7 @@ _RECIPES: dict[str, _Recipe] = {
         head_deg=(-2.0, 0.0, 0.0), blink_rate=1.6, movement=0.9,
     ),
     "disgusted": _Recipe(
-        {"4": 0.35, "7": 0.45, "9": 0.95, "10": 0.75, "15": 0.5, "16": 0.25}, head_deg=(-1.5, 2.0, 1.0)
+        {"4": 0.35, "7": 0.45, "9": 0.95, "10": 0.6, "15": 0.3, "16": 0.1}, head_deg=(-1.5, 2.0, 1.0)
     ),
     "angry": _Recipe(
         {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.15, "23": 0.8}, head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2

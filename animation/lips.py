@@ -12,7 +12,6 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
@@ -22,16 +21,16 @@ __all__ = ["LipModel", "default_lips"]
 
 _UPPER, _LOWER = "upper_lip_inner", "lower_lip_inner"
 _MAX_PAIRS = 17
-_TARGET_MM = -0.12
+_TARGET_MM = -0.18
 """Sealed lips are pressed together a little: touching exactly would open them at the first rounding error."""
 _DEPTH_WEIGHT = 0.35
 """How much a pair may slide in depth, relative to standing apart: lips that meet must also meet front to back."""
-_ROUNDS = 3
+_ROUNDS = 2
 
 # What may change to close the lips: (blendshapes, cost of one unit, how far below and above the present weight).
 # Taking back what opens them is cheap, mouthClose is what it is for, pressing and rolling show and so cost more.
 _CONTROLS: tuple[tuple[tuple[str, ...], float, float, float], ...] = (
-    (("jawOpen",), 600.0, 1.0, 0.06),
+    (("jawOpen",), 250.0, 1.0, 0.06),
     (("mouthClose",), 60.0, 1.0, 1.0),
     (("mouthFunnel",), 8.0, 1.0, 0.0),
     (("mouthPucker",), 60.0, 0.3, 0.15),
@@ -129,7 +128,7 @@ class LipModel:
         return weights + np.float32(closure) * self._closing(weights)
 
     def _unposed(self, weights: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        feature = (rotation - np.eye(3, dtype=np.float32)).reshape(*rotation.shape[:-2], 9)
+        feature = (rotation - _EYE).reshape(*rotation.shape[:-2], 9)
         shape = (*weights.shape[:-1], *self.template.shape)
         moved = weights @ self.basis.reshape(-1, len(NAMES)).T + feature @ self.jaw_correction.reshape(-1, 9).T
         return self.template + moved.reshape(shape)
@@ -147,7 +146,7 @@ class LipModel:
         upper = np.minimum(start[_INDEX] + _ABOVE, np.maximum(start[_INDEX], 1.0))
         for _ in range(_ROUNDS):
             residual, jacobian = self._residual(w)
-            hessian = jacobian.T @ jacobian + np.diag(_COST)
+            hessian = jacobian.T @ jacobian + _HESSIAN_COST
             step = _bounded_minimum(hessian, jacobian.T @ residual, lower - w[_INDEX], upper - w[_INDEX])
             w[_INDEX] += step
         return (w - start).astype(np.float32)
@@ -158,9 +157,9 @@ class LipModel:
         rotation = _rotations(weights @ self.jaw)
         points = self._skin(self._unposed(weights, rotation), weights, rotation)
         # Expression units move a point in the frame that skinning turns it into, and the jaw joint with it.
-        blend = np.eye(3) + self.jaw_weight[:, None, None] * (rotation - np.eye(3))
+        blend = _EYE + self.jaw_weight[:, None, None] * (rotation - _EYE)
         slope = blend @ self.basis[..., _INDEX]
-        slope += self.jaw_weight[:, None, None] * ((np.eye(3) - rotation) @ self.joint_basis[:, _INDEX])
+        slope += self.jaw_weight[:, None, None] * ((_EYE - rotation) @ self.joint_basis[:, _INDEX])
         # The jaw turns: a difference quotient is simpler than the derivative of the exponential map, and as exact here.
         step = 1e-3
         opened = weights.copy()
@@ -183,13 +182,26 @@ _INDEX = np.concatenate([indices(*names) for names, *_ in _CONTROLS])
 _COST, _BELOW, _ABOVE = (
     np.concatenate([np.full(len(control[0]), control[column]) for control in _CONTROLS]) for column in (1, 2, 3)
 )
+_HESSIAN_COST = np.diag(_COST)
+_EYE = np.eye(3, dtype=np.float32)
+_CROSS = np.zeros((3, 9), np.float32)
+"""Axis-angle to the matrix of the cross product, flattened."""
+for _axis, _plus, _minus in ((0, 7, 5), (1, 2, 6), (2, 3, 1)):
+    _CROSS[_axis, _plus], _CROSS[_axis, _minus] = 1.0, -1.0
 _JAW_OPEN = int(indices("jawOpen")[0])
 _JAW_CONTROL = int(np.flatnonzero(_INDEX == _JAW_OPEN)[0])
 
 
 def _rotations(axis_angle: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
-    flat = Rotation.from_rotvec(axis_angle.reshape(-1, 3)).as_matrix()
-    return flat.reshape(*axis_angle.shape[:-1], 3, 3).astype(np.float32)
+    """Rodrigues' formula, with the series of its factors near zero."""
+    squared = np.square(axis_angle).sum(-1)[..., None, None]
+    angle = np.sqrt(np.maximum(squared, 1e-12))
+    cross = axis_angle @ _CROSS
+    cross = cross.reshape(*axis_angle.shape[:-1], 3, 3)
+    small = squared < 1e-6
+    first = np.where(small, 1 - squared / 6, np.sin(angle) / angle)
+    second = np.where(small, 0.5 - squared / 24, (1 - np.cos(angle)) / np.maximum(squared, 1e-12))
+    return (_EYE + first * cross + second * (cross @ cross)).astype(axis_angle.dtype)
 
 
 def _bounded_minimum(

@@ -19,14 +19,14 @@ JAW, CLOSED, ROUNDING, SPREAD, LIP_IN, TONGUE, FUNNEL = range(len(CHANNELS))
 
 # What each channel does to the mouth at 1. jawOpen at 1 is a shout's 25 degrees; speech uses less than half of it.
 _SHAPES: dict[str, dict[str, float]] = {
-    "jaw": {"jawOpen": 0.46},
+    "jaw": {"jawOpen": 0.42},
     "rounding": {"mouthPucker": 0.8, "mouthFunnel": 0.18},
     "spread": {
-        "mouthStretchLeft": 0.42, "mouthStretchRight": 0.42, "mouthSmileLeft": 0.14, "mouthSmileRight": 0.14,
+        "mouthStretchLeft": 0.55, "mouthStretchRight": 0.55, "mouthSmileLeft": 0.18, "mouthSmileRight": 0.18,
         "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.1, "mouthLowerDownRight": 0.1,
     },
     "lip_in": {
-        "mouthRollLower": 0.55, "mouthUpperUpLeft": 0.28, "mouthUpperUpRight": 0.28, "mouthShrugLower": 0.12,
+        "mouthRollLower": 0.55, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3, "mouthShrugLower": 0.12,
     },
     "funnel": {"mouthFunnel": 0.5, "mouthUpperUpLeft": 0.06, "mouthUpperUpRight": 0.06},
 }  # fmt: skip
@@ -34,9 +34,13 @@ _OPEN_SHAPE = {
     "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3, "mouthUpperUpLeft": 0.16, "mouthUpperUpRight": 0.16,
 }  # fmt: skip
 """What open, unrounded vowels add, so that teeth show."""
+_PARTED_SHAPE = {
+    "mouthLowerDownLeft": 0.1, "mouthLowerDownRight": 0.1, "mouthUpperUpLeft": 0.05, "mouthUpperUpRight": 0.05,
+}  # fmt: skip
+"""Lips that are not closed stand a little apart, even with the teeth together (s, z)."""
 _PRESSED_SHAPE = {"mouthPressLeft": 0.14, "mouthPressRight": 0.14, "mouthRollLower": 0.08, "mouthRollUpper": 0.08}
 """What p, b and m add to the closed lips."""
-_TONGUE_OUT = 0.35
+_TONGUE_OUT = 0.22
 """How far the tongue shows between the teeth at full `tongue` (th); t, d, n, l stay behind them."""
 
 
@@ -47,7 +51,7 @@ def _vector(shape: dict[str, float]) -> Float32[np.ndarray, "52"]:
 
 
 _MATRIX = np.stack([_vector(_SHAPES.get(channel, {})) for channel in CHANNELS])
-_OPEN, _PRESSED = _vector(_OPEN_SHAPE), _vector(_PRESSED_SHAPE)
+_OPEN, _PARTED, _PRESSED = _vector(_OPEN_SHAPE), _vector(_PARTED_SHAPE), _vector(_PRESSED_SHAPE)
 _TONGUE_INDEX = int(indices("tongueOut")[0])
 
 
@@ -94,7 +98,8 @@ class MouthMap:
         closure = np.asarray(closure, np.float32)
         jaw, rounding, lip_in = moved[..., JAW], moved[..., ROUNDING], moved[..., LIP_IN]
         free = (1.0 - _ramp(rounding, 0.1, 0.6)) * (1.0 - lip_in.clip(0, 1)) * (1.0 - channels[..., CLOSED])
-        weights = moved @ _MATRIX
+        parted = (1.0 - _ramp(channels[..., CLOSED], 0.0, 0.5)) * (1.0 - closure) * (1.0 - lip_in.clip(0, 1))
+        weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
         weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
         weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], 0.82, 1.0) * (1.0 - closure)
         weights = np.clip(weights, 0.0, 1.0).astype(np.float32)

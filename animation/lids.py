@@ -1,0 +1,73 @@
+"""The eyelids of the head model: how far a blink must close them for given blendshape weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from avatar.flame.arkit import NAMES, ArkitMap, indices
+from avatar.flame.head import HeadModel
+from avatar.library import open_head
+
+__all__ = ["LidModel", "default_lids"]
+
+_SIDES = ("left", "right")
+_BLINK = indices("eyeBlinkLeft", "eyeBlinkRight")
+_WIDE = indices("eyeWideLeft", "eyeWideRight")
+
+
+@dataclass(frozen=True, eq=False)
+class LidModel:
+    """Mean height between the margins of the lids, linear in the weights; millimetres, left eye first.
+
+    Squints, cheeks, brows and the direction of gaze move the lids too. Adding a full blink to them would drive one
+    lid through the other, and wide eyes would keep a blink from closing; so a blink goes exactly to where the lids
+    meet when it is alone.
+    """
+
+    open_mm: Float32[np.ndarray, "2"]
+    per_unit_mm: Float32[np.ndarray, "52 2"]
+
+    @classmethod
+    def from_head(cls, head: HeadModel, arkit: ArkitMap) -> LidModel:
+        """The lids of a head with the regions `upper_lid_margin_left` and so on.
+
+        Raises:
+            ValueError: if the head lacks them.
+        """
+        weights = np.concatenate([np.zeros((1, len(NAMES)), np.float32), np.eye(len(NAMES), dtype=np.float32)])
+        vertices = head.vertices(arkit.params(weights)).numpy()
+        heights = []
+        for side in _SIDES:
+            try:
+                upper, lower = (head.regions[f"{lid}_lid_margin_{side}"].numpy() for lid in ("upper", "lower"))
+            except KeyError as error:
+                raise ValueError(f"LidModel: the head has no region {error.args[0]!r}") from error
+            heights.append(1e3 * (vertices[:, upper, 1].mean(1) - vertices[:, lower, 1].mean(1)))
+        height = np.stack(heights, 1).astype(np.float32)
+        return cls(height[0], height[1:] - height[0])
+
+    def height_mm(self, weights: Float[np.ndarray, "*batch 52"]) -> Float[np.ndarray, "*batch 2"]:
+        """Mean opening of each eye; slightly negative when the lids are shut."""
+        return self.open_mm + np.asarray(weights, np.float32) @ self.per_unit_mm
+
+    def close(self, weights: Float32[np.ndarray, "52"], blink: float) -> None:
+        """Move the lids the fraction `blink` (0..1) of the way from where they are to being shut; in place."""
+        if blink <= 0:
+            return
+        full = weights.copy()
+        full[_WIDE] = full[_BLINK] = 0.0
+        alone = self.per_unit_mm[_BLINK, [0, 1]]  # what a blink by itself does, a negative height
+        shut = self.open_mm + alone
+        full[_BLINK] = np.clip((shut - self.height_mm(full)) / np.minimum(alone, -1e-3), 0.0, 1.0)
+        for index in (_WIDE, _BLINK):
+            weights[index] += np.float32(blink) * (full[index] - weights[index])
+
+
+@cache
+def default_lids() -> LidModel:
+    """The lids of the generic head that ships."""
+    return LidModel.from_head(*open_head())
