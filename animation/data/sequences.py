@@ -1,0 +1,174 @@
+"""Sequences of a face mesh in motion, whatever data set they come from, and the project's own compact layout for them.
+
+The compact layout ("native") is a folder::
+
+    templates.npz             one neutral face (V, 3) per subject, metres
+    speech/SUBJECT__NAME.npz  offsets (T, V, 3) int16 in steps of a micrometre, fps, and for speech audio, sample_rate
+    expression/...            the same
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from avatar.errors import UserError
+
+__all__ = ["DOMAINS", "MeshSequence", "load_arrays", "read_native", "resample_poses", "write_native"]
+
+Domain = Literal["speech", "expression"]
+DOMAINS: tuple[Domain, Domain] = ("speech", "expression")
+
+_STEP_M = 1e-6
+_MAX_BYTES = 8 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class MeshSequence:
+    """One recording of one subject: what every loader of this package yields. Metres."""
+
+    subject: str
+    name: str
+    domain: Domain
+    fps: float
+    template: Float32[np.ndarray, "v 3"]
+    """The subject's neutral face."""
+    offsets: Float32[np.ndarray, "t v 3"]
+    """Each pose less the template."""
+    audio: Float32[np.ndarray, " n"] | None = None
+    """Mono, -1..1."""
+    sample_rate: int = 16000
+
+    def __post_init__(self) -> None:
+        if self.offsets.ndim != 3 or self.offsets.shape[1:] != self.template.shape or self.template.shape[1:] != (3,):
+            raise ValueError(
+                f"MeshSequence {self.subject}/{self.name}: offsets {self.offsets.shape} do not fit the template "
+                f"{self.template.shape}"
+            )
+        if self.fps <= 0:
+            raise ValueError(f"MeshSequence {self.subject}/{self.name}: expected fps above 0, got {self.fps}")
+
+    @property
+    def key(self) -> str:
+        """What names the sequence in its data set."""
+        return f"{self.subject}/{self.name}"
+
+    @property
+    def n_poses(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_poses / self.fps
+
+    def at_rate(self, fps: float) -> MeshSequence:
+        """The same sequence with another number of poses a second."""
+        if fps == self.fps:
+            return self
+        offsets = resample_poses(self.offsets, self.fps, fps)
+        return MeshSequence(
+            self.subject, self.name, self.domain, fps, self.template, offsets, self.audio, self.sample_rate
+        )
+
+
+def resample_poses(values: Float[np.ndarray, "t *rest"], fps: float, new_fps: float) -> Float32[np.ndarray, "n *rest"]:
+    """Linear resampling in time; pose k stands for the time (k + 0.5) / fps.
+
+    From 60 to 30 poses a second each new pose is the mean of two, which keeps its time; FaceFormer's loader drops
+    every other pose instead, which shifts the curve by 8 ms.
+    """
+    if fps <= 0 or new_fps <= 0:
+        raise ValueError(f"resample_poses: expected rates above 0, got {fps} and {new_fps}")
+    values = np.asarray(values, np.float32)
+    count = max(1, round(len(values) * new_fps / fps))
+    where = np.clip((np.arange(count) + 0.5) * fps / new_fps - 0.5, 0, len(values) - 1)
+    low = np.minimum(np.floor(where).astype(int), max(len(values) - 2, 0))
+    high = np.minimum(low + 1, len(values) - 1)
+    part = (where - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    return values[low] * (1 - part) + values[high] * part
+
+
+def load_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Arrays of an npz file, read without executing anything.
+
+    Raises:
+        UserError: if the file is missing, damaged, or lacks one of the arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _MAX_BYTES:
+            raise UserError(f"{path}: unpacks to more than {_MAX_BYTES >> 30} GiB")
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in names if name not in file.files]
+            if missing:
+                raise UserError(f"{path}: lacks {', '.join(missing)}")
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: not a readable npz file ({error})") from error
+
+
+def write_native(root: Path | str, sequences: Iterable[MeshSequence]) -> None:
+    """Write sequences in the compact layout; each is written before the next is asked for."""
+    root = Path(root)
+    templates: dict[str, np.ndarray] = {}
+    for sequence in sequences:
+        folder = root / sequence.domain
+        folder.mkdir(parents=True, exist_ok=True)
+        steps = np.rint(sequence.offsets / _STEP_M)
+        if np.abs(steps).max(initial=0) > np.iinfo(np.int16).max:
+            raise ValueError(f"write_native: {sequence.key} moves further than 32 mm from its template")
+        arrays = {"offsets": steps.astype(np.int16), "fps": np.float64(sequence.fps)}
+        if sequence.audio is not None:
+            arrays |= {"audio": sequence.audio.astype(np.float32), "sample_rate": np.int64(sequence.sample_rate)}
+        np.savez(folder / f"{sequence.subject}__{sequence.name}.npz", **arrays)  # type: ignore[arg-type]
+        templates[sequence.subject] = sequence.template
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez(root / "templates.npz", **templates)  # type: ignore[arg-type]
+
+
+def read_native(root: Path | str, domain: Domain, subjects: Iterable[str] | None = None) -> Iterator[MeshSequence]:
+    """The sequences of one domain in the compact layout, in the order of their names.
+
+    Raises:
+        UserError: if the folder lacks parts, or a file is damaged.
+    """
+    root = Path(root)
+    templates = load_arrays(root / "templates.npz", ())
+    wanted = None if subjects is None else set(subjects)
+    files = sorted((root / domain).glob("*__*.npz"))
+    if not files:
+        raise UserError(f"{root / domain}: no sequences (SUBJECT__NAME.npz) in it")
+    for path in files:
+        subject, name = path.stem.split("__", 1)
+        if wanted is not None and subject not in wanted:
+            continue
+        if subject not in templates:
+            raise UserError(f"{root / 'templates.npz'}: has no neutral face of {subject}, which {path.name} needs")
+        arrays = load_arrays(path, ("offsets", "fps"))
+        template = templates[subject].astype(np.float32)
+        offsets = arrays["offsets"]
+        if offsets.ndim != 3 or offsets.shape[1:] != template.shape or offsets.dtype != np.int16:
+            raise UserError(
+                f"{path}: expected int16 offsets (T, {len(template)}, 3), got {offsets.dtype} {offsets.shape}"
+            )
+        yield MeshSequence(
+            subject,
+            name,
+            domain,
+            float(arrays["fps"]),
+            template,
+            offsets.astype(np.float32) * np.float32(_STEP_M),
+            arrays.get("audio"),
+            int(arrays.get("sample_rate", 16000)),
+        )
