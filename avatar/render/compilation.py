@@ -1,0 +1,76 @@
+"""How the numba kernels are compiled, cached and run: one place for numba's settings."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config as numba_config
+from platformdirs import user_cache_path
+
+__all__ = ["KERNELS", "inline", "kernel", "parallel_kernel"]
+
+_log = logging.getLogger(__name__)
+
+KERNELS = threading.RLock()
+"""Held while parallel kernels run: where numba has only its `workqueue` threads, two callers abort the process."""
+
+# No `nnan`/`ninf`: comparisons must stay false for NaN, which is how broken Gaussians are left out. No `reassoc`: numba
+# puts these flags on hand-written instructions too, and exp2's rounding by a magic number would be optimised away.
+_FASTMATH = {"contract", "nsz", "arcp"}
+
+
+def _cache_dir() -> Path | None:
+    """A writable folder for compiled kernels, named after their source; None where there is none.
+
+    Numba notices changes only in the file of the compiled function, not in what it calls: hence the digest.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    root = os.environ.get("NUMBA_CACHE_DIR") or user_cache_path("gaussian-avatar", appauthor=False) / "kernels"
+    folder = Path(root) / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        _log.warning("compiled renderer code cannot be kept in %s (%s): each start compiles anew", folder, error)
+        return None
+
+
+_CACHE_DIR = _cache_dir()
+
+
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    options |= {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": _FASTMATH}
+    if _CACHE_DIR is None:
+        return numba.njit(function, **options)
+    previous = numba_config.CACHE_DIR  # type: ignore[attr-defined]
+    numba_config.CACHE_DIR = str(_CACHE_DIR)  # type: ignore[attr-defined]
+    try:
+        return numba.njit(function, cache=True, **options)
+    finally:
+        numba_config.CACHE_DIR = previous  # type: ignore[attr-defined]
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that runs on one thread."""
+    return _compile(function)
+
+
+def parallel_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function with `prange` loops. Call it with `KERNELS` held."""
+    return _compile(function, parallel=True)
+
+
+def inline(function: Callable[..., Any]) -> Any:
+    """Compile a helper into its callers."""
+    return numba.njit(function, inline="always", error_model="numpy", boundscheck=False, fastmath=_FASTMATH)

@@ -1,0 +1,69 @@
+"""Gaussians in the layout that the projection reads: one cache line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int32
+from torch import Tensor
+
+from avatar.binding import BoundGaussians
+from avatar.cloud import GaussianCloud
+from avatar.flame.skinning import quaternion_to_matrix
+from avatar.render.cpu.projection import LOCAL
+from avatar.render.reference import ALPHA_MIN, MAX_EXTENT
+
+__all__ = ["PackedGaussians", "aligned"]
+
+
+def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+    """An uninitialised array that starts on a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedGaussians:
+    """Gaussians in the frames of triangles (or of the world), rotation and scale multiplied out."""
+
+    local: Float32[np.ndarray, "n 16"]
+    """See `avatar.render.cpu.projection.LOCAL`."""
+    triangles: Int32[np.ndarray, " n"]
+    sh: Float32[np.ndarray, "n k*3"]
+
+    def __len__(self) -> int:
+        return len(self.local)
+
+    @classmethod
+    def from_cloud(cls, cloud: GaussianCloud) -> PackedGaussians:
+        """A cloud, as if bound to one triangle whose frame is the world."""
+        triangles = torch.zeros(len(cloud), dtype=torch.int32)
+        return cls._pack(cloud.means, cloud.quats, cloud.scales, cloud.opacities, cloud.sh, triangles)
+
+    @classmethod
+    def from_bound(cls, bound: BoundGaussians) -> PackedGaussians:
+        return cls._pack(
+            bound.means, bound.quats, bound.log_scales.exp(), bound.logit_opacities.sigmoid(), bound.sh, bound.triangles
+        )
+
+    @classmethod
+    def _pack(
+        cls, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, sh: Tensor, triangles: Tensor
+    ) -> PackedGaussians:
+        n = means.shape[0]
+        local = aligned((n, LOCAL), np.float32)
+        local[:, 0:3] = means.detach().cpu()
+        local[:, 3:12] = (quaternion_to_matrix(quats) * scales[:, None, :]).reshape(n, 9).detach().cpu()
+        opacity = opacities.detach().cpu().numpy().astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            local[:, 12] = np.log2(opacity)
+            extent = np.minimum(MAX_EXTENT, np.sqrt(2 * np.log(opacity / ALPHA_MIN)))
+        local[:, 13] = np.where(opacity >= ALPHA_MIN, extent, -1) * np.abs(extent)  # negative: never drawn
+        local[:, 14:] = 0
+        packed_sh = aligned((n, sh.shape[1] * 3), np.float32)
+        packed_sh[:] = sh.reshape(n, -1).detach().cpu()
+        return cls(local, np.ascontiguousarray(triangles.cpu().numpy(), np.int32), packed_sh)

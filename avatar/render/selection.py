@@ -1,0 +1,143 @@
+"""Which backend to draw with."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from avatar.camera import Camera
+from avatar.errors import UserError
+from avatar.render.fallback import FallbackRenderer
+from avatar.render.probe import probe_avatar
+from avatar.render.protocol import Renderer, RendererUnavailableError
+
+__all__ = ["BACKENDS", "available_renderers", "open_renderer"]
+
+_log = logging.getLogger(__name__)
+
+BACKENDS = ("gsplat", "opengl", "cpu", "reference")
+"""Names that `open_renderer` takes besides "auto", fastest first; `reference` is for tests."""
+
+Notice = Callable[[str], None]
+
+
+def _open_gsplat(notice: Notice | None = None) -> Renderer:
+    from avatar.render.gsplat import GsplatRenderer
+
+    return GsplatRenderer(notice=notice)
+
+
+def _open_opengl() -> Renderer:
+    from avatar.render.opengl import OpenGLRenderer
+
+    return OpenGLRenderer()
+
+
+def _open_cpu() -> Renderer:
+    from avatar.render.cpu import CpuRenderer
+
+    return CpuRenderer()
+
+
+def _open_reference() -> Renderer:
+    from avatar.render.reference import ReferenceRenderer
+
+    return ReferenceRenderer()
+
+
+def _opener(name: str, notice: Notice | None) -> Callable[[], Renderer]:
+    if name == "gsplat":
+        return lambda: _open_gsplat(notice)
+    return {"opengl": _open_opengl, "cpu": _open_cpu, "reference": _open_reference}[name]
+
+
+def _why_not(name: str) -> str:
+    """'ok', or the one-line reason why a backend cannot be used. Compiles nothing."""
+    if name == "gsplat":
+        from avatar.render.gsplat import unavailable_reason as reason
+    elif name == "opengl":
+        from avatar.render.opengl import unavailable_reason as reason
+    else:
+        return "ok"
+    return reason() or "ok"
+
+
+def available_renderers() -> dict[str, str]:
+    """Each backend's name with "ok" or one line that says why it cannot be used. Compiles and draws nothing."""
+    return {name: _why_not(name) for name in BACKENDS}
+
+
+def open_renderer(name: str = "auto", notice: Notice | None = None) -> Renderer:
+    """Open a backend.
+
+    "auto" takes gsplat where CUDA works; else OpenGL on a real GPU that beats the CPU in a trial of half a second;
+    else the CPU. Whatever is taken, it is replaced by the next if it fails while drawing.
+
+    Args:
+        name: "auto" or one of `BACKENDS`.
+        notice: called with one line for the user: before a long compilation, and when the backend changes.
+
+    Raises:
+        UserError: for an unknown name, or a backend that cannot be used here.
+    """
+    if name == "auto":
+        return _open_auto(notice)
+    if name not in BACKENDS:
+        raise UserError(f"unknown renderer {name!r}: choose auto, {', '.join(BACKENDS)}")
+    try:
+        renderer = _opener(name, notice)()
+    except RendererUnavailableError as error:
+        raise UserError(f"the {name} renderer cannot be used here: {error}") from error
+    return _with_fallback(renderer, notice)
+
+
+def _with_fallback(renderer: Renderer, notice: Notice | None) -> Renderer:
+    if renderer.name in ("cpu", "reference"):
+        return renderer
+    others = BACKENDS[BACKENDS.index(renderer.name) + 1 : BACKENDS.index("reference")]
+    return FallbackRenderer(renderer, [(other, _opener(other, notice)) for other in others], notice)
+
+
+def _open_auto(notice: Notice | None) -> Renderer:
+    for name in ("gsplat", "opengl"):
+        reason = _why_not(name)
+        if reason != "ok":
+            _log.info("not drawing with %s: %s", name, reason)
+            continue
+        try:
+            renderer = _opener(name, notice)()
+            if name == "opengl" and not _worth_it(renderer):
+                renderer.close()
+                continue
+            return _with_fallback(renderer, notice)
+        except (RendererUnavailableError, OSError, RuntimeError) as error:
+            _log.warning("not drawing with %s: %s", name, error)
+    return _open_cpu()
+
+
+def _worth_it(renderer: Renderer) -> bool:
+    """Whether an OpenGL renderer runs on a GPU and beats the CPU."""
+    if getattr(renderer, "is_software", False):
+        _log.info("not drawing with opengl: %s draws in software", getattr(renderer, "device", "the driver"))
+        return False
+    cpu = _open_cpu()
+    try:
+        theirs, ours = _trial_ms(renderer), _trial_ms(cpu)
+    finally:
+        cpu.close()
+    _log.info("trial: opengl %.1f ms a picture, cpu %.1f ms", theirs, ours)
+    return theirs < ours
+
+
+def _trial_ms(renderer: Renderer, pictures: int = 7) -> float:
+    """Median milliseconds of a picture of the probe avatar."""
+    avatar = probe_avatar(60_000)
+    camera = Camera.orbit(512, 512)
+    params = avatar.head.neutral()
+    times = []
+    for _ in range(pictures):
+        started = time.perf_counter()
+        renderer.draw(avatar, params, camera, (1.0, 1.0, 1.0))
+        times.append(time.perf_counter() - started)
+    return sorted(times)[pictures // 2] * 1e3
