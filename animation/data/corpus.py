@@ -82,7 +82,7 @@ class CorpusConfig:
     flite_minutes: float = 24.0
     festival_minutes: float = 10.0
     seed: int = 0
-    aligner_steps: int = 1500
+    aligner_steps: int = 600
     dropped_share: float = 0.12
 
 

@@ -27,7 +27,8 @@ from avatar.flame.head import HeadModel
 __all__ = ["CorpusRecipe", "Performance", "Utterance", "babble", "performances", "render_performance"]
 
 _LOWER_FACE = indices(*(n for n in NAMES if n.startswith(("mouth", "jaw")) or n in ("cheekPuff", "tongueOut")))
-_JAW_OPEN = int(indices("jawOpen")[0])
+_BUSY_MOUTH = 0.5
+"""What is left of an expression's mouth while the mouth speaks."""
 _GAZE = indices(*(n for n in NAMES if n.startswith("eyeLook")))
 
 
@@ -176,6 +177,7 @@ def _slow_expression(
         middle, width = rng.uniform(0, length), rng.uniform(0.5, 1.5) * length
         curve = _bump(1.5 - np.abs(times - middle) / width)
         out = np.maximum(out, (rng.uniform(0.35, 1.0) * largest * curve)[:, None] * apex)
+    out[:, _LOWER_FACE] *= _BUSY_MOUTH
     return out.astype(np.float32)
 
 

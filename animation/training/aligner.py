@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
@@ -35,10 +37,10 @@ class AlignerConfig:
 
     hidden: int = 128
     layers: int = 2
-    steps: int = 1500
-    batch: int = 32
+    steps: int = 600
+    batch: int = 24
     crop_frames: int = 240
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     prior_weight: float = 0.7
     seed: int = 0
 
@@ -75,6 +77,19 @@ class Aligner:
         with torch.no_grad():
             logits = self._network(torch.from_numpy(_features(samples))[None])[0]
         return functional.log_softmax(logits, -1).numpy() - self._prior_weight * self._log_prior
+
+    def save(self, path: Path) -> None:
+        """Keep the network in a file."""
+        save_file({**self._network.state_dict(), "log_prior": torch.from_numpy(self._log_prior)}, path)
+
+    @classmethod
+    def load(cls, path: Path, config: AlignerConfig) -> Aligner:
+        """Read what `save` wrote."""
+        tensors = load_file(path)
+        log_prior = tensors.pop("log_prior").numpy()
+        network = _Network(config)
+        network.load_state_dict(tensors)
+        return cls(network, log_prior, config.prior_weight)
 
 
 def train_aligner(

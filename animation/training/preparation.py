@@ -1,4 +1,4 @@
-"""Making the speech corpus: fetch, synthesize, align, and write it to a folder. Each step done is kept and not redone."""
+"""Making the speech corpus: fetch, synthesize, align, write. Each step done is kept and not redone."""
 
 from __future__ import annotations
 
@@ -153,6 +153,10 @@ def _bootstrap_aligner(
     progress: Progress,
 ) -> Aligner:
     """Train on synthetic voices and what pocketsphinx aligned in the divided sources' training files."""
+    kept = folder / "aligner.safetensors"
+    settings = AlignerConfig(steps=config.aligner_steps, seed=config.seed)
+    if kept.exists():
+        return Aligner.load(kept, settings)
     examples: list[tuple[Utterance, float]] = []
     prompts = {source.name for source in SOURCES}
     for name in source_names(folder):
@@ -167,7 +171,9 @@ def _bootstrap_aligner(
             examples += [
                 (_utterance(source, r, a), weight) for r, a in _best(found, 2 * config.dropped_share)
             ]
-    return train_aligner(examples, AlignerConfig(steps=config.aligner_steps, seed=config.seed), progress)
+    aligner = train_aligner(examples, settings, progress)
+    aligner.save(kept)
+    return aligner
 
 
 def _utterance(source: Source, recording: Recording, alignment: Alignment) -> Utterance:

@@ -1,0 +1,1 @@
+"""From sound to mouth: the streaming speech model."""

@@ -1,0 +1,221 @@
+"""The speech network in numpy: one hop of features in, one pose's worth of mouth out.
+
+Filters shared along frequency look at the last four feature frames, then two GRU layers carry the past. Everything is
+causal; the network learned to describe the mouth `lookahead_hops` hops ago, which gives it that much of the future.
+The twin in torch, `animation.training.network`, trains the weights.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from animation.audio import FRAMES_PER_HOP, N_MELS
+from animation.data.articulation import CHANNELS
+from animation.data.phonemes import VISEMES
+from avatar.errors import UserError
+
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "SpeechModelConfig",
+    "SpeechNetwork",
+    "SpeechOutput",
+    "load_weights",
+    "save_weights",
+]
+
+DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "speech.safetensors"
+_FORMAT = "gaussian-avatar speech 1"
+
+
+@dataclass(frozen=True)
+class SpeechModelConfig:
+    """Shape of the network and the tuned reading of its outputs.
+
+    `mel_mean` and `mel_scale` bring level-normalised features to about zero mean and unit spread. `closure_on` and
+    `closure_off` are the probabilities at which the lips seal and part again, `closure_hold` the fewest poses a seal
+    lasts, `voice_on` and `voice_off` the same for speech against everything else.
+    """
+
+    hidden: int = 256
+    layers: int = 2
+    filters: int = 24
+    filter_bands: int = 7
+    filter_stride: int = 2
+    filter_frames: int = 4
+    lookahead_hops: int = 3
+    mel_mean: float = -1.0
+    mel_scale: float = 2.5
+    closure_on: float = 0.5
+    closure_off: float = 0.3
+    closure_hold: int = 2
+    voice_on: float = 0.5
+    voice_off: float = 0.3
+
+    @property
+    def patches(self) -> int:
+        """Places of the filters along frequency."""
+        return (N_MELS - self.filter_bands) // self.filter_stride + 1
+
+
+class SpeechOutput(NamedTuple):
+    """The mouth at one pose: probabilities of `VISEMES`, `CHANNELS` in 0..1, and two probabilities."""
+
+    visemes: Float[np.ndarray, " v"]
+    articulation: Float[np.ndarray, " 7"]
+    closure: float
+    voice: float
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+class SpeechNetwork:
+    """The network with its recurrent state.
+
+    Args:
+        config: its shape.
+        tensors: its weights by name, as `load_weights` gives them.
+
+    Raises:
+        ValueError: a tensor is missing or has the wrong shape.
+    """
+
+    def __init__(self, config: SpeechModelConfig, tensors: dict[str, np.ndarray]) -> None:
+        self.config = config
+        for name, shape in expected_shapes(config).items():
+            found = tensors[name].shape if name in tensors else None
+            if found != shape:
+                raise ValueError(f"speech weights: expected {name} of shape {shape}, got {found}")
+        weights = {name: np.ascontiguousarray(tensors[name], np.float32) for name in expected_shapes(config)}
+        self._filter_weight, self._filter_bias = weights["filters.weight"], weights["filters.bias"]
+        self._into_weight, self._into_bias = weights["into.weight"], weights["into.bias"]
+        self._norm_weight, self._norm_bias = weights["norm.weight"], weights["norm.bias"]
+        self._layers = [
+            tuple(
+                weights[f"recurrent.{kind}_l{n}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            for n in range(config.layers)
+        ]
+        heads = ("viseme", "articulation", "closure", "voice")
+        self._head_weight = np.concatenate([weights[f"{head}.weight"] for head in heads])
+        self._head_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
+        # Patches of (band, frame): each row of the index picks the inputs of one place along frequency.
+        starts = np.arange(config.patches) * config.filter_stride
+        bands = starts[:, None] + np.arange(config.filter_bands)
+        self._patch_bands = bands
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        c = self.config
+        self._frames = np.zeros((c.filter_frames, N_MELS), np.float32)
+        self._state = [np.zeros(c.hidden, np.float32) for _ in range(c.layers)]
+
+    def step(self, features: Float[np.ndarray, "2 40"]) -> SpeechOutput:
+        """Advance by one hop.
+
+        Args:
+            features: log-mel of the hop's two frames, less the speaker's level (natural logarithm).
+
+        Returns:
+            The mouth `lookahead_hops` hops before this one.
+        """
+        c = self.config
+        scaled = (features - np.float32(c.mel_mean)) * np.float32(1 / c.mel_scale)
+        self._frames = np.concatenate([self._frames[FRAMES_PER_HOP:], scaled])
+        patches = self._frames.T[self._patch_bands].reshape(c.patches, -1)
+        local = np.maximum(patches @ self._filter_weight.T + self._filter_bias, 0.0)
+        x = self._into_weight @ np.concatenate([local.reshape(-1), scaled.reshape(-1)]) + self._into_bias
+        x = (x - x.mean()) / np.sqrt(x.var() + np.float32(1e-5)) * self._norm_weight + self._norm_bias
+        x = np.maximum(x, 0.0)
+        size = c.hidden
+        for n, (weight_in, weight_state, bias_in, bias_state) in enumerate(self._layers):
+            from_input = weight_in @ x + bias_in
+            from_state = weight_state @ self._state[n] + bias_state
+            reset = _sigmoid(from_input[:size] + from_state[:size])
+            update = _sigmoid(from_input[size : 2 * size] + from_state[size : 2 * size])
+            new = np.tanh(from_input[2 * size :] + reset * from_state[2 * size :])
+            self._state[n] = x = new + update * (self._state[n] - new)
+        heads = self._head_weight @ x + self._head_bias
+        viseme_logits, rest = np.split(heads, [len(VISEMES)])
+        articulation, (closure, voice) = np.split(_sigmoid(rest), [len(CHANNELS)])
+        exponentials = np.exp(viseme_logits - viseme_logits.max())
+        return SpeechOutput(exponentials / exponentials.sum(), articulation, float(closure), float(voice))
+
+
+def expected_shapes(config: SpeechModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that inference needs."""
+    c = config
+    into = c.patches * c.filters + FRAMES_PER_HOP * N_MELS
+    shapes: dict[str, tuple[int, ...]] = {
+        "filters.weight": (c.filters, c.filter_bands * c.filter_frames),
+        "filters.bias": (c.filters,),
+        "into.weight": (c.hidden, into),
+        "into.bias": (c.hidden,),
+        "norm.weight": (c.hidden,),
+        "norm.bias": (c.hidden,),
+    }
+    for n in range(c.layers):
+        shapes |= {
+            f"recurrent.weight_ih_l{n}": (3 * c.hidden, c.hidden),
+            f"recurrent.weight_hh_l{n}": (3 * c.hidden, c.hidden),
+            f"recurrent.bias_ih_l{n}": (3 * c.hidden,),
+            f"recurrent.bias_hh_l{n}": (3 * c.hidden,),
+        }
+    for head, size in (
+        ("viseme", len(VISEMES)),
+        ("articulation", len(CHANNELS)),
+        ("closure", 1),
+        ("voice", 1),
+    ):
+        shapes |= {f"{head}.weight": (size, c.hidden), f"{head}.bias": (size,)}
+    return shapes
+
+
+def save_weights(
+    path: Path, config: SpeechModelConfig, tensors: dict[str, np.ndarray], about: dict[str, object]
+) -> None:
+    """Write the tensors that inference needs as float16, with the config and what is known about the model.
+
+    Args:
+        path: the file.
+        config: shape of the network.
+        tensors: its weights.
+        about: data statement, training and scores: anything JSON takes.
+    """
+    kept = {name: np.asarray(tensors[name], np.float16) for name in expected_shapes(config)}
+    metadata = {"format": _FORMAT, "config": json.dumps(asdict(config)), "about": json.dumps(about)}
+    partial = path.with_suffix(".partial")
+    save_file(kept, partial, metadata)
+    partial.replace(path)
+
+
+def load_weights(path: Path | None = None) -> tuple[SpeechModelConfig, dict[str, np.ndarray]]:
+    """Read weights and their config; the shipped ones when no path is given.
+
+    Raises:
+        UserError: not there, not readable, or not of this kind.
+    """
+    path = path or DEFAULT_WEIGHTS
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the speech weights {path}: {error}") from error
+    if metadata.get("format") != _FORMAT:
+        raise UserError(f"{path} holds no speech weights of this version")
+    values = json.loads(metadata["config"])
+    known = {field.name for field in fields(SpeechModelConfig)}
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise UserError(f"{path} holds numbers that are not finite")
+    return SpeechModelConfig(**{k: v for k, v in values.items() if k in known}), tensors

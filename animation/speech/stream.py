@@ -1,0 +1,215 @@
+"""Sound in, mouth poses out, live: features, network, and the rules that seal the lips and keep them still.
+
+However the sound is cut into chunks, the poses are the same to the last bit: all work is done hop by hop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from animation.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
+from animation.data.articulation import CHANNEL_INDEX, CHANNELS, REST
+from animation.data.phonemes import VISEMES
+from animation.speech.model import SpeechNetwork, SpeechOutput, load_weights
+
+__all__ = ["SpeechFrames", "SpeechStream"]
+
+_NATURAL_PER_DB = np.log(10.0) / 10.0
+_QUIETEST_DB = -100.0
+
+# The gate between rest and speech moves by these shares of the distance each pose: up in 40 ms, down in 120 ms.
+_GATE_RISE, _GATE_FALL = 0.6, 0.25
+
+# The jaw follows emphasis: by this share a dB of loudness over the speaker's usual level, within these bounds.
+_JAW_PER_DB = 0.02
+_JAW_BOUNDS = (0.8, 1.2)
+_USUAL_BELOW_LEVEL_DB = 6.0  # speech lies about this far below the level tracker, which follows peaks
+_SLOW, _FAST = 0.01, 0.15
+
+_SEALED = 0.5
+_APART = 0.29
+_SEALED_JAW = 0.08
+_UNSEALED_CLOSED = 0.8  # the seal alone decides on full closure; rest lies at 0.75
+
+
+@dataclass(frozen=True)
+class SpeechFrames:
+    """Mouth poses in a row; pose k of a stream describes the time (k + 0.5) * hop_s of its sound.
+
+    Attributes:
+        articulation: (T, 7) in 0..1, the channels of `animation.data.articulation.CHANNELS`.
+        visemes: (T, V) probabilities of `animation.data.phonemes.VISEMES`.
+        closure: (T,) how surely the lips seal on a p, b or m; 0.5 and more means sealed.
+        voice: (T,) 0 at rest, 1 in speech, smooth in between.
+        loudness_db: (T,) energy of the sound in dB of full scale.
+    """
+
+    articulation: Float[np.ndarray, "t 7"]
+    visemes: Float[np.ndarray, "t v"]
+    closure: Float[np.ndarray, " t"]
+    voice: Float[np.ndarray, " t"]
+    loudness_db: Float[np.ndarray, " t"]
+
+    def __len__(self) -> int:
+        return len(self.voice)
+
+    @classmethod
+    def empty(cls) -> SpeechFrames:
+        """No poses."""
+        none = np.zeros(0, np.float32)
+        return cls(
+            np.zeros((0, len(CHANNELS)), np.float32),
+            np.zeros((0, len(VISEMES)), np.float32),
+            none,
+            none,
+            none,
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[SpeechFrames]) -> SpeechFrames:
+        """One row of all poses."""
+        if not parts:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+
+class _Seal:
+    """Decides when the lips are together: hysteresis, and a shortest length."""
+
+    def __init__(self, on: float, off: float, hold: int) -> None:
+        self._on, self._off, self._hold = on, off, hold
+        self.reset()
+
+    def reset(self) -> None:
+        self._age = 0  # poses since the lips sealed; 0 while they are apart
+
+    def step(self, probability: float) -> float:
+        """0.5..1 while sealed, below 0.3 while apart: nothing in between that could half-close the lips."""
+        if self._age == 0:
+            self._age = 1 if probability >= self._on else 0
+        elif probability < self._off and self._age >= self._hold:
+            self._age = 0
+        else:
+            self._age += 1
+        if self._age:
+            return _SEALED + (1 - _SEALED) * min(1.0, max(0.0, (probability - self._off) / (1 - self._off)))
+        return _APART * min(1.0, probability / self._on)
+
+
+class SpeechStream:
+    """Turns mono sound at 16 kHz into mouth poses, 50 a second.
+
+    Pose k leaves as soon as the sound up to (k + 1 + lookahead_hops) * hop_s is there.
+
+    Args:
+        weights: a weights file; the shipped one when None.
+
+    Raises:
+        UserError: the weights cannot be read.
+    """
+
+    hop_s = HOP_S
+
+    def __init__(self, weights: Path | None = None) -> None:
+        config, tensors = load_weights(weights)
+        self._network = SpeechNetwork(config, tensors)
+        self._lookahead = config.lookahead_hops
+        self._config = config
+        self._mel = LogMel()
+        self._level = LevelTracker()
+        self._seal = _Seal(config.closure_on, config.closure_off, config.closure_hold)
+        self.reset()
+
+    @property
+    def lookahead_ms(self) -> float:
+        """Sound after a pose's instant that must have come before the pose can leave, in milliseconds."""
+        return (self._lookahead + 0.5) * HOP_S * 1000
+
+    def reset(self) -> None:
+        """Forget all sound, as if new."""
+        self._network.reset()
+        self._mel.reset()
+        self._level.reset()
+        self._seal.reset()
+        self._pending = np.zeros(0, np.float32)
+        self._loudness: deque[tuple[float, float]] = deque()
+        self._received = 0
+        self._emitted = 0
+        self._hops = 0
+        self._speaking = False
+        self._gate = 0.0
+        self._usual_db = 0.0
+        self._emphasis_db = 0.0
+
+    def feed(self, samples: Float[np.ndarray, " n"]) -> SpeechFrames:
+        """Take the next sound, mono float32 at 16 kHz; give the poses that it completes."""
+        samples = np.asarray(samples, np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"expected mono samples of shape (n,), got {samples.shape}")
+        self._received += len(samples)
+        return self._run(samples)
+
+    def finish(self) -> SpeechFrames:
+        """The remaining poses, as if silence followed; there is one pose for each hop begun. Then starts anew."""
+        total = -(-self._received // HOP_SAMPLES)
+        hops_needed = total + self._lookahead - self._hops if total else 0
+        silence = np.zeros(max(0, hops_needed * HOP_SAMPLES - len(self._pending)), np.float32)
+        frames = self._run(silence)
+        self.reset()
+        return frames
+
+    def _run(self, samples: Float[np.ndarray, " n"]) -> SpeechFrames:
+        sound = np.concatenate([self._pending, np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)])
+        count = len(sound) // HOP_SAMPLES
+        poses = [self._hop(sound[i * HOP_SAMPLES : (i + 1) * HOP_SAMPLES]) for i in range(count)]
+        self._pending = sound[count * HOP_SAMPLES :]
+        rows = [pose for pose in poses if pose is not None]
+        if not rows:
+            return SpeechFrames.empty()
+        return SpeechFrames(*(np.array(column, np.float32) for column in zip(*rows, strict=True)))
+
+    def _hop(
+        self, samples: Float[np.ndarray, " 320"]
+    ) -> tuple[Float[np.ndarray, " 7"], Float[np.ndarray, " v"], float, float, float] | None:
+        mel = self._mel.hop(samples)
+        energy_db = 10.0 * float(np.log10(np.exp(mel).mean()))
+        level_db = self._level.hop(energy_db)
+        output = self._network.step(mel - np.float32(level_db * _NATURAL_PER_DB))
+        loudness_db = 10.0 * float(
+            np.log10(np.mean(np.square(samples), dtype=np.float64) + 10 ** (_QUIETEST_DB / 10))
+        )
+        self._loudness.append((loudness_db, energy_db - level_db))
+        self._hops += 1
+        if self._hops <= self._lookahead:
+            return None
+        loudness_db, below_level_db = self._loudness.popleft()
+        return self._pose(output, loudness_db, below_level_db)
+
+    def _pose(
+        self, output: SpeechOutput, loudness_db: float, below_level_db: float
+    ) -> tuple[Float[np.ndarray, " 7"], Float[np.ndarray, " v"], float, float, float]:
+        """Rules on top of what the network says about one pose."""
+        c = self._config
+        self._speaking = output.voice >= (c.voice_off if self._speaking else c.voice_on)
+        goal = 1.0 if self._speaking else 0.0
+        self._gate += (goal - self._gate) * (_GATE_RISE if goal > self._gate else _GATE_FALL)
+        closure = self._seal.step(output.closure) * self._gate
+        articulation = REST + np.float32(self._gate) * (output.articulation - REST)
+        jaw, closed = CHANNEL_INDEX["jaw"], CHANNEL_INDEX["closed"]
+        if self._speaking:
+            self._emphasis_db += _FAST * (below_level_db + _USUAL_BELOW_LEVEL_DB - self._emphasis_db)
+            self._usual_db += _SLOW * (self._emphasis_db - self._usual_db)
+        emphasis = np.clip(1 + _JAW_PER_DB * (self._emphasis_db - self._usual_db), *_JAW_BOUNDS)
+        articulation[jaw] = min(1.0, float(articulation[jaw] * emphasis))
+        if closure >= _SEALED:
+            articulation[closed] = max(float(articulation[closed]), closure)
+            articulation[jaw] = min(float(articulation[jaw]), _SEALED_JAW)
+        else:
+            articulation[closed] = min(float(articulation[closed]), _UNSEALED_CLOSED)
+        return articulation, output.visemes, closure, self._gate, loudness_db
