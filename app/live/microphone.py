@@ -44,7 +44,7 @@ class InputDevice:
 class Capture(Protocol):
     """Sound as it comes in. One thread reads; closing is the opener's."""
 
-    name: str
+    label: str
     sample_rate: int
     channels: int
     overflows: int
@@ -143,7 +143,7 @@ class DeviceCapture:
         """
         sd = _sounddevice()
         self.device = device
-        self.name = device.name
+        self.label = device.name
         self.channels = min(device.channels, 2)
         self.overflows = 0
         self.callbacks = 0

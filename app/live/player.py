@@ -30,7 +30,7 @@ class FileCapture(Worker):
         super().__init__("player", on_failure)
         self._audio = open_audio(path)
         self._loop = loop
-        self.name_of_source = path.name
+        self.label = path.name
         self.sample_rate = self._audio.sample_rate
         self.channels = min(self._audio.channels, 2)
         self.overflows = 0

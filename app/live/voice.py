@@ -57,6 +57,7 @@ class VoiceInput(Worker):
         """Samples in `voice`, and when the newest block was captured and written (`time.perf_counter`)."""
         self._clock = clock
         self._settings = settings
+        self._tap: Callable[[Float32[np.ndarray, " n"], int], None] | None = None
         self._next: Latest[Capture | None] = Latest(None)
         self._version = 0
         self._capture: Capture | None = None
@@ -70,6 +71,10 @@ class VoiceInput(Worker):
             capture.attach(self.wake)
         self._next.put(capture)
         self.wake.set()
+
+    def tap(self, receiver: Callable[[Float32[np.ndarray, " n"], int], None] | None) -> None:
+        """Give every block of `sound`, with the number of its first sample, to a recording; None ends it."""
+        self._tap = receiver
 
     @property
     def stream_s(self) -> float:
@@ -152,6 +157,8 @@ class VoiceInput(Worker):
 
     def _write(self, voice: Float32[np.ndarray, " n"], sound: Float32[np.ndarray, " m"]) -> None:
         if len(sound):
+            if (tap := self._tap) is not None:
+                tap(sound, self.sound.written)
             self.sound.write(sound[:, None])
         if len(voice):
             self.voice.write(voice[:, None])

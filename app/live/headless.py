@@ -1,0 +1,121 @@
+"""The live engine without a window: for servers, recordings and measurements."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from animation.driver import DriverSettings
+from app.live.devices import Source
+from app.live.player import FileCapture
+from app.live.rendering import Scene
+from app.live.session import LiveSession, SessionStatus
+from avatar.camera import PRESETS
+from avatar.errors import UserError
+
+__all__ = ["HeadlessOptions", "run_headless", "status_line"]
+
+
+@dataclass(frozen=True)
+class HeadlessOptions:
+    """What `gaussian-avatar live --headless` takes."""
+
+    source: Source = field(default_factory=Source)
+    avatar: str | None = None
+    """Name or file; None is the default."""
+    emotion: str = "neutral"
+    intensity: float = 1.0
+    seed: int = 0
+    width: int = 512
+    height: int = 512
+    background: tuple[float, float, float] | None = (0.86, 0.87, 0.89)
+    camera: str = "portrait"
+    backend: str = "auto"
+    record: Path | None = None
+    """Write a video here."""
+    fps: float | None = None
+    """Of the video; None keeps the time of every image."""
+    quality: str = "standard"
+    duration_s: float | None = None
+    """Stop after so long; None goes on until the file has ended or an interrupt."""
+    monitor: bool = False
+
+
+def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambda line: None) -> int:
+    """Run until the file has ended, the time is over, or an interrupt (Ctrl-C), which ends it cleanly.
+
+    Args:
+        report: given a line about once a second.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        UserError: for what cannot be opened, or when a worker has died.
+    """
+    if options.camera not in PRESETS:
+        raise UserError(f"unknown camera {options.camera!r}: choose one of {', '.join(PRESETS)}")
+    failed = threading.Event()
+    session = LiveSession(
+        options.source,
+        Scene(
+            PRESETS[options.camera],
+            options.width,
+            options.height,
+            options.background,
+            backend=options.backend,
+        ),
+        driver=DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed),
+        on_image=lambda image: session.painted(image),
+        on_failure=lambda failure: failed.set(),
+        on_notice=report,
+    )
+    session.set_avatar(options.avatar)
+    started = time.monotonic()
+    with session:
+        try:
+            if options.monitor:
+                session.set_monitor(True)
+            if options.record is not None:
+                session.record(options.record, options.fps, options.quality)
+            while not _over(session, options, started) and not failed.wait(1.0):
+                report(status_line(session.status()))
+        except KeyboardInterrupt:
+            report("interrupted")
+        if session.recording is not None:
+            done = session.stop_recording()
+            report(
+                f"recorded {done.path}: {done.duration_s:.1f} s, {done.images} images, {done.images_dropped} dropped"
+            )
+            if done.error:
+                raise UserError(done.error)
+    if session.failures:
+        raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
+    return 0
+
+
+def status_line(status: SessionStatus) -> str:
+    """One line with the figures that matter."""
+    latency = status.latency
+    text = (
+        f"{status.source.label or status.source.kind}: {latency.images_per_s:.0f} images/s, "
+        f"{latency.median_ms:.0f} ms (p95 {latency.p95_ms:.0f}), {status.gaussians / 1000:.0f}k Gaussians, "
+        f"{status.backend}, level {status.peak_db:.0f} dB, overflows {status.overflows}"
+    )
+    if status.recording is not None:
+        text += f", recording {status.recording.duration_s:.0f} s ({status.recording.images_dropped} images dropped)"
+    return f"{text}; {status.source.problem}" if status.source.problem else text
+
+
+def _over(session: LiveSession, options: HeadlessOptions, started_s: float) -> bool:
+    if options.duration_s is not None and time.monotonic() - started_s >= options.duration_s:
+        return True
+    if options.source.file is None or options.source.loop:
+        return False
+    if session.devices.state.kind == "none" and session.devices.state.problem:
+        raise UserError(session.devices.state.problem)
+    capture = session.devices.capture
+    return isinstance(capture, FileCapture) and capture.ended

@@ -1,0 +1,184 @@
+"""The inference thread: sound in, timestamped poses out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32
+
+from animation.audio import SAMPLE_RATE
+from animation.driver import DriverSettings
+from app.live.clock import StreamClock
+from app.live.exchange import Latest
+from app.live.timeline import PoseTimeline
+from app.live.voice import VoiceInput
+from app.live.worker import Failure, Worker
+from avatar.flame.params import FlameParams
+from avatar.rig import Avatar
+
+__all__ = ["Cast", "DelayControl", "Driver", "Inference", "PoseTiming"]
+
+
+class Driver(Protocol):
+    """What the thread needs of `animation.driver.AvatarDriver`."""
+
+    settings: DriverSettings
+
+    @property
+    def lookahead_ms(self) -> float: ...
+
+    def feed(self, samples: Float32[np.ndarray, " n"]) -> list[FlameParams]: ...
+
+    def reset(self) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """An avatar on stage, and the poses made for it. A new avatar gets a timeline of its own: the renderer goes over
+    to it when its first poses are there."""
+
+    avatar: Avatar
+    timeline: PoseTimeline = field(default_factory=PoseTimeline)
+
+
+@dataclass(frozen=True)
+class PoseTiming:
+    """When the newest pose came about (`time.perf_counter`)."""
+
+    pose_time_s: float
+    """Stream time it shows."""
+    captured_s: float
+    """The newest sound it needed was captured."""
+    written_s: float
+    """That sound had reached the ring."""
+    done_s: float
+    """The pose was there."""
+
+
+class DelayControl:
+    """How far behind the microphone the picture runs: constant as long as the machine keeps pace.
+
+    It follows the lateness of poses: up at once when they come later, down by 2 ms a second.
+    """
+
+    _WINDOW = 150
+    _FALL_S = 0.00004
+    _MARGIN_S = 0.004
+    _LEAST_S, _MOST_S = 0.02, 0.6
+
+    def __init__(self, start_s: float = 0.12) -> None:
+        self._late: deque[float] = deque(maxlen=self._WINDOW)
+        self._delay_s = start_s
+        self._settled = False
+
+    @property
+    def delay_s(self) -> float:
+        """Show the stream time of so long ago."""
+        return self._delay_s
+
+    def observe(self, lateness_s: float) -> None:
+        """A pose arrived so long after the time it shows."""
+        self._late.append(lateness_s)
+        goal = float(np.percentile(self._late, 90)) + self._MARGIN_S
+        goal = min(max(goal, self._LEAST_S), self._MOST_S)
+        if not self._settled and len(self._late) >= 25:
+            self._settled = True
+            self._delay_s = goal
+        elif goal > self._delay_s:
+            self._delay_s += min(goal - self._delay_s, 0.002)
+        else:
+            self._delay_s -= min(self._delay_s - goal, self._FALL_S)
+
+    def forget(self) -> None:
+        """Another driver follows."""
+        self._late.clear()
+        self._settled = False
+
+
+class Inference(Worker):
+    """Feeds the driver as sound comes in.
+
+    Exchange: reads `VoiceInput.voice` by its own reader; settings, avatar and factory through `Latest`; poses go into
+    the present `Cast`'s timeline. When late by more than `_LATE_S` it skips to the newest sound and resets.
+    """
+
+    _LATE_S = 0.5
+
+    def __init__(
+        self,
+        voice: VoiceInput,
+        clock: StreamClock,
+        cast: Latest[Cast | None],
+        settings: Latest[DriverSettings],
+        make_driver: Callable[[Avatar, DriverSettings], Driver],
+        on_failure: Callable[[Failure], None] | None = None,
+    ) -> None:
+        super().__init__("inference", on_failure)
+        self.delay = DelayControl()
+        self.skips = 0
+        """How often sound was skipped to catch up."""
+        self.busy_ms = 0.0
+        """Time to make the poses of one read, smoothed."""
+        self.lookahead_ms = 0.0
+        self.timing: PoseTiming | None = None
+        self._voice = voice
+        self._clock = clock
+        self._cast = cast
+        self._settings = settings
+        self._make_driver = make_driver
+        self._reader = voice.voice.reader(self.wake)
+
+    def run(self) -> None:
+        driver: Driver | None = None
+        cast_version = settings_version = -1
+        cast: Cast | None = None
+        start_s = 0.0
+        try:
+            while not self.stopping:
+                self.wake.wait(0.1)
+                version, wanted = self._cast.versioned()
+                if version != cast_version:
+                    cast_version, cast = version, wanted
+                    settings_version, settings = self._settings.versioned()
+                    driver = self._make_driver(wanted.avatar, settings) if wanted is not None else None
+                    self.lookahead_ms = driver.lookahead_ms if driver is not None else 0.0
+                    self._reader.skip_to(self._voice.voice.written)
+                    start_s = self._reader.position / SAMPLE_RATE
+                if driver is None or cast is None:
+                    self._reader.skip_to(self._voice.voice.written)
+                    continue
+                version, settings = self._settings.versioned()
+                if version != settings_version:
+                    settings_version = version
+                    driver.settings = settings
+                if self._reader.available > self._LATE_S * SAMPLE_RATE:
+                    self.skips += 1
+                    self._reader.skip_to(self._voice.voice.written)
+                    driver.reset()
+                    self.delay.forget()
+                    start_s = self._reader.position / SAMPLE_RATE
+                    continue
+                self._advance(driver, cast, start_s)
+        finally:
+            self._voice.voice.forget(self.wake)
+
+    def _advance(self, driver: Driver, cast: Cast, start_s: float) -> None:
+        samples = self._reader.read()
+        if not len(samples):
+            return
+        begun_s = time.perf_counter()
+        poses = driver.feed(samples[:, 0])
+        if not poses:
+            return
+        cast.timeline.append([p.replace(stream_time_s=p.stream_time_s + start_s) for p in poses])
+        done_s = time.perf_counter()
+        _, captured_s, written_s = self._voice.voice_stamp
+        newest_s = poses[-1].stream_time_s + start_s
+        self.timing = PoseTiming(newest_s, captured_s, written_s, done_s)
+        self.delay.observe(self._clock.stream_time(done_s) - newest_s)
+        self.busy_ms += 0.05 * ((done_s - begun_s) * 1000 - self.busy_ms)

@@ -1,0 +1,82 @@
+"""The voice played back, delayed by the measured latency, so that sound and lips agree for whoever listens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from app.live.clock import StreamClock
+from app.live.exchange import AudioRing
+from app.live.voice import SOUND_RATE
+from avatar.errors import UserError
+
+__all__ = ["Monitor"]
+
+_log = logging.getLogger(__name__)
+
+
+class Monitor:
+    """An output stream that reads the 48 kHz ring behind its writer.
+
+    The output device's callback is a reader of the ring: it never waits, and plays silence where there is nothing.
+    """
+
+    _JUMP_S = 0.04
+    """The place in the stream is left to run freely within this distance of where it should be."""
+
+    def __init__(self, sound: AudioRing, clock: StreamClock, delay: Callable[[], float]) -> None:
+        """
+        Args:
+            delay: seconds from sound to painted image, asked at every block; a plain attribute behind it.
+
+        Raises:
+            UserError: if there is no output device.
+        """
+        try:
+            import sounddevice
+        except OSError as error:
+            raise UserError("playback needs the PortAudio library (Debian: apt install libportaudio2)") from error
+        self._reader = sound.reader()
+        self._clock = clock
+        self._delay = delay
+        self.jumps = 0
+        try:
+            self._stream: Any = sounddevice.OutputStream(
+                samplerate=SOUND_RATE,
+                blocksize=SOUND_RATE // 100,
+                channels=1,
+                dtype="float32",
+                latency="low",
+                callback=self._callback,
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise UserError(f"no loudspeaker could be opened ({error})") from error
+
+    def close(self) -> None:
+        """Give the device back. Idempotent."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            try:
+                stream.abort(ignore_errors=True)
+            finally:
+                stream.close(ignore_errors=True)
+
+    # The device's thread: nothing here may wait, lock or log.
+    def _callback(self, outdata: np.ndarray, frames: int, times: Any, status: Any) -> None:
+        ahead_s = times.outputBufferDacTime - times.currentTime
+        heard_s = time.perf_counter() + (ahead_s if 0.0 <= ahead_s < 1.0 else 0.02)
+        goal = round((self._clock.stream_time(heard_s) - self._delay()) * SOUND_RATE)
+        if abs(goal - self._reader.position) > self._JUMP_S * SOUND_RATE:
+            self._reader.skip_to(max(goal, 0))
+            self.jumps += 1
+        block = self._reader.read(frames)
+        n = len(block)
+        outdata[:n] = block
+        outdata[n:] = 0.0
+        if n < frames:  # nothing there yet: keep the place in time
+            self._reader.skip_to(self._reader.position + frames - n)

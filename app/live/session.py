@@ -1,0 +1,335 @@
+"""The live engine: threads wired together, started and stopped in order; free of Qt."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from animation.blendshapes import AdditiveFusion
+from animation.driver import AvatarDriver, DriverSettings
+from animation.lips import LipModel
+from app.live.clock import StreamClock
+from app.live.devices import Devices, Source, SourceState
+from app.live.exchange import Latest
+from app.live.expressions import ExpressionFusion, expression_weights
+from app.live.inference import Cast, Driver, Inference
+from app.live.latency import LatencyMeter, LatencyReport
+from app.live.level import VoiceSettings
+from app.live.microphone import InputDevice
+from app.live.monitor import Monitor
+from app.live.rendering import LiveImage, Rendering, Scene
+from app.live.voice import SOUND_RATE, VoiceInput
+from app.live.worker import Failure, Worker
+from app.output.recorder import Recorder, RecorderStatus
+from app.output.video import open_writer
+from avatar.errors import UserError
+from avatar.library import default_name, open_avatar
+from avatar.render import Renderer, open_renderer
+from avatar.rig import Avatar
+
+__all__ = ["LiveSession", "SessionStatus"]
+
+_log = logging.getLogger(__name__)
+_SWITCH_INTERVAL_S = 0.001
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """A snapshot of everything that a status line shows."""
+
+    source: SourceState
+    latency: LatencyReport
+    """Of the last three seconds."""
+    delay_s: float
+    overflows: int
+    images_skipped: int
+    gaussians: int
+    backend: str
+    draw_ms: float
+    inference_ms: float
+    peak_db: float
+    loudness_db: float
+    clipped: int
+    recording: RecorderStatus | None
+
+
+class LiveSession:
+    """Microphone to picture. All methods are for one thread, the owner's; callbacks come from workers' threads.
+
+    Args:
+        on_image: an image is in `images`; called on the render thread, must return at once.
+        on_source: `source` or `inputs` has changed; called on the devices thread.
+        on_failure: a worker has died; called on its thread.
+        on_notice: one line for the user; called on any thread.
+        make_driver, open_renderer: in place of the real ones.
+    """
+
+    def __init__(
+        self,
+        source: Source | None = None,
+        scene: Scene | None = None,
+        voice: VoiceSettings | None = None,
+        driver: DriverSettings | None = None,
+        *,
+        on_image: Callable[[LiveImage], None] = lambda image: None,
+        on_source: Callable[[], None] = lambda: None,
+        on_failure: Callable[[Failure], None] = lambda failure: None,
+        on_notice: Callable[[str], None] = lambda text: None,
+        make_driver: Callable[[Avatar, DriverSettings], Driver] | None = None,
+        open_renderer: Callable[[str], Renderer] = open_renderer,
+    ) -> None:
+        self._scene = Latest(scene or Scene())
+        self._voice_settings = Latest(voice or VoiceSettings())
+        self._driver_settings = Latest(driver or DriverSettings())
+        self._held: Latest[Float32[np.ndarray, "52"]] = Latest(expression_weights(None))
+        self._cast: Latest[Cast | None] = Latest(None)
+        self._on_image = on_image
+        self._on_notice = on_notice
+        self._recording: _Recording | None = None
+        self._last_recording: RecorderStatus | None = None
+        self._monitor: Monitor | None = None
+        self._started = False
+        self._interval_s = sys.getswitchinterval()
+        self._loading = threading.Lock()
+        self.clock = StreamClock()
+        self.latency = LatencyMeter(self.clock)
+        self.failures: list[Failure] = []
+
+        def failed(failure: Failure) -> None:
+            self.failures.append(failure)
+            on_failure(failure)
+
+        self.voice = VoiceInput(self.clock, self._voice_settings, failed)
+        self.devices = Devices(self.voice, source or Source(), on_source, failed)
+        self.inference = Inference(
+            self.voice, self.clock, self._cast, self._driver_settings, make_driver or self._driver, failed
+        )
+        self.rendering = Rendering(
+            self.clock,
+            self._cast,
+            self._scene,
+            self.inference,
+            open_renderer,
+            self._image,
+            failed,
+            on_notice,
+        )
+
+    @property
+    def images(self) -> Latest[LiveImage | None]:
+        """The newest image."""
+        return self.rendering.images
+
+    @property
+    def inputs(self) -> list[InputDevice]:
+        """The microphones there are."""
+        return self.devices.inputs
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Consumers first: the order of starting."""
+        return (self.rendering, self.inference, self.voice, self.devices)
+
+    def start(self) -> None:
+        """Start the consumers, then the producers. Once."""
+        if self._started:
+            raise RuntimeError("a session starts once")
+        self._started = True
+        self._interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        for worker in self.workers:
+            worker.start()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
+        self.set_monitor(False)
+        if self._recording is not None:
+            self.stop_recording()
+        ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
+        if self._started:
+            sys.setswitchinterval(self._interval_s)
+        return all(ended)
+
+    def __enter__(self) -> LiveSession:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def set_avatar(self, name_or_path: str | Path | None) -> Avatar:
+        """Load an avatar and put it on stage; the old one stays until the new one's first pose. Takes a moment: a
+        window calls it from a thread of its own.
+
+        Raises:
+            UserError: if it cannot be read; the old one stays.
+        """
+        with self._loading:
+            avatar = open_avatar(default_name() if name_or_path is None else name_or_path)
+            self._cast.put(Cast(avatar))
+            return avatar
+
+    def show(self, avatar: Avatar) -> None:
+        """Put a loaded avatar on stage."""
+        self._cast.put(Cast(avatar))
+
+    def set_scene(self, scene: Scene) -> None:
+        """Draw this from the next image on. While recording, the size stays that of the recording."""
+        if self._recording is not None:
+            from dataclasses import replace
+
+            width, height = self._recording.size
+            if (scene.width, scene.height) != (width, height):
+                backdrop = scene.backdrop
+                if backdrop is not None and backdrop.shape[:2] != (height, width):
+                    backdrop = self._scene.get().backdrop
+                scene = replace(scene, width=width, height=height, backdrop=backdrop)
+        self._scene.put(scene)
+
+    @property
+    def scene(self) -> Scene:
+        """What is drawn."""
+        return self._scene.get()
+
+    def set_voice(self, settings: VoiceSettings) -> None:
+        """Gain, mute and gate."""
+        self._voice_settings.put(settings)
+
+    def set_driver(self, settings: DriverSettings) -> None:
+        """Emotion and motion."""
+        self._driver_settings.put(settings)
+
+    def set_expression(self, name: str | None, amount: float = 1.0) -> None:
+        """Hold one of `EXPRESSIONS`; None lets go.
+
+        Raises:
+            UserError: for an unknown name.
+        """
+        self._held.put(expression_weights(name, amount))
+
+    def set_source(self, source: Source) -> None:
+        """Listen to another device or file."""
+        self.devices.pick(source)
+
+    def set_monitor(self, on: bool) -> None:
+        """Play the voice, delayed so that sound and lips agree.
+
+        Raises:
+            UserError: if there is no loudspeaker.
+        """
+        if on and self._monitor is None:
+            self._monitor = Monitor(self.voice.sound, self.clock, self._shown_delay)
+        elif not on and self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
+
+    @property
+    def monitoring(self) -> bool:
+        """Whether the voice is being played."""
+        return self._monitor is not None
+
+    def painted(self, image: LiveImage, at_s: float | None = None) -> None:
+        """The owner has shown an image."""
+        self.latency.painted(image, at_s)
+
+    def record(self, path: Path, fps: float | None = None, quality: str = "standard") -> None:
+        """Record pictures and sound from now on.
+
+        Args:
+            path: see `app.output.open_writer`.
+            fps: a constant rate; None keeps every image's own time.
+
+        Raises:
+            UserError: if it cannot be written, or a recording runs.
+        """
+        if self._recording is not None:
+            raise UserError(f"a recording runs already: {self._recording.recorder.path}")
+        scene = self._scene.get()
+        size = (scene.width, scene.height)
+        transparent = scene.background is None and scene.backdrop is None
+        writer = open_writer(path, *size, sample_rate=SOUND_RATE, fps=fps, quality=quality, alpha=transparent)
+        self._recording = _Recording(Recorder(writer), size)
+        self.voice.tap(self._recording.sound)
+
+    def stop_recording(self) -> RecorderStatus:
+        """Finish the file.
+
+        Raises:
+            UserError: if nothing is being recorded.
+        """
+        recording = self._recording
+        if recording is None:
+            raise UserError("nothing is being recorded")
+        self.voice.tap(None)
+        self._recording = None
+        self._last_recording = recording.recorder.stop()
+        return self._last_recording
+
+    @property
+    def recording(self) -> RecorderStatus | None:
+        """The recording that runs."""
+        recording = self._recording
+        return recording.recorder.status if recording is not None else None
+
+    def status(self) -> SessionStatus:
+        """A snapshot."""
+        image = self.images.get()
+        meter = self.voice.meter
+        return SessionStatus(
+            self.devices.state,
+            self.latency.report(3.0),
+            self.inference.delay.delay_s,
+            self.devices.overflows + self.inference.skips,
+            self.rendering.skipped,
+            image.gaussians if image else 0,
+            self.rendering.backend,
+            self.rendering.draw_ms,
+            self.inference.busy_ms,
+            meter.peak_db,
+            meter.loudness_db,
+            meter.clipped,
+            self.recording,
+        )
+
+    def _driver(self, avatar: Avatar, settings: DriverSettings) -> AvatarDriver:
+        lips = LipModel.from_head(avatar.head, avatar.arkit)
+        fusion = ExpressionFusion(AdditiveFusion(lips), self._held)
+        return AvatarDriver(avatar.arkit, settings, fusion=fusion, lips=lips)
+
+    def _image(self, image: LiveImage) -> None:
+        if (recording := self._recording) is not None:
+            recording.image(image)
+        self._on_image(image)
+
+    def _shown_delay(self) -> float:
+        """Seconds from a sound to the painted image of it; the delay plus drawing and painting, smoothly."""
+        return self.inference.delay.delay_s + self.rendering.draw_ms / 1000 + 0.008
+
+
+class _Recording:
+    """A recorder's place in stream time: sound and images are shifted alike, so they stay in step."""
+
+    def __init__(self, recorder: Recorder, size: tuple[int, int]) -> None:
+        self.recorder = recorder
+        self.size = size
+        self._start_s: float | None = None
+
+    def sound(self, samples: Float32[np.ndarray, " n"], first: int) -> None:
+        """On the audio thread."""
+        if self._start_s is None:
+            self._start_s = first / SOUND_RATE
+        self.recorder.offer_audio(samples)
+
+    def image(self, image: LiveImage) -> None:
+        """On the render thread. An image shows a moment of the voice that is a little past: what lies before the
+        recording's first sample is left out."""
+        start_s = self._start_s
+        if start_s is not None and image.bgra.shape[:2] == (self.size[1], self.size[0]):
+            self.recorder.offer_image(image.bgra, image.stream_time_s - start_s)
