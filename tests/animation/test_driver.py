@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from animation.data.articulation import targets, trajectories
+from animation.data.phonemes import BILABIALS, Segment
+from animation.driver import AvatarDriver, DriverSettings
+from animation.emotion import EMOTIONS, EmotionCue, EmotionTrack
+from animation.lids import default_lids
+from animation.lips import default_lips
+from avatar.errors import UserError
+from avatar.flame.arkit import NAMES, ArkitMap, indices
+from avatar.flame.params import FlameParams
+from avatar.library import open_head
+
+HOP = 320
+SENTENCE = (
+    "SIL", "SIL", "P", "IY", "P", "AH", "L", "M", "UW", "V", "B", "AA", "B", "S", "IH", "M", "P", "L", "AE", "SIL", "SIL",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frames:
+    articulation: np.ndarray
+    closure: np.ndarray
+    voice: np.ndarray
+    loudness_db: np.ndarray
+
+
+class Recital:
+    """A speech model that knows its text: says the same whatever it hears, when it has heard enough."""
+
+    hop_s = 0.02
+    lookahead_ms = 80.0
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self.reset()
+
+    def reset(self) -> None:
+        self._heard = self._given = 0
+
+    def feed(self, samples: np.ndarray) -> Frames:
+        self._heard += len(samples)
+        return self._up_to((self._heard - 4 * HOP) // HOP)
+
+    def finish(self) -> Frames:
+        return self._up_to(self._heard // HOP)
+
+    def _up_to(self, end: int) -> Frames:
+        part = slice(self._given, max(self._given, min(end, len(self._frames.voice))))
+        self._given = part.stop
+        f = self._frames
+        return Frames(f.articulation[part], f.closure[part], f.voice[part], f.loudness_db[part])
+
+
+def sentence() -> tuple[Frames, list[Segment]]:
+    segments, t = [], 0.0
+    for phoneme in SENTENCE:
+        length = 0.5 if phoneme == "SIL" else 0.09
+        segments.append(Segment(phoneme, t, t + length))
+        t += length
+    n = int(t * 50)
+    centre = (np.arange(n) + 0.5) * 0.02
+
+    def inside(names: Collection[str]) -> np.ndarray:
+        return np.any([[s.start_s <= c < s.end_s and s.phoneme in names for s in segments] for c in centre], 1)
+
+    voice = (~inside({"SIL"})).astype(np.float32)
+    loudness = np.where(voice > 0, -24 + 5 * np.sin(centre * 20), -75).astype(np.float32)
+    return Frames(
+        trajectories(segments, n).astype(np.float32), inside(BILABIALS).astype(np.float32), voice, loudness
+    ), segments
+
+
+FRAMES, SEGMENTS = sentence()
+N = len(FRAMES.voice)
+
+
+@pytest.fixture(scope="module")
+def arkit():
+    return open_head()[1]
+
+
+def silence(n: int) -> Frames:
+    rng = np.random.default_rng(0)
+    art = targets("SIL") + rng.normal(0, 0.01, (n, 7))
+    return Frames(art.astype(np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32), np.full(n, -70, np.float32))
+
+
+def drive(
+    arkit: ArkitMap,
+    settings: DriverSettings | None = None,
+    chunk: int | None = None,
+    frames: Frames = FRAMES,
+    **options: object,
+) -> list[FlameParams]:
+    driver = AvatarDriver(arkit, settings, Recital(frames), **options)
+    samples = np.zeros(len(frames.voice) * HOP, np.float32)
+    size = chunk or len(samples)
+    poses = [p for i in range(0, len(samples), size) for p in driver.feed(samples[i : i + size])]
+    return poses + driver.finish()
+
+
+def weights_of(poses: list[FlameParams]) -> np.ndarray:
+    return np.stack([p.blendshape_weights for p in poses])
+
+
+@pytest.mark.parametrize("chunk", (7, HOP, HOP + 1))
+def test_streamed_equals_one_shot(arkit, chunk):
+    settings = DriverSettings(emotion="happy", intensity=0.8, seed=3)
+    whole = drive(arkit, settings)
+    assert len(whole) == N
+    assert drive(arkit, settings, chunk) == whole
+
+
+def test_streamed_by_single_samples_equals_one_shot(arkit):
+    short = Frames(*(getattr(FRAMES, f)[40:60] for f in ("articulation", "closure", "voice", "loudness_db")))
+    assert drive(arkit, chunk=1, frames=short) == drive(arkit, frames=short)
+
+
+def test_poses_are_stamped_with_the_middle_of_their_hop(arkit):
+    assert [p.stream_time_s for p in drive(arkit)] == pytest.approx([(k + 0.5) * 0.02 for k in range(N)])
+
+
+def test_poses_come_out_as_soon_as_the_look_ahead_allows(arkit):
+    driver = AvatarDriver(arkit, None, Recital(FRAMES))
+    assert driver.lookahead_ms == 80.0 and driver.hop_s == 0.02
+    assert len(driver.feed(np.zeros(4 * HOP, np.float32))) == 0
+    assert len(driver.feed(np.zeros(HOP, np.float32))) == 1
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_lips_touch_on_every_p_b_m_under_every_emotion(arkit, emotion):
+    poses = drive(arkit, DriverSettings(emotion=emotion, intensity=1.0))
+    head, _ = open_head()
+    upper, lower = (head.regions[f"{side}_lip_inner"] for side in ("upper", "lower"))
+    upright = [p.replace(neck_pose=np.zeros(3), transl=np.zeros(3)) for p in poses]
+    vertices = np.stack([head.vertices(p).numpy() for p in upright])
+    gap_mm = 1e3 * (vertices[:, upper, 1] - vertices[:, lower, 1]).max(1)
+    for segment in SEGMENTS:
+        if segment.phoneme in BILABIALS:
+            span = gap_mm[int(segment.start_s / 0.02) : int(np.ceil(segment.end_s / 0.02))]
+            assert span.min() < 0.5
+    vowel = SENTENCE.index("AA")
+    assert gap_mm[int(SEGMENTS[vowel].start_s / 0.02) :][:5].max() > 4.0
+
+
+def test_silence_is_a_closed_calm_mouth(arkit):
+    weights = weights_of(drive(arkit, frames=silence(500)))
+    assert default_lips().opening_mm(weights).mean() < 0.2
+    mouth = [i for i, n in enumerate(NAMES) if n.startswith(("mouth", "jaw"))]
+    assert np.abs(np.diff(weights[:, mouth], axis=0)).mean() < 0.002
+
+
+def test_below_the_gate_the_mouth_rests(arkit):
+    loud = replace(FRAMES, loudness_db=np.full(N, -50, np.float32))
+    open_gate = default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(gate_db=-60), frames=loud)))
+    shut_gate = default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(gate_db=-40), frames=loud)))
+    assert open_gate.max() > 5 and shut_gate.max() < 0.3
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_blinks_close_the_lids_under_every_emotion(arkit, emotion):
+    weights = weights_of(drive(arkit, DriverSettings(emotion=emotion, seed=1), frames=silence(600)))
+    heights = default_lids().height_mm(weights)
+    shut = default_lids().height_mm(np.eye(52, dtype=np.float32)[indices("eyeBlinkLeft", "eyeBlinkRight")].sum(0))
+    assert np.all(heights.min(0) < shut + 0.15)
+    assert np.all(heights.min(0) > shut - 0.6)
+
+
+def test_weights_and_pose_say_the_same(arkit):
+    for pose in drive(arkit, DriverSettings(emotion="afraid"))[::25]:
+        assert np.allclose(arkit.weights(pose), pose.blendshape_weights, atol=2e-3)
+        assert pose.blendshape_weights.min() >= 0 and pose.blendshape_weights.max() <= 1
+
+
+def test_reset_is_a_fresh_start(arkit):
+    driver = AvatarDriver(arkit, DriverSettings(emotion="sad", seed=5), Recital(FRAMES))
+    samples = np.zeros(N * HOP, np.float32)
+    first = driver.feed(samples) + driver.finish()
+    driver.reset()
+    assert driver.feed(samples) + driver.finish() == first
+
+
+def test_seeds_differ_in_life_and_not_in_speech(arkit):
+    a, b = (weights_of(drive(arkit, DriverSettings(seed=s))) for s in (1, 2))
+    jaw = indices("jawOpen", "mouthPucker", "mouthClose")
+    assert np.array_equal(a[:, jaw], b[:, jaw]) and not np.array_equal(a, b)
+
+
+def test_emotion_can_be_set_live_and_eases_in(arkit):
+    driver = AvatarDriver(arkit, DriverSettings(), Recital(silence(200)))
+    samples = np.zeros(100 * HOP, np.float32)
+    driver.feed(samples)
+    driver.set_emotion("angry", 0.9, 0.4)
+    assert (driver.settings.emotion, driver.settings.intensity) == ("angry", 0.9)
+    brow = weights_of(driver.feed(samples))[:, indices("browDownLeft")[0]]
+    assert brow[2] < 0.1 < 0.5 < brow[40]
+    assert np.abs(np.diff(brow)).max() < 0.12
+
+
+def test_settings_can_be_replaced_live(arkit):
+    driver = AvatarDriver(arkit, DriverSettings(), Recital(silence(400)))
+    samples = np.zeros(200 * HOP, np.float32)
+    moving = driver.feed(samples)
+    driver.settings = DriverSettings(head=False, blinks=False, gaze=False, smoothing=0.0)
+    still = driver.feed(samples)
+    assert any(p.neck_pose.any() for p in moving)
+    assert not any(p.neck_pose.any() or p.transl.any() for p in still)
+    blink = indices("eyeBlinkLeft")
+    assert weights_of(moving)[:, blink].max() == pytest.approx(1.0, abs=0.2)
+    assert not weights_of(still)[:, blink].any()
+
+
+def test_a_track_sets_the_emotions(arkit):
+    track = EmotionTrack([EmotionCue(0.0, "neutral"), EmotionCue(2.0, "surprised", 1.0)])
+    brow = weights_of(drive(arkit, frames=silence(200), track=track))[:, indices("browOuterUpLeft")[0]]
+    assert brow[:100].max() < 0.01 and brow[150:].min() > 0.5
+
+
+def test_mouth_gain_makes_the_mouth_open_wider(arkit):
+    wide, usual, none = (
+        default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(mouth_gain=g)))).max() for g in (1.4, 1.0, 0.0)
+    )
+    assert wide > usual > none
+
+
+def test_smoothing_delays_no_closure(arkit):
+    gaps = [default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(smoothing=s)))) for s in (0.0, 1.0)]
+    for k in np.flatnonzero(FRAMES.closure > 0):
+        assert gaps[1][k] < 0.5, "the very pose that the model closes is closed"
+    assert np.abs(np.diff(gaps[1], n=2)).mean() < np.abs(np.diff(gaps[0], n=2)).mean()
+
+
+def test_heads_with_another_basis_move_through_their_map_alone():
+    rng = np.random.default_rng(0)
+    other = ArkitMap(*(rng.normal(0, 0.3, (52, n)).astype(np.float32) for n in (100, 3, 3, 3)), n_shape=300)
+    pose = drive(other)[N // 2]
+    assert pose.expression.shape == (100,) and pose.shape.shape == (300,)
+    assert np.allclose(pose.expression, pose.blendshape_weights @ other.expression, atol=1e-5)
+    assert np.allclose(pose.jaw_pose, pose.blendshape_weights @ other.jaw, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"emotion": "glad"}, {"intensity": 2.0}, {"transition_s": -1.0}, {"mouth_gain": 9.0}, {"smoothing": -0.1},
+     {"gate_db": 3.0}, {"head_gain": float("nan")}],
+)  # fmt: skip
+def test_bad_settings_are_refused(bad):
+    with pytest.raises(UserError):
+        DriverSettings(**bad)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from animation.emotion import EMOTIONS, EmotionCue, EmotionState, EmotionTrack, emotion_weights
+from animation.prosody import Prosody
+from avatar.errors import UserError
+from avatar.flame.arkit import NAMES, indices
+
+RATE = 50.0
+SILENT, SPEAKING = Prosody(), Prosody(activity=1.0, energy=0.6)
+
+
+def run(state: EmotionState, seconds: float, prosody: Prosody = SILENT, start_s: float = 0.0) -> np.ndarray:
+    times = start_s + (np.arange(round(seconds * RATE)) + 0.5) / RATE
+    return np.stack([state.step(t, prosody).weights for t in times])
+
+
+def started(emotion: str, seed: int = 0, intensity: float = 1.0) -> EmotionState:
+    state = EmotionState(seed, RATE)
+    state.set(emotion, intensity)
+    return state
+
+
+# The action units that EMFACS names for each emotion, as ARKit blendshapes, and some that would belie it.
+SIGNS = {
+    "happy": (["mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft"], ["browDownLeft", "mouthFrownLeft"]),
+    "sad": (["browInnerUp", "mouthFrownLeft", "mouthFrownRight"], ["mouthSmileLeft", "eyeWideLeft"]),
+    "surprised": (["browInnerUp", "browOuterUpLeft", "eyeWideRight", "jawOpen"], ["browDownLeft"]),
+    "afraid": (["browInnerUp", "browDownLeft", "eyeWideLeft", "mouthStretchLeft"], ["mouthSmileLeft"]),
+    "disgusted": (["noseSneerLeft", "mouthUpperUpLeft"], ["browInnerUp", "mouthSmileLeft"]),
+    "angry": (["browDownLeft", "browDownRight", "eyeSquintLeft", "mouthPressLeft"], ["browInnerUp", "mouthSmileLeft"]),
+    "contempt": (["mouthSmileLeft", "mouthDimpleLeft"], ["mouthSmileRight", "mouthDimpleRight"]),
+}
+
+
+@pytest.mark.parametrize("emotion", SIGNS)
+def test_each_emotion_shows_its_action_units(emotion):
+    shown, absent = SIGNS[emotion]
+    weights = emotion_weights(emotion)
+    assert np.all(weights[indices(*shown)] > 0.2)
+    assert np.all(weights[indices(*absent)] == 0)
+
+
+def test_neutral_is_nothing_and_intensity_scales():
+    assert not emotion_weights("neutral").any()
+    for emotion in EMOTIONS[1:]:
+        assert np.allclose(emotion_weights(emotion, 0.5), 0.5 * emotion_weights(emotion), atol=0.02)
+        assert not emotion_weights(emotion, 0.0).any()
+
+
+def test_emotions_differ():
+    full = np.stack([emotion_weights(e) for e in EMOTIONS])
+    distance = np.abs(full[:, None] - full[None]).sum(-1)
+    assert distance[~np.eye(len(EMOTIONS), dtype=bool)].min() > 1.0
+
+
+def test_symmetric_but_for_contempt():
+    for emotion in EMOTIONS:
+        w = emotion_weights(emotion)
+        pairs = [
+            (n, n.replace("Left", "Right")) for n in NAMES if n.endswith("Left") and n.replace("Left", "Right") in NAMES
+        ]
+        same = all(w[NAMES.index(a)] == w[NAMES.index(b)] for a, b in pairs)
+        assert same == (emotion != "contempt")
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS[1:])
+def test_lives_around_its_recipe_but_is_no_frozen_mask(emotion):
+    course = run(started(emotion), 40)
+    recipe = emotion_weights(emotion)
+    on = (recipe > 0.2) & (recipe < 0.9)
+    assert np.abs(course.mean(0)[on] / recipe[on] - 1).max() < 0.15
+    assert np.all(course.std(0)[on] > 0.01)
+    assert np.abs(np.diff(course, axis=0)).max() < 0.05, "no jumps"
+
+
+def test_neutral_stays_neutral_in_silence():
+    assert not run(started("neutral"), 20).any()
+
+
+def test_a_change_takes_its_time_and_never_jumps():
+    state = started("happy")
+    before = run(state, 1.0)
+    state.set("angry", 1.0, transition_s=0.5)
+    course = run(state, 1.0, start_s=1.0)
+    joined = np.concatenate([before[-1:], course])
+    assert np.abs(np.diff(joined, axis=0)).max() < 0.12
+    smile, brow = indices("mouthSmileLeft", "browDownLeft")
+    assert course[5, smile] > 0.5 and course[-1, smile] == 0
+    assert course[5, brow] < 0.3 and course[-1, brow] > 0.6
+
+
+def test_a_change_may_be_changed_midway():
+    state = started("happy")
+    run(state, 0.5)
+    state.set("surprised", 1.0, 0.6)
+    half = run(state, 0.3, start_s=0.5)
+    state.set("neutral", 1.0, 0.6)
+    back = run(state, 1.0, start_s=0.8)
+    assert np.abs(np.diff(np.concatenate([half[-1:], back]), axis=0)).max() < 0.1
+    assert not back[-1].any()
+
+
+def test_the_mouth_yields_to_speech_and_comes_back():
+    state = started("surprised")
+    jaw, brow = indices("jawOpen", "browOuterUpLeft")
+    quiet = run(state, 2.0)
+    speaking = run(state, 2.0, SPEAKING, 2.0)
+    again = run(state, 2.0, SILENT, 4.0)
+    assert speaking[-50:, jaw].mean() < 0.3 * quiet[:, jaw].mean()
+    assert speaking[-50:, brow].mean() > 0.7 * quiet[:, brow].mean()
+    assert again[-25:, jaw].mean() > 0.7 * quiet[:, jaw].mean()
+
+
+def test_stresses_show_on_the_brows():
+    state = EmotionState(1, RATE)
+    brows = indices("browInnerUp", "browOuterUpLeft")
+    raised = 0
+    for k in range(1500):
+        prosody = Prosody(1.0, 0.5, accent=1.0 if k % 50 == 0 else 0.0)
+        raised = max(raised, state.step(k / RATE, prosody).weights[brows].min())
+    assert 0.08 < raised < 0.5
+
+
+def test_seeds_reproduce():
+    assert np.array_equal(run(started("sad", 5), 10), run(started("sad", 5), 10))
+    assert not np.array_equal(run(started("sad", 5), 10), run(started("sad", 6), 10))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 neutral 1\n1.5 happy 0.8\n3 sad\n",
+        "time_s,emotion,intensity\n0,neutral,1\n# a remark\n\n3,sad,1\n1.5,Happy,0.8\n",
+        "0;neutral;1\n1.5;happy;0.8\n3;sad;1",
+        json.dumps([[0, "neutral", 1], [1.5, "happy", 0.8], [3, "sad"]]),
+        json.dumps({"cues": [{"time_s": 0, "emotion": "neutral"}, {"time_s": 1.5, "emotion": "happy", "intensity": 0.8},
+                             {"time_s": 3, "emotion": "sad"}]}),
+    ],
+)  # fmt: skip
+def test_tracks_are_read(tmp_path, text):
+    path = tmp_path / "track.txt"
+    path.write_text(text)
+    track = EmotionTrack.read(path)
+    assert [(c.time_s, c.emotion, c.intensity) for c in track.cues] == [
+        (0.0, "neutral", 1.0), (1.5, "happy", 0.8), (3.0, "sad", 1.0),
+    ]  # fmt: skip
+    assert track.at(1.49).emotion == "neutral" and track.at(1.5).emotion == "happy" and track.at(99).emotion == "sad"
+
+
+def test_before_the_first_cue_there_is_none():
+    assert EmotionTrack([EmotionCue(1.0, "happy")]).at(0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no emotions"),
+        ("1 joyful 0.5", "line 1.*unknown emotion 'joyful'.*happy"),
+        ("0 happy 0.5\nsoon sad 1", "line 2.*time_s must be a number"),
+        ("0 happy 7", "line 1.*intensity must lie in 0..1"),
+        ("0 happy nan", "intensity must lie in 0..1"),
+        ("-1 happy 1", "time_s must be 0 or more"),
+        ("0 happy 1 2 3", "line 1.*expected"),
+        ("happy", "line 1.*expected"),
+        ("[[0, \"happy\"", "not valid JSON"),
+        ("[[0]]", "row 1.*expected"),
+        ("[{\"emotion\": \"happy\"}]", "row 1.*time_s must be a number"),
+        ("[3]", "row 1.*expected"),
+    ],
+)  # fmt: skip
+def test_bad_tracks_end_in_one_clear_line(tmp_path, text, message):
+    path = tmp_path / "track.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        EmotionTrack.read(path)
+    assert "\n" not in str(caught.value) and "track.csv" in str(caught.value)
+
+
+def test_missing_or_binary_track(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        EmotionTrack.read(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UserError, match="not a text file"):
+        EmotionTrack.read(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("bad", [("glad", 1.0, 0.5), ("happy", 1.2, 0.5), ("happy", -0.1, 0.5), ("happy", 1.0, -1.0)])
+def test_bad_emotions_are_refused(bad):
+    with pytest.raises(UserError):
+        EmotionState(0, RATE).set(*bad)
