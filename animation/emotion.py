@@ -56,7 +56,7 @@ _UNITS: dict[str, _ActionUnit] = {
     "17": _ActionUnit({"mouthShrugLower": 0.5}, 0.7),
     "20": _ActionUnit(_sided(mouthStretch=0.8), 0.5),
     "23": _ActionUnit(_sided(mouthPress=0.6) | {"mouthRollLower": 0.15, "mouthRollUpper": 0.12}, 0.85),
-    "25": _ActionUnit(_sided(mouthLowerDown=0.25, mouthUpperUp=0.2), 0.6),
+    "25": _ActionUnit(_sided(mouthLowerDown=0.35, mouthUpperUp=0.3), 0.6),
     "26": _ActionUnit({"jawOpen": 0.35}, 0.9),
     "43": _ActionUnit(_sided(eyeBlink=1.0)),
 }
@@ -78,16 +78,16 @@ class _Recipe:
 
 _RECIPES: dict[str, _Recipe] = {
     "neutral": _Recipe({}),
-    "happy": _Recipe({"6": 0.8, "12": 0.85, "25": 0.9}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
+    "happy": _Recipe({"6": 0.8, "12": 0.85, "25": 0.8, "26": 0.1}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
     "sad": _Recipe(
         {"1": 0.95, "4": 0.45, "15": 0.6, "17": 0.3, "43": 0.14},
         head_deg=(4.0, 0.0, 1.5), gaze_deg=(-2.0, 0.0), blink_rate=0.85, movement=0.6,
     ),
     "surprised": _Recipe(
-        {"1": 0.9, "2": 0.95, "5": 0.85, "25": 0.3, "26": 0.75}, head_deg=(-2.5, 0.0, 0.0), blink_rate=0.6
+        {"1": 0.9, "2": 0.95, "5": 0.85, "25": 0.2, "26": 0.75}, head_deg=(-2.5, 0.0, 0.0), blink_rate=0.6
     ),
     "afraid": _Recipe(
-        {"1": 0.95, "2": 0.5, "4": 0.55, "5": 0.9, "20": 0.75, "25": 0.4, "26": 0.35},
+        {"1": 0.95, "2": 0.5, "4": 0.55, "5": 0.9, "20": 0.75, "25": 0.25, "26": 0.35},
         head_deg=(-2.0, 0.0, 0.0), blink_rate=1.6, movement=0.9,
     ),
     "disgusted": _Recipe(
@@ -96,7 +96,7 @@ _RECIPES: dict[str, _Recipe] = {
     "angry": _Recipe(
         {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.15, "23": 0.8}, head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2
     ),
-    "contempt": _Recipe({"12L": 0.42, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
+    "contempt": _Recipe({"12L": 0.36, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
 }  # fmt: skip
 
 # A stress of the voice shows on the brows, in the way the emotion lets it.

@@ -21,7 +21,7 @@ _WIDE = indices("eyeWideLeft", "eyeWideRight")
 
 @dataclass(frozen=True, eq=False)
 class LidModel:
-    """Mean height between the margins of the lids, linear in the weights; millimetres, left eye first.
+    """Mean height between the margins of the lids, quadratic in each weight; millimetres, left eye first.
 
     Squints, cheeks, brows and the direction of gaze move the lids too. Adding a full blink to them would drive one
     lid through the other, and wide eyes would keep a blink from closing; so a blink goes exactly to where the lids
@@ -29,7 +29,9 @@ class LidModel:
     """
 
     open_mm: Float32[np.ndarray, "2"]
-    per_unit_mm: Float32[np.ndarray, "52 2"]
+    linear_mm: Float32[np.ndarray, "52 2"]
+    quadratic_mm: Float32[np.ndarray, "52 2"]
+    """Zero but for the directions of gaze, which turn the eyes and move the lids along an arc."""
 
     @classmethod
     def from_head(cls, head: HeadModel, arkit: ArkitMap) -> LidModel:
@@ -38,7 +40,8 @@ class LidModel:
         Raises:
             ValueError: if the head lacks them.
         """
-        weights = np.concatenate([np.zeros((1, len(NAMES)), np.float32), np.eye(len(NAMES), dtype=np.float32)])
+        units = np.eye(len(NAMES), dtype=np.float32)
+        weights = np.concatenate([np.zeros((1, len(NAMES)), np.float32), units / 2, units])
         vertices = head.vertices(arkit.params(weights)).numpy()
         heights = []
         for side in _SIDES:
@@ -48,11 +51,13 @@ class LidModel:
                 raise ValueError(f"LidModel: the head has no region {error.args[0]!r}") from error
             heights.append(1e3 * (vertices[:, upper, 1].mean(1) - vertices[:, lower, 1].mean(1)))
         height = np.stack(heights, 1).astype(np.float32)
-        return cls(height[0], height[1:] - height[0])
+        half, full = np.split(height[1:] - height[0], 2)
+        return cls(height[0], 4 * half - full, 2 * full - 4 * half)
 
     def height_mm(self, weights: Float[np.ndarray, "*batch 52"]) -> Float[np.ndarray, "*batch 2"]:
         """Mean opening of each eye; slightly negative when the lids are shut."""
-        return self.open_mm + np.asarray(weights, np.float32) @ self.per_unit_mm
+        weights = np.asarray(weights, np.float32)
+        return self.open_mm + weights @ self.linear_mm + weights**2 @ self.quadratic_mm
 
     def close(self, weights: Float32[np.ndarray, "52"], blink: float) -> None:
         """Move the lids the fraction `blink` (0..1) of the way from where they are to being shut; in place."""
@@ -60,7 +65,7 @@ class LidModel:
             return
         full = weights.copy()
         full[_WIDE] = full[_BLINK] = 0.0
-        alone = self.per_unit_mm[_BLINK, [0, 1]]  # what a blink by itself does, a negative height
+        alone = (self.linear_mm + self.quadratic_mm)[_BLINK, [0, 1]]  # what a blink by itself does, a negative height
         shut = self.open_mm + alone
         full[_BLINK] = np.clip((shut - self.height_mm(full)) / np.minimum(alone, -1e-3), 0.0, 1.0)
         for index in (_WIDE, _BLINK):
