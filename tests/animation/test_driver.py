@@ -19,7 +19,8 @@ from avatar.library import open_head
 
 HOP = 320
 SENTENCE = (
-    "SIL", "SIL", "P", "IY", "P", "AH", "L", "M", "UW", "V", "B", "AA", "B", "S", "IH", "M", "P", "L", "AE", "SIL", "SIL",
+    "SIL", "SIL", "P", "IY", "P", "AH", "L", "M", "UW", "V", "B", "AA", "B", "S", "IH", "M", "P", "L", "AE",
+    "SIL", "SIL",
 )  # fmt: skip
 
 

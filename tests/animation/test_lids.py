@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from animation.emotion import EMOTIONS, emotion_weights
