@@ -26,17 +26,27 @@ __all__ = ["AvatarDriver", "DrivenPose", "DriverSettings", "SpeechFramesLike", "
 class SpeechFramesLike(Protocol):
     """What a speech model says about T poses; see `animation.speech.stream.SpeechFrames`."""
 
-    articulation: Float32[np.ndarray, "t 7"]
-    closure: Float32[np.ndarray, " t"]
-    voice: Float32[np.ndarray, " t"]
-    loudness_db: Float32[np.ndarray, " t"]
+    @property
+    def articulation(self) -> Float[np.ndarray, "t 7"]: ...
+
+    @property
+    def closure(self) -> Float[np.ndarray, " t"]: ...
+
+    @property
+    def voice(self) -> Float[np.ndarray, " t"]: ...
+
+    @property
+    def loudness_db(self) -> Float[np.ndarray, " t"]: ...
 
 
 class SpeechSource(Protocol):
     """A streaming speech model; see `animation.speech.stream.SpeechStream`."""
 
-    hop_s: float
-    lookahead_ms: float
+    @property
+    def hop_s(self) -> float: ...
+
+    @property
+    def lookahead_ms(self) -> float: ...
 
     def feed(self, samples: Float32[np.ndarray, " n"]) -> SpeechFramesLike: ...
 
@@ -126,17 +136,14 @@ class AvatarDriver:
             lids: of the head to be moved, for blinks that close exactly; the generic head's if None.
             track: emotions over time; where it is silent, those of the settings hold.
         """
-        if speech is None:
-            from animation.speech.stream import SpeechStream  # the model is loaded only when it is needed
-
-            speech = SpeechStream()
-        self._arkit, self._speech, self._track = arkit, speech, track
+        self._arkit, self._track = arkit, track
+        self._speech: SpeechSource = _shipped_speech() if speech is None else speech
         self._lips = default_lips() if lips is None else lips
         self._lids = default_lids() if lids is None else lids
         self._fusion: Fusion = AdditiveFusion(self._lips) if fusion is None else fusion
         self._mouth = MouthMap(self._lips)
         self._gaze = _GazeMap(arkit)
-        self._rate = 1 / speech.hop_s
+        self._rate = 1 / self._speech.hop_s
         self._settings = DriverSettings() if settings is None else settings
         self._restart()
 
@@ -216,7 +223,7 @@ class AvatarDriver:
         return [self._pose(row[0], float(row[1]), float(row[2]), float(row[3])) for row in rows]
 
     def _pose(
-        self, articulation: Float32[np.ndarray, "7"], closure: float, voice: float, loudness_db: float
+        self, articulation: Float[np.ndarray, "7"], closure: float, voice: float, loudness_db: float
     ) -> DrivenPose:
         settings = self._settings
         time_s = (self._count + 0.5) * self._speech.hop_s
@@ -273,6 +280,12 @@ class AvatarDriver:
             time_s,
             weights,
         )
+
+
+def _shipped_speech() -> SpeechSource:
+    from animation.speech.stream import SpeechStream  # the model is loaded only when it is needed
+
+    return SpeechStream()
 
 
 def _smoother(smoothing: float, rate_hz: float) -> OneEuro | None:
