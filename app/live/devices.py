@@ -120,7 +120,7 @@ class Devices(Worker):
             self._retry(self._current)
         if self._list_again:
             self._list_again = False
-            self.inputs = microphone.list_inputs() if self._capture is None else microphone.fresh_inputs()
+            self.inputs = microphone.fresh_inputs() if self.state.kind == "device" else microphone.list_inputs()
             self._on_change()
         self._watch_level()
 
@@ -156,6 +156,7 @@ class Devices(Worker):
         """Open a device; what went wrong, or None."""
         if again:
             microphone.rescan()
+            self.inputs = microphone.list_inputs()
         try:
             capture = microphone.open_device(source.device)
         except UserError as error:
@@ -167,7 +168,6 @@ class Devices(Worker):
         self._capture = capture
         self._tries = 0
         self._voice.switch(capture)
-        self._list_again = True
         self._tell(SourceState(kind, capture.label))
 
     def _lose(self) -> None:

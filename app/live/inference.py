@@ -121,7 +121,9 @@ class Inference(Worker):
         super().__init__("inference", on_failure)
         self.delay = DelayControl()
         self.skips = 0
-        """How often sound was skipped to catch up."""
+        """How often sound was skipped to catch up, since `counting`."""
+        self.counting = False
+        """Starting up (compiling, loading) delays everything once; it is not counted."""
         self.busy_ms = 0.0
         """Time to make the poses of one read, smoothed."""
         self.lookahead_ms = 0.0
@@ -157,7 +159,7 @@ class Inference(Worker):
                     settings_version = version
                     driver.settings = settings
                 if self._reader.available > self._LATE_S * SAMPLE_RATE:
-                    self.skips += 1
+                    self.skips += self.counting
                     self._reader.skip_to(self._voice.voice.written)
                     driver.reset()
                     self.delay.forget()

@@ -70,37 +70,38 @@ def list_inputs() -> list[InputDevice]:
     """
     try:
         sd = _sounddevice()
-        apis = sd.query_hostapis()
-        devices = sd.query_devices()
-        default = sd.default.device[0]
+        return _inputs(list(sd.query_hostapis()), list(sd.query_devices()), sd.default.device[0])
     except UserError:
         return []
+
+
+def fresh_inputs(timeout_s: float = 10.0) -> list[InputDevice]:
+    """The inputs as they are now, asked in a process of its own, so that streams that run are left alone."""
+    code = (
+        "import json, sys, sounddevice as sd; "
+        "json.dump([list(sd.query_hostapis()), list(sd.query_devices()), sd.default.device[0]], sys.stdout)"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout_s, check=True
+        )
+        return _inputs(*json.loads(done.stdout))
+    except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
+        _log.warning("asking for the input devices failed: %s", error)
+        return list_inputs()
+
+
+def _inputs(apis: list[dict[str, Any]], devices: list[dict[str, Any]], default: int) -> list[InputDevice]:
     found = []
     for index, device in enumerate(devices):
         if device["max_input_channels"] < 1:
             continue
         if default < 0:
             default = index
-        api = apis[device["hostapi"]]["name"]
         rate = round(device["default_samplerate"]) or 48000
+        api = apis[device["hostapi"]]["name"]
         found.append(InputDevice(device["name"], api, device["max_input_channels"], rate, index == default))
     return sorted(found, key=lambda d: not d.default)
-
-
-def fresh_inputs(timeout_s: float = 10.0) -> list[InputDevice]:
-    """The inputs as they are now, asked in a process of its own, so that streams that run are left alone."""
-    code = (
-        "import json, sys; from dataclasses import asdict; from app.live.microphone import list_inputs; "
-        "sys.stdout.write(json.dumps([asdict(d) for d in list_inputs()]))"
-    )
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout_s, check=True
-        )
-        return [InputDevice(**d) for d in json.loads(done.stdout)]
-    except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
-        _log.warning("asking for the input devices failed: %s", error)
-        return list_inputs()
 
 
 def rescan() -> None:

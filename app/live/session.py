@@ -304,6 +304,7 @@ class LiveSession:
         return AvatarDriver(avatar.arkit, settings, fusion=fusion, lips=lips)
 
     def _image(self, image: LiveImage) -> None:
+        self.inference.counting = image.number > 10
         if (recording := self._recording) is not None:
             recording.image(image)
         self._on_image(image)
