@@ -18,6 +18,7 @@ from animation.prosody import ProsodyTracker
 from animation.smoothing import Envelope, OneEuro
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, ArkitMap, indices
+from avatar.flame.head import HeadModel
 from avatar.flame.params import FlameParams
 
 __all__ = ["AvatarDriver", "DrivenPose", "DriverSettings", "SpeechFramesLike", "SpeechSource"]
@@ -146,6 +147,22 @@ class AvatarDriver:
         self._rate = 1 / self._speech.hop_s
         self._settings = DriverSettings() if settings is None else settings
         self._restart()
+
+    @classmethod
+    def for_head(
+        cls,
+        head: HeadModel,
+        arkit: ArkitMap,
+        settings: DriverSettings | None = None,
+        speech: SpeechSource | None = None,
+        *,
+        fusion: Fusion | None = None,
+        track: EmotionTrack | None = None,
+    ) -> AvatarDriver:
+        """A driver that closes the lips and lids of this very head, where it says which vertices they are."""
+        lips = LipModel.from_head(head, arkit) if LipModel.fits(head) else None
+        lids = LidModel.from_head(head, arkit) if LidModel.fits(head) else None
+        return cls(arkit, settings, speech, fusion=fusion, lips=lips, lids=lids, track=track)
 
     @property
     def hop_s(self) -> float:

@@ -33,6 +33,11 @@ class LidModel:
     quadratic_mm: Float32[np.ndarray, "52 2"]
     """Zero but for the directions of gaze, which turn the eyes and move the lids along an arc."""
 
+    @staticmethod
+    def fits(head: HeadModel) -> bool:
+        """Whether a head says where the margins of its lids are."""
+        return all(f"{lid}_lid_margin_{side}" in head.regions for lid in ("upper", "lower") for side in _SIDES)
+
     @classmethod
     def from_head(cls, head: HeadModel, arkit: ArkitMap) -> LidModel:
         """The lids of a head with the regions `upper_lid_margin_left` and so on.

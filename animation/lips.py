@@ -65,6 +65,11 @@ class LipModel:
     jaw: Float[np.ndarray, "52 3"]
     """Axis-angle of the jaw per unit of each blendshape."""
 
+    @staticmethod
+    def fits(head: HeadModel) -> bool:
+        """Whether a head says where its lips are."""
+        return _UPPER in head.regions and _LOWER in head.regions
+
     @classmethod
     def from_head(cls, head: HeadModel, arkit: ArkitMap) -> LipModel:
         """The lips of a head with the regions `upper_lip_inner` and `lower_lip_inner`.
