@@ -15,7 +15,20 @@ from avatar.flame.head import HeadModel
 from avatar.formats.native import load_avatar, load_head
 from avatar.rig import Avatar
 
-__all__ = ["AvatarInfo", "assets_dir", "default_name", "describe", "names", "open_avatar", "open_head", "user_dir"]
+__all__ = [
+    "AvatarInfo",
+    "assets_dir",
+    "default_name",
+    "describe",
+    "head_names",
+    "heads_dir",
+    "names",
+    "only_flame",
+    "open_avatar",
+    "open_flame",
+    "open_head",
+    "user_dir",
+]
 
 _HEAD = "head"
 
@@ -39,6 +52,16 @@ def user_dir() -> Path:
     """The folder of the user's own avatars; it may not exist yet. `GAUSSIAN_AVATAR_HOME` moves it."""
     home = os.environ.get("GAUSSIAN_AVATAR_HOME")
     return (Path(home) if home else user_data_path("gaussian-avatar", appauthor=False)) / "avatars"
+
+
+def heads_dir() -> Path:
+    """The folder of imported FLAME models; it may not exist yet."""
+    return user_dir().with_name("heads")
+
+
+def head_names() -> list[str]:
+    """Imported FLAME models."""
+    return sorted(p.stem for p in heads_dir().glob("*.safetensors"))
 
 
 def _available() -> dict[str, Path]:
@@ -72,14 +95,14 @@ def describe() -> list[AvatarInfo]:
     for name, path in sorted(_available().items()):
         try:
             avatar = load_avatar(path)
-            found.append(AvatarInfo(name, path, len(avatar.gaussians), str(avatar.metadata.get("about", ""))))
+            found.append(AvatarInfo(name, path, len(avatar.gaussians), str(avatar.metadata.get("description", ""))))
         except UserError as error:
             found.append(AvatarInfo(name, path, 0, str(error)))
     return found
 
 
 def open_avatar(name_or_path: str | Path) -> Avatar:
-    """Open an avatar by name, or from a file.
+    """Open an avatar by name, or from a file: ours (.safetensors), GaussianAvatars' (.ply) or LAM's (.zip).
 
     Raises:
         UserError: if there is none, or it cannot be read.
@@ -90,8 +113,46 @@ def open_avatar(name_or_path: str | Path) -> Avatar:
         return load_avatar(found[text])
     path = Path(text)
     if path.is_file():
-        return load_avatar(path)
+        return _open_file(path)
     raise UserError(f"no avatar {text!r}: neither a file nor one of {', '.join(sorted(found)) or 'none installed'}")
+
+
+def _open_file(path: Path) -> Avatar:
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        from avatar.formats.lam_zip import load_lam
+
+        return load_lam(path)
+    if suffix == ".ply":
+        from avatar.importing import load_ply
+
+        return load_ply(path)
+    return load_avatar(path)
+
+
+def only_flame() -> str:
+    """The name of the imported FLAME model where there is exactly one.
+
+    Raises:
+        UserError: if there is none, or a choice.
+    """
+    names = head_names()
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise UserError(f"several FLAME models are imported ({', '.join(names)}): say which (flame)")
+    raise UserError("no FLAME model is imported: gaussian-avatar import flame2023.pkl")
+
+
+def open_flame(name: str) -> tuple[HeadModel, ArkitMap]:
+    """An imported FLAME model with its fitted ARKit map.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    if name not in head_names():
+        raise UserError(f"no FLAME model {name!r} is imported; there are: {', '.join(head_names()) or 'none'}")
+    return load_head(heads_dir() / f"{name}.safetensors")
 
 
 def open_head() -> tuple[HeadModel, ArkitMap]:
