@@ -63,6 +63,8 @@ class ArkitMap:
     reye: Float32[np.ndarray, "52 3"]
     n_shape: int = 0
     residual_mm: float = 0.0
+    expression_range: Float32[np.ndarray, "2 e"] | None = None
+    """Least and greatest coefficients that the head was made for; `params` stays within them. None: no limits."""
 
     def __post_init__(self) -> None:
         n = len(NAMES)
@@ -71,6 +73,13 @@ class ArkitMap:
             if value.shape != (n, width):
                 raise ValueError(f"ArkitMap.{name}: expected shape {(n, width)}, got {value.shape}")
             object.__setattr__(self, name, value)
+        if self.expression_range is not None:
+            limits = np.ascontiguousarray(self.expression_range, np.float32)
+            if limits.shape != (2, self.expression.shape[1]) or (limits[0] > limits[1]).any():
+                raise ValueError(
+                    f"ArkitMap.expression_range: expected (2, {self.expression.shape[1]}), low before high"
+                )
+            object.__setattr__(self, "expression_range", limits)
 
     def params(
         self,
@@ -85,9 +94,12 @@ class ArkitMap:
         zero = np.zeros((*weights.shape[:-1], 3), np.float32)
         if shape is None:
             shape = np.zeros((*weights.shape[:-1], self.n_shape), np.float32)
+        expression = weights @ self.expression
+        if self.expression_range is not None:
+            expression = np.clip(expression, *self.expression_range)
         return FlameParams(
             shape,
-            weights @ self.expression,
+            expression,
             zero,
             zero,
             weights @ self.jaw,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float32
+from scipy.spatial import cKDTree
 
 from avatar.flame.arkit import NAMES, ArkitMap
 from avatar.flame.correspondence import Correspondence, match_surfaces
@@ -27,6 +28,7 @@ __all__ = ["ArkitFit", "fit_arkit", "fit_fields", "transfer_regions"]
 _JAW_UNITS = ("jawOpen", "jawForward", "jawLeft", "jawRight")
 _STEP_RAD = np.array([0.25, 0.05, 0.05])
 _MOVES_M = 1e-4  # vertices that a blendshape moves by less do not count in its residual
+_NEAR_M = 0.004
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +124,25 @@ def fit_fields(
 
 
 def transfer_regions(source: HeadModel, target: HeadModel, match: Correspondence) -> HeadModel:
-    """Name the target's vertices as the source's regions are named, where it has no region of that name yet."""
-    owner = match.corners[np.arange(target.n_vertices), match.weights.argmax(1)]
+    """Name the target's vertices as the source's skin is named, where it has no region of that name yet.
+
+    A vertex belongs to a region if its place on the source does, or if it is the nearest to one of the region's.
+    """
+    rows = np.flatnonzero(match.matched)
+    owner = match.corners[rows, match.weights[rows].argmax(1)]
+    points = source.v_template.double().numpy()
+    places = np.einsum("vk,vkc->vc", match.weights[rows], points[match.corners[rows]])
+    tree = cKDTree(places)
+    skin = source.regions["skin"].numpy()
     regions = dict(target.regions)
     for name, members in source.regions.items():
-        inside = np.isin(owner, members.numpy()) & match.matched
-        if name not in regions and inside.any():
-            regions[name] = torch.from_numpy(np.flatnonzero(inside))
+        inside = members.numpy()
+        if name in regions or np.isin(inside, skin).mean() < 0.5:
+            continue
+        distance, nearest = tree.query(points[inside])
+        found = np.union1d(rows[np.isin(owner, inside)], rows[nearest[distance < _NEAR_M]])
+        if len(found):
+            regions[name] = torch.from_numpy(found)
     return replace(target, regions=regions)
 
 

@@ -34,6 +34,7 @@ _MAX_BYTES = 512 << 20
 _MAX_VERTICES = 500_000
 _LIDS = torch.tensor([0.0, 0.020, 0.040])  # between the lids of a head in this program's frame, metres
 _EYE_DEPTH = 0.016  # of an eyeball's centre behind its lids
+_LOOK_RAD = 0.25
 _ROOT = torch.tensor([0.0, -0.16, -0.030])
 _NECK = torch.tensor([0.0, -0.055, -0.030])
 _NECK_TURNS_Y = (-0.150, -0.075)  # below the first height nothing turns with the neck, above the second all does
@@ -78,10 +79,25 @@ def load_lam(path: Path | str) -> Avatar:
         expression = np.zeros((len(NAMES), head.n_expression), np.float32)
         for column, name in enumerate(head.expression_names):
             expression[NAMES.index(name), column] = 1
-        zero = np.zeros((len(NAMES), 3), np.float32)
-        arkit = ArkitMap(expression, zero, zero, zero)
+        leye, reye = _gaze()
+        arkit = ArkitMap(expression, np.zeros((len(NAMES), 3), np.float32), leye, reye)
     metadata = {"source": "LAM", "binding_error_mm": round(error_mm, 4)}
     return Avatar(path.stem, head, gaussians, arkit, metadata=metadata)
+
+
+def _gaze() -> tuple[np.ndarray, np.ndarray]:
+    """How far one unit of each eyeLook target turns an eye, radians.
+
+    The targets move the eyeballs themselves, and no vertex is skinned to the eye joints; the angles are there for
+    those who aim the eyes (idle motion) or report where they look (Live Link).
+    """
+    leye, reye = np.zeros((2, len(NAMES), 3), np.float32)
+    for eye, side, outwards in ((leye, "Left", 1), (reye, "Right", -1)):
+        eye[NAMES.index(f"eyeLookUp{side}"), 0] = -_LOOK_RAD
+        eye[NAMES.index(f"eyeLookDown{side}"), 0] = _LOOK_RAD
+        eye[NAMES.index(f"eyeLookOut{side}"), 1] = outwards * _LOOK_RAD
+        eye[NAMES.index(f"eyeLookIn{side}"), 1] = -outwards * _LOOK_RAD
+    return leye, reye
 
 
 def _read_mesh(glb: Glb) -> _Mesh:

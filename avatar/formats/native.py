@@ -127,6 +127,8 @@ def _pack_head(head: HeadModel, arkit: ArkitMap) -> tuple[Tensors, dict[str, Any
         **{f"region.{name}": index.to(torch.int32) for name, index in head.regions.items()},
         **{f"arkit.{n}": torch.from_numpy(getattr(arkit, n)) for n in ("expression", "jaw", "leye", "reye")},
     }
+    if arkit.expression_range is not None:
+        tensors["arkit.expression_range"] = torch.from_numpy(arkit.expression_range)
     _pack_columns(tensors, "head.shapedirs", head.shapedirs, torch.int16)
     _pack_columns(tensors, "head.posedirs", head.posedirs, torch.int16)
     info = {
@@ -160,6 +162,7 @@ def _unpack_head(contents: _Contents, path: Path | str) -> tuple[HeadModel, Arki
             reye=t["arkit.reye"].numpy(),
             n_shape=head.n_shape,
             residual_mm=float(info.get("residual_mm", 0.0)),
+            expression_range=t["arkit.expression_range"].numpy() if "arkit.expression_range" in t else None,
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: not a usable head model ({error}); make or import it again") from error

@@ -1,0 +1,104 @@
+"""Bringing files along: FLAME models and other people's avatars, converted once into the user's data folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from avatar.errors import UserError
+from avatar.flame.arkit import ArkitMap
+from avatar.flame.arkit_fit import fit_arkit, transfer_regions
+from avatar.flame.correspondence import match_surfaces
+from avatar.flame.head import HeadModel
+from avatar.formats.flame_model import read_flame
+from avatar.formats.gaussian_avatars import load_trained
+from avatar.formats.lam_zip import load_lam
+from avatar.formats.native import load_avatar, save_avatar, save_head
+from avatar.library import heads_dir, only_flame, open_flame, open_head, user_dir
+from avatar.rig import Avatar
+
+__all__ = ["import_file", "load_ply"]
+
+_NAME = re.compile(r"[\w][\w .+-]{0,63}")
+
+
+def import_file(path: Path | str, name: str | None = None, *, flame: str | None = None) -> str:
+    """Convert a file that the user brings along, and keep it in the user's data folder.
+
+    A FLAME model (.pkl or .npz) becomes a head; a GaussianAvatars avatar (.ply, with flame_param.npz beside it), a
+    LAM avatar (.zip) or one of our own files (.safetensors) becomes an avatar that can be opened by name.
+
+    Args:
+        name: to keep it under; the file's own name if None.
+        flame: the imported FLAME model that a .ply was trained with; the only one there is if None.
+
+    Returns:
+        What was imported, in a line or two.
+
+    Raises:
+        UserError: if the file is not understood, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    suffix = path.suffix.lower()
+    if suffix in (".pkl", ".pickle", ".npz"):
+        return _import_flame(path, name)
+    if suffix == ".ply":
+        return _keep(load_ply(path, flame), name, path)
+    if suffix == ".zip":
+        return _keep(load_lam(path), name, path)
+    if suffix == ".safetensors":
+        return _keep(load_avatar(path), name, path)
+    raise UserError(
+        f"{path}: cannot import {suffix or 'a file without a suffix'}: expected a FLAME model (.pkl, .npz), a "
+        "GaussianAvatars avatar (.ply), a LAM avatar (.zip) or an avatar of this program (.safetensors)"
+    )
+
+
+def _import_flame(path: Path, name: str | None) -> str:
+    model = read_flame(path)
+    if "upper_lip_inner" not in model.regions:
+        raise UserError(
+            f"{path}: has {model.n_vertices} vertices; blendshapes can be fitted to FLAME's own 5,023 vertices only"
+        )
+    source, arkit = open_head()
+    model = transfer_regions(source, model, match_surfaces(source, model))
+    fit = fit_arkit(source, arkit, model)
+    target = _target(heads_dir(), name or path.stem)
+    save_head(model, fit.arkit, target)
+    return (
+        f"FLAME model {target.stem!r}: {model.n_vertices} vertices with teeth, {model.n_shape} identity and "
+        f"{model.n_expression} expression directions. {fit.summary()}"
+    )
+
+
+def load_ply(path: Path, flame: str | None = None) -> Avatar:
+    """Open a GaussianAvatars PLY with the FLAME model it was trained with, or one of ours with its own head.
+
+    Raises:
+        UserError: if that model is not imported, or the file is damaged.
+    """
+    head: HeadModel | None = None
+    arkit: ArkitMap | None = None
+    if flame is None and not (path.parent / "head.safetensors").is_file():
+        flame = only_flame()
+    if flame is not None:
+        head, arkit = open_flame(flame)
+    return load_trained(path, head, arkit, flame or "")
+
+
+def _keep(avatar: Avatar, name: str | None, path: Path) -> str:
+    target = _target(user_dir(), name or avatar.name)
+    source = str(avatar.metadata.get("source", "avatar"))
+    about = str(avatar.metadata.get("about", "")) or f"{source}, imported from {path.name}"
+    save_avatar(replace(avatar, name=target.stem, metadata=avatar.metadata | {"about": about}), target)
+    return f"{source} {target.stem!r}: {len(avatar.gaussians):,} Gaussians; open it by that name"
+
+
+def _target(folder: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name) or name == "head":
+        raise UserError(f"{name!r} cannot be a name: use letters, digits, spaces and . + - _, at most 64")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.safetensors"
