@@ -23,6 +23,8 @@ _UPPER, _LOWER = "upper_lip_inner", "lower_lip_inner"
 _MAX_PAIRS = 17
 _TARGET_MM = -0.18
 """Sealed lips are pressed together a little: touching exactly would open them at the first rounding error."""
+_GAP_STRESS = 2.0
+"""A remaining gap is seen; the same overlap is not."""
 _DEPTH_WEIGHT = 0.35
 """How much a pair may slide in depth, relative to standing apart: lips that meet must also meet front to back."""
 _ROUNDS = 2
@@ -173,8 +175,10 @@ class LipModel:
         slope[..., _JAW_CONTROL] = (self._skin(self._unposed(opened, turned), opened, turned) - points) / step
         apart, by_control = points[:n] - points[n:], slope[:n] - slope[n:]
         depth = apart[:, 2] - (self.template[:n, 2] - self.template[n:, 2])
-        residual = np.concatenate([apart[:, 1] - _TARGET_MM, _DEPTH_WEIGHT * depth])
-        return residual, np.concatenate([by_control[:, 1], _DEPTH_WEIGHT * by_control[:, 2]])
+        height = apart[:, 1] - _TARGET_MM
+        stress = np.where(height > 0, _GAP_STRESS, 1.0)
+        residual = np.concatenate([stress * height, _DEPTH_WEIGHT * depth])
+        return residual, np.concatenate([stress[:, None] * by_control[:, 1], _DEPTH_WEIGHT * by_control[:, 2]])
 
 
 @cache
