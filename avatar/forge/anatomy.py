@@ -153,6 +153,8 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
     for side in ("Left", "Right"):
         blink = sculpted[f"eyeBlink{side}"]
         sculpted[f"eyeBlink{side}"] = sculpt.seat_lids(body.vertices, blink, landmarks(), side.lower())
+    for name, correction in sculpt.seal_units(body.vertices, sculpted, landmarks()).items():
+        sculpted[name] = sculpted[name] + correction
     units = {name: field[index] for name, field in sculpted.items()}
     local = np.full(len(body.vertices), -1)
     local[index] = np.arange(len(index))
@@ -162,6 +164,7 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
     members = {part: local[crop_members] for part, crop_members in _part_vertices().items()}
     units["jawOpen"] = _jaw_open(vertices, units["jawOpen"], jaw_joint, jaw_angle, members)
     units["jawOpen"] = units["jawOpen"] + sculpt.tongue_flattening(body.vertices)[index]
+    units["tongueOut"] = units["tongueOut"] + sculpt.tongue_raising(body.vertices)[index]
     for name in units:  # eyeballs move with their joints only
         if name.startswith("eyeLook"):
             continue

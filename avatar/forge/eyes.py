@@ -128,7 +128,7 @@ class _Eye:
 
         lifted = self.centre + self.radius * 1.01 * normals
         seen = occluder.visibility(lifted, normals, studio.directions, size=1100, bias_m=0.0009)
-        covered = smoothstep(self._under_lids(points), -0.0004, 0.0006)[:, None]
+        covered = smoothstep(self._under_lids(points), -0.0011, 0.0003)[:, None]
         typical = np.average(seen, axis=0, weights=1.001 - covered[:, 0]) * 0.8
         seen = seen * (1 - covered) + typical * covered  # what a wide eye or a glance uncovers must not be black
         visibility = np.clip((seen + 0.06) * self._lid_shade(points)[:, None], 0, 1)
@@ -203,13 +203,15 @@ class _Eye:
 
     def _under_lids(self, points: np.ndarray) -> np.ndarray:
         """How far points lie behind the lids, metres; negative between them."""
-        return np.maximum(-self._below(self.upper, points), self._below(self.lower, points))
+        x = points[:, 0]
+        beside = np.maximum(x - self.upper[:, 0].max(), self.upper[:, 0].min() - x)
+        return np.maximum.reduce([-self._below(self.upper, points), self._below(self.lower, points), beside])
 
     def _lid_shade(self, points: np.ndarray) -> np.ndarray:
         """What lids and lashes take from the light, by the distance to their margins, 0..1."""
         from_upper = np.clip(self._below(self.upper, points), 0, None)
         from_lower = np.clip(-self._below(self.lower, points), 0, None)
-        return (1 - 0.58 * np.exp(-from_upper / 0.0018)) * (1 - 0.30 * np.exp(-from_lower / 0.0008))
+        return (1 - 0.46 * np.exp(-from_upper / 0.0017)) * (1 - 0.30 * np.exp(-from_lower / 0.0008))
 
     def _sclera_albedo(self, points: np.ndarray, normals: np.ndarray, seed: int) -> np.ndarray:
         mottled = 1 - 0.05 * np.abs(fbm(points, 420, seed + 3, 3))

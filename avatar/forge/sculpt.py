@@ -20,8 +20,10 @@ __all__ = [
     "mouth_frame",
     "place_mouth_parts",
     "seal_lips",
+    "seal_units",
     "seat_lids",
     "tongue_flattening",
+    "tongue_raising",
 ]
 
 # How much a ring of the mouth follows the contact line when that is moved, by its distance in rings.
@@ -32,11 +34,12 @@ much."""
 
 _INCISOR_SHOW_M = 0.0026  # upper incisors reach this far below the line where the lips meet
 _LOWER_EDGE_M = 0.0008  # lower incisors end this far below that line (behind the upper ones)
-_LINING_GAP_M = 0.0016  # between the upper incisors' front and the lining of the lips
+_LINING_GAP_M = 0.0022  # between the upper incisors' front and the lining of the lips
 _OVERJET_M = 0.0032  # front of the upper incisors to front of the lower
 _ARCH_SCALE = (0.92, 1.0, 0.97)  # the base mesh's arches are as wide as the cheeks
-_TONGUE_DROP_M = 0.0045
+_TONGUE_DROP_M = 0.0025
 _TONGUE_CLEARANCE_M = 0.0045  # tip of the tongue to the front of the lower incisors
+_TONGUE_RAISE_M, _TONGUE_RAISE_LENGTH_M = 0.0118, 0.032  # of the tip when the tongue comes out, fading along its back
 _TONGUE_FLATTEN = 0.45  # how much of its height the tongue loses when the jaw is wide open
 
 _LID_OVERLAP_M = 0.0009
@@ -69,12 +72,16 @@ def mouth_frame(vertices: Float[np.ndarray, "n 3"], marks: Landmarks) -> MouthFr
 
 
 def seal_lips(
-    vertices: Float[np.ndarray, "n 3"], marks: Landmarks, overlap_m: float = _OVERLAP_M
+    vertices: Float[np.ndarray, "n 3"], marks: Landmarks, closing_only: bool = False
 ) -> Float[np.ndarray, "n 3"]:
     """The displacement that makes the lips of a closed mouth touch along their whole length.
 
-    Upper and lower contact lines meet half way (a little past it); the rings beside them follow less and
-    less.
+    Upper and lower contact lines meet half way (a little past it); the rings beside them follow less and less.
+
+    Args:
+        vertices: the head in the pose to mend.
+        marks: landmarks.
+        closing_only: leave lips alone where they are pressed together more than needed.
     """
     mouth = marks.mouth
     out = np.zeros_like(vertices)
@@ -94,7 +101,30 @@ def seal_lips(
             x = np.clip(vertices[inner, 0], -corner_x, corner_x)
             gap = height(upper, order_u, x) - height(lower, order_l, x)
             taper = 1 - np.abs(x / corner_x) ** 6
-            out[inner, 1] = sign * follow * (gap + overlap_m * taper) / 2
+            missing = gap + _OVERLAP_M * taper
+            out[inner, 1] = sign * follow * (np.maximum(missing, 0) if closing_only else missing) / 2
+    return out
+
+
+def seal_units(
+    vertices: Float[np.ndarray, "n 3"], units: dict[str, np.ndarray], marks: Landmarks
+) -> dict[str, Float[np.ndarray, "n 3"]]:
+    """What to add to the units that press the lips together, so that none of them parts the lips at the corners."""
+    x = vertices[:, 0]
+    left = np.clip(x / 0.004 / 2 + 0.5, 0, 1)[:, None]
+    upper = np.zeros((len(vertices), 1))
+    for row in range(len(marks.mouth.rings)):
+        upper[marks.mouth.halves(vertices, row)[0][1:-1]] = 1
+    groups: tuple[dict[str, np.ndarray], ...] = (
+        {"mouthPressLeft": left, "mouthPressRight": 1 - left},
+        {"mouthRollUpper": upper, "mouthRollLower": 1 - upper},
+        {"cheekPuff": np.ones_like(left)},
+    )
+    out: dict[str, np.ndarray] = {}
+    for group in groups:
+        posed = vertices + sum((units[name] for name in group), np.zeros_like(vertices))
+        seal = seal_lips(posed, marks, closing_only=True)
+        out |= {name: share * seal for name, share in group.items()}
     return out
 
 
@@ -166,6 +196,16 @@ def tongue_flattening(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "
     low = np.interp(x[:, 2], *_lower_profile(x))
     out[tongue, 1] = -_TONGUE_FLATTEN * np.clip(x[:, 1] - low, 0, None) * (0.35 + 0.65 * depth)
     out[tongue, 1] -= 0.004 * depth
+    return out
+
+
+def tongue_raising(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """What tongueOut needs on top of the sculpted unit to pass between the teeth, over the lower lip."""
+    out = np.zeros_like(vertices)
+    tongue = _part("tongue")
+    z = vertices[tongue, 2]
+    t = np.clip(1 - (z.max() - z) / _TONGUE_RAISE_LENGTH_M, 0, 1)
+    out[tongue, 1] = _TONGUE_RAISE_M * t * t * (3 - 2 * t)
     return out
 
 
