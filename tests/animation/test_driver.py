@@ -152,7 +152,7 @@ def test_lips_touch_on_every_p_b_m_under_every_emotion(arkit, emotion):
 
 
 def test_silence_is_a_closed_calm_mouth(arkit):
-    weights = weights_of(drive(arkit, frames=silence(500)))
+    weights = weights_of(drive(arkit, frames=silence(250)))
     assert default_lips().opening_mm(weights).mean() < 0.2
     mouth = [i for i, n in enumerate(NAMES) if n.startswith(("mouth", "jaw"))]
     assert np.abs(np.diff(weights[:, mouth], axis=0)).mean() < 0.002
@@ -167,7 +167,7 @@ def test_below_the_gate_the_mouth_rests(arkit):
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
 def test_blinks_close_the_lids_under_every_emotion(arkit, emotion):
-    weights = weights_of(drive(arkit, DriverSettings(emotion=emotion, seed=1), frames=silence(600)))
+    weights = weights_of(drive(arkit, DriverSettings(emotion=emotion, seed=1), frames=silence(250)))
     heights = default_lids().height_mm(weights)
     shut = default_lids().height_mm(np.eye(52, dtype=np.float32)[indices("eyeBlinkLeft", "eyeBlinkRight")].sum(0))
     assert np.all(heights.min(0) < shut + 0.15)
@@ -206,8 +206,8 @@ def test_emotion_can_be_set_live_and_eases_in(arkit):
 
 
 def test_settings_can_be_replaced_live(arkit):
-    driver = AvatarDriver(arkit, DriverSettings(), Recital(silence(400)))
-    samples = np.zeros(200 * HOP, np.float32)
+    driver = AvatarDriver(arkit, DriverSettings(), Recital(silence(300)))
+    samples = np.zeros(150 * HOP, np.float32)
     moving = driver.feed(samples)
     driver.settings = DriverSettings(head=False, blinks=False, gaze=False, smoothing=0.0)
     still = driver.feed(samples)
