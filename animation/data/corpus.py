@@ -11,6 +11,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -247,20 +248,22 @@ def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progre
     fetch(list(french.packages), packages, progress)
     texts["fr"] = [r.text for r in recordings(french, packages) if split_of(r.name) == "train"]
     jobs: list[tuple[str, Callable[[], Iterator[Utterance]]]] = [
-        ("espeak", lambda: _espeak_utterances(texts, config, progress))
+        ("espeak", partial(_espeak_utterances, texts, config, progress))
     ]
     for flite_voice in FLITE_VOICES:
         jobs.append(
             (
                 f"flite_{flite_voice}",
-                lambda v=flite_voice: _flite_utterances(texts["en"], v, config, progress),
+                partial(_flite_utterances, texts["en"], flite_voice, config, progress),
             )
         )
     for festival_voice in FESTIVAL_VOICES:
         jobs.append(
             (
                 f"festival_{festival_voice.name}",
-                lambda v=festival_voice: _festival_utterances(texts[v.language], v, config, progress),
+                partial(
+                    _festival_utterances, texts[festival_voice.language], festival_voice, config, progress
+                ),
             )
         )
     for name, make in jobs:

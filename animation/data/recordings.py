@@ -25,14 +25,15 @@ from avatar.errors import UserError
 
 __all__ = ["SOURCES", "Recording", "Source", "fetch", "load_sound", "recordings"]
 
-Role = Literal["split", "test"]
+Role = Literal["split", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Source:
     """One speaker (or one package of speakers) with one language.
 
-    `role` 'split' divides the files among training, validation and test; 'test' keeps the speaker out of training.
+    `role` 'split' divides the files among training, validation and test; 'validation' and 'test' keep the whole
+    speaker for that.
     """
 
     name: str
@@ -60,10 +61,8 @@ def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
     )
 
 
-def _stamps(language: str, espeak_voice: str) -> Source:
-    return Source(
-        f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", "test", "stamps", espeak_voice
-    )
+def _stamps(language: str, role: Role) -> Source:
+    return Source(f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language)
 
 
 SOURCES = (
@@ -83,13 +82,13 @@ SOURCES = (
         "prompts",
         "it",
     ),
-    _stamps("es", "es"),
-    _stamps("fr", "fr"),
-    _stamps("ru", "ru"),
-    _stamps("ro", "ro"),
-    _stamps("ca", "ca"),
-    _stamps("da", "da"),
-    _stamps("el", "el"),
+    _stamps("es", "test"),
+    _stamps("fr", "test"),
+    _stamps("ru", "test"),
+    _stamps("ro", "validation"),
+    _stamps("ca", "validation"),
+    _stamps("da", "test"),
+    _stamps("el", "test"),
 )
 
 

@@ -51,8 +51,8 @@ class SpeechModelConfig:
     filter_stride: int = 2
     filter_frames: int = 4
     lookahead_hops: int = 3
-    mel_mean: float = -1.0
-    mel_scale: float = 2.5
+    mel_mean: float = -6.0
+    mel_scale: float = 4.0
     closure_on: float = 0.5
     closure_off: float = 0.3
     closure_hold: int = 2

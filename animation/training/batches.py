@@ -76,15 +76,15 @@ class Targets:
 
 
 def training_utterances(folder: Path, split: str = "train") -> dict[str, list[Utterance]]:
-    """The corpus's utterances for training or validation by source; held-out speakers never appear."""
+    """The corpus's utterances for training or validation by source; speakers kept for tests never appear."""
     roles = {source.name: source.role for source in SOURCES}
     chosen: dict[str, list[Utterance]] = {}
     for name in source_names(folder):
         role = roles.get(name, "synthetic")
-        if role == "test" or (role == "synthetic" and split != "train"):
-            continue
-        utterances = load_utterances(folder, name)
-        chosen[name] = [u for u in utterances if role == "synthetic" or split_of(u.name) == split]
+        if role == "split":
+            chosen[name] = [u for u in load_utterances(folder, name) if split_of(u.name) == split]
+        elif (role, split) in (("synthetic", "train"), ("validation", "validation")):
+            chosen[name] = list(load_utterances(folder, name))
     return chosen
 
 
@@ -179,6 +179,20 @@ class NoiseBank:
         self.quiet = {kind: np.exp(log_mel(sound)) for kind, sound in sounds.items()}
         self.babble = np.exp(log_mel(babble(voices, seconds, rng)))
 
+    @classmethod
+    def cached(cls, path: Path, build: Callable[[], NoiseBank]) -> NoiseBank:
+        """Read a bank from a file, or build and keep it."""
+        if not path.exists():
+            bank = build()
+            np.savez(path.with_suffix(".partial.npz"), babble=bank.babble, **bank.quiet)
+            path.with_suffix(".partial.npz").rename(path)
+            return bank
+        bank = cls.__new__(cls)
+        with np.load(path, allow_pickle=False) as file:
+            bank.quiet = {kind: file[kind] for kind in file.files if kind != "babble"}
+            bank.babble = file["babble"]
+        return bank
+
     def draw(
         self, frames: int, rng: np.random.Generator, with_babble: float = 0.25
     ) -> Float[np.ndarray, "t m"]:
@@ -218,8 +232,8 @@ def normalize_level(
     for t in range(energy.shape[1]):
         level = LevelTracker.advance(level, energy[:, t])
         levels[:, t] = level
-    shift = np.repeat(levels * _LN10_OVER_10, FRAMES_PER_HOP, axis=1)[..., None]
-    return (np.log(power) - shift).astype(np.float32)
+    shift = np.repeat(levels * _LN10_OVER_10, FRAMES_PER_HOP, axis=1)[..., None].astype(np.float32)
+    return np.log(power) - shift
 
 
 def _frequency_warp(factor: float) -> Float[np.ndarray, "m m"]:
@@ -235,6 +249,7 @@ def _frequency_warp(factor: float) -> Float[np.ndarray, "m m"]:
 
 
 _WARPS = np.stack([_frequency_warp(f) for f in np.linspace(0.88, 1.14, 27)])
+_NO_WARP = int(np.argmin(np.abs(np.linspace(0.88, 1.14, 27) - 1)))
 
 
 def _colour(batch: int, rng: np.random.Generator) -> Float[np.ndarray, "b 1 m"]:
@@ -279,11 +294,8 @@ def draw_batch(
         logs.append(bank.mel[start * FRAMES_PER_HOP : start * FRAMES_PER_HOP + frames])
         rows.append((bank.targets, slice(start - lookahead_hops, start - lookahead_hops + hops)))
     power = np.exp(np.stack(logs).astype(np.float32))
-    power = np.einsum(
-        "btm,bmn->btn",
-        power,
-        _WARPS[np.where(rng.random(len(power)) < 0.5, rng.integers(0, 27, len(power)), 12)],
-    )
+    warped = np.where(rng.random(len(power)) < 0.5, rng.integers(0, len(_WARPS), len(power)), _NO_WARP)
+    power = np.matmul(power, _WARPS[warped])
     power *= _colour(len(power), rng)
     speech_level = power.mean((1, 2), keepdims=True)
     for b in range(len(power)):
@@ -296,18 +308,20 @@ def draw_batch(
         power = np.concatenate([power, np.stack(still)])
     power *= 10 ** (rng.uniform(-30, 12, (size, 1, 1)) / 10)
     # Every microphone hisses, from -95 dBFS up; the floor of the features is at -90.
-    hiss = 10 ** (rng.uniform(-9.5, -6.5, (size, 1, 1))) * rng.gamma(4, 0.25, power.shape)
-    power = power + hiss.astype(np.float32) + np.float32(1e-9)
+    hiss = 0.5 + 0.5 * rng.standard_exponential(power.shape, np.float32)
+    hiss *= 10 ** rng.uniform(-9.5, -6.5, (size, 1, 1))
+    power += hiss
+    power += np.float32(1e-9)
     cut = rng.random(size) < 0.12
-    for b in np.flatnonzero(cut):  # a narrow line
-        power[b, :, rng.integers(26, 34) :] = 10 ** rng.uniform(-9, -7)
+    for b in np.flatnonzero(cut).tolist():  # a narrow line
+        power[b, :, int(rng.integers(26, 34)) :] = 10 ** rng.uniform(-9, -7)
     energy = hop_energy_db(power)
     adapted = np.quantile(energy, 0.9, axis=1) + rng.uniform(-6, 20, size)
     begin = np.where(
         rng.random(size) < 0.3, LevelTracker.START_DB, np.maximum(adapted, LevelTracker.FLOOR_DB)
     )
     features = normalize_level(power, begin)
-    for b in np.flatnonzero(rng.random(size) < 0.3):  # a hole in frequency
+    for b in np.flatnonzero(rng.random(size) < 0.3).tolist():  # a hole in frequency
         low, width = int(rng.integers(0, N_MELS - 4)), int(rng.integers(2, 6))
         features[b, :, low : low + width] = features[b, :, low : low + width].mean()
 

@@ -206,7 +206,7 @@ def _aligned(
         alignment = viterbi(aligner.log_likelihood(recording.samples), words)
         if alignment is None:
             continue
-        if source.role == "test":
+        if source.role != "split":
             other = sphinx.get(recording.name)
             if other is None or disagreement_s(alignment.segments, other.segments) > _TEST_DISAGREEMENT_S:
                 continue

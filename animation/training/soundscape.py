@@ -134,6 +134,6 @@ def babble(
     for _ in range(int(rng.integers(5, 10))):
         joined = np.zeros(0, np.float32)
         while len(joined) < n:
-            joined = np.concatenate([joined, voices[rng.integers(len(voices))]])
+            joined = np.concatenate([joined, voices[int(rng.integers(len(voices)))]])
         total += joined[:n] / (np.sqrt(np.mean(joined**2)) + 1e-9) * rng.uniform(0.3, 1)
     return total * (0.1 / (np.sqrt(np.mean(total**2)) + 1e-9))

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from animation.training.batches import (
 from animation.training.network import SpeechLogits, TrainableSpeechNetwork
 from avatar.errors import UserError
 
-__all__ = ["TrainingConfig", "speech_loss", "train_speech"]
+__all__ = ["DATA_STATEMENT", "TrainingConfig", "speech_loss", "train_speech"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,20 @@ Progress = Callable[[str, float], None]
 _SOURCE_WEIGHTS = {"espeak": 0.10, "flite": 0.055, "festival": 0.022, "prompts": 0.09}
 _CHECKPOINT = "speech-checkpoint.pt"
 _MUSIC_HELD_OUT = "reno_project-system"
+
+
+DATA_STATEMENT = {
+    "recordings": (
+        "Debian packages asterisk-core-sounds-{en,es,fr,it,ru}-g722 (telephone prompts; en, es, fr CC-BY-SA 3.0, "
+        "it, ru CC-BY 3.0), aligned by force; every twelfth file is kept for tests and every twelfth for validation"
+    ),
+    "synthetic": (
+        "espeak-ng; flite voices slt, rms, awb, kal16; festival voices kal, ked, us_slt_arctic_hts, lp, pc, czech "
+        "dita krb machac ph, finnish mv lj, catalan ona_hts, russian nsh; sentences of Debian's fortunes packages"
+    ),
+    "noise": "synthetic noise, babble of the prompts, music on hold of asterisk-moh-opsound-g722 (CC-BY-SA 3.0)",
+    "command": "gaussian-avatar corpus speech && gaussian-avatar train speech",
+}
 
 
 @dataclass(frozen=True)
@@ -154,27 +169,20 @@ def _load_banks(
         progress(f"features of {name}", number / len(utterances))
         seed = seed_of(name, config.seed)
         path = folder / "features" / f"{name}-{config.variants}-{config.seed}.npz"
-        banks.append(
-            FeatureBank.cached(path, lambda u=found, s=seed: FeatureBank.build(u, config.variants, s))
-        )
+        banks.append(FeatureBank.cached(path, partial(FeatureBank.build, found, config.variants, seed)))
         weights.append(_source_weight(name))
     total = np.array(weights)
     return banks, total / total.sum()
 
 
-def _load_noises(folder: Path, seed: int) -> NoiseBank:
+def _build_noises(folder: Path, seed: int) -> NoiseBank:
     music = [
         np.load(path, allow_pickle=False).astype(np.float32) / 32767
         for path in sorted((folder / "music").glob("*.npy"))
         if path.stem != _MUSIC_HELD_OUT
     ]
-    voices = [
-        u.samples
-        for name, us in training_utterances(folder).items()
-        if name.startswith("prompts")
-        for u in us
-    ]
-    return NoiseBank(voices, music, seed)
+    prompts = [us for name, us in training_utterances(folder).items() if name.startswith("prompts")]
+    return NoiseBank([u.samples for us in prompts for u in us], music, seed)
 
 
 def train_speech(
@@ -191,7 +199,6 @@ def train_speech(
         out: the weights file, written anew with every checkpoint.
         config: how to train.
         progress: called with a message and the share done.
-        about: what to write beside the weights (data statement).
 
     Raises:
         UserError: there is no corpus.
@@ -200,16 +207,17 @@ def train_speech(
     torch.manual_seed(config.seed)
     torch.set_flush_denormal(True)
     banks, weights = _load_banks(folder, config, progress)
-    noises = _load_noises(folder, config.seed)
+    path = folder / "features" / f"noises-{config.seed}.npz"
+    noises = NoiseBank.cached(path, partial(_build_noises, folder, config.seed))
     network = TrainableSpeechNetwork(config.model)
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimizer = torch.optim.AdamW(
         network.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
     start, loss_average = 0, 0.0
-    path = folder / _CHECKPOINT
-    if path.exists():
-        checkpoint = torch.load(path, weights_only=True)
+    kept = folder / _CHECKPOINT
+    if kept.exists():
+        checkpoint = torch.load(kept, weights_only=True)
         network.load_state_dict(checkpoint["network"])
         optimizer.load_state_dict(checkpoint["optimizer"])
         average = checkpoint["average"]
@@ -240,7 +248,7 @@ def train_speech(
             pace = (time.monotonic() - begun) / (done - start)
             progress(f"step {done}, loss {loss_average:.3f}, {pace:.2f} s a step", done / config.steps)
         if done % config.checkpoint_every == 0 or done == config.steps:
-            partial = path.with_suffix(".partial")
+            unfinished = kept.with_suffix(".partial")
             torch.save(
                 {
                     "network": network.state_dict(),
@@ -249,14 +257,16 @@ def train_speech(
                     "step": done,
                     "loss": loss_average,
                 },
-                partial,
+                unfinished,
             )
-            partial.replace(path)
+            unfinished.replace(kept)
             tensors = {name: average[name].numpy() for name in expected_shapes(config.model)}
             training = {k: v for k, v in asdict(config).items() if k != "model"}
             hours = done * config.batch * config.crop_hops * HOP_S / 3600
             facts = {"training": training, "steps_done": done, "hours_heard": round(hours, 1)}
-            save_weights(out, config.model, tensors, {**about, **facts, "sample_rate": SAMPLE_RATE})
+            save_weights(
+                out, config.model, tensors, {"data": DATA_STATEMENT, **facts, "sample_rate": SAMPLE_RATE}
+            )
 
 
 def _schedule(step: int, steps: int, warm_up: int = 100) -> float:
