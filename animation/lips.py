@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
@@ -151,10 +151,11 @@ class LipModel:
         w = start.copy()
         lower = np.maximum(start[_INDEX] - _BELOW, np.minimum(start[_INDEX], 0.0))
         upper = np.minimum(start[_INDEX] + _ABOVE, np.maximum(start[_INDEX], 1.0))
+        side = np.zeros(len(_INDEX), np.int8)
         for _ in range(_ROUNDS):
             residual, jacobian = self._residual(w)
             hessian = jacobian.T @ jacobian + _HESSIAN_COST
-            step = _bounded_minimum(hessian, jacobian.T @ residual, lower - w[_INDEX], upper - w[_INDEX])
+            step, side = _bounded_minimum(hessian, jacobian.T @ residual, lower - w[_INDEX], upper - w[_INDEX], side)
             w[_INDEX] += step
         return (w - start).astype(np.float32)
 
@@ -218,28 +219,34 @@ def _bounded_minimum(
     gradient: Float[np.ndarray, " n"],
     lower: Float[np.ndarray, " n"],
     upper: Float[np.ndarray, " n"],
-) -> Float[np.ndarray, " n"]:
+    side: Int8[np.ndarray, " n"],
+) -> tuple[Float[np.ndarray, " n"], Int8[np.ndarray, " n"]]:
     """argmin of x'Hx/2 + g'x within bounds, H positive definite.
+
+    Args:
+        side: a guess at where each variable ends: -1 at its lower bound, +1 at the upper one, 0 between them.
+
+    Returns:
+        the minimum, and where each variable ended.
 
     Reference: Judice and Pires, "A block principal pivoting algorithm for large-scale strictly monotone linear
     complementarity problems", 1994. All violated bounds change sides at once, which takes two to four rounds here.
     """
-    side = np.zeros(len(gradient), np.int8)  # -1 at the lower bound, +1 at the upper one, 0 free
     x = np.zeros(len(gradient))
     for _ in range(10):
         free = side == 0
-        x = np.where(side < 0, lower, upper)
-        x[free] = 0.0
-        held = gradient + hessian @ x
-        if free.any():
-            x[free] = np.linalg.solve(hessian[np.ix_(free, free)], -held[free])
+        held = np.where(side < 0, lower, upper)
+        held[free] = 0.0
+        # Held variables keep their place in the system as equations of their own: cheaper than to cut it smaller.
+        system = np.where(free[:, None] & free, hessian, 0.0)
+        system.flat[:: len(x) + 1] += ~free
+        x = np.linalg.solve(system, np.where(free, -(gradient + hessian @ held), held))
         slope = gradient + hessian @ x
         new = side.copy()
         new[free & (x < lower - 1e-9)] = -1
         new[free & (x > upper + 1e-9)] = 1
-        new[(side < 0) & (slope < -1e-9)] = 0
-        new[(side > 0) & (slope > 1e-9)] = 0
-        if np.array_equal(new, side):
+        new[(side * slope > 1e-9) & ~free] = 0
+        if (new == side).all():
             break
         side = new
-    return np.clip(x, lower, upper)
+    return np.clip(x, lower, upper), side

@@ -111,7 +111,8 @@ def test_bounded_minimum_agrees_with_scipy():
         lower, upper = -rng.uniform(0, 0.5, 8), rng.uniform(0, 0.5, 8)
         lower[0] = upper[1] = 0.0
         hessian = a.T @ a + 1e-3 * np.eye(8)
-        found = _bounded_minimum(hessian, -a.T @ b, lower, upper)
+        guess = rng.integers(-1, 2, 8).astype(np.int8)
+        found, _ = _bounded_minimum(hessian, -a.T @ b, lower, upper, guess)
         stacked = np.concatenate([a, np.sqrt(1e-3) * np.eye(8)]), np.concatenate([b, np.zeros(8)])
         expected = lsq_linear(*stacked, bounds=(lower - 1e-12, upper + 1e-12), tol=1e-12).x
         assert np.abs(found - expected).max() < 1e-4
