@@ -40,9 +40,9 @@ class _ActionUnit:
 
 
 _UNITS: dict[str, _ActionUnit] = {
-    "1": _ActionUnit({"browInnerUp": 0.9}),
-    "2": _ActionUnit(_sided(browOuterUp=0.85)),
-    "4": _ActionUnit(_sided(browDown=0.9)),
+    "1": _ActionUnit({"browInnerUp": 1.0}),
+    "2": _ActionUnit(_sided(browOuterUp=1.0)),
+    "4": _ActionUnit(_sided(browDown=1.0)),
     "5": _ActionUnit(_sided(eyeWide=0.9)),
     "6": _ActionUnit(_sided(cheekSquint=0.9, eyeSquint=0.45)),
     "7": _ActionUnit(_sided(eyeSquint=0.85)),
@@ -55,8 +55,8 @@ _UNITS: dict[str, _ActionUnit] = {
     "16": _ActionUnit(_sided(mouthLowerDown=0.5), 0.6),
     "17": _ActionUnit({"mouthShrugLower": 0.5}, 0.7),
     "20": _ActionUnit(_sided(mouthStretch=0.8), 0.5),
-    "23": _ActionUnit(_sided(mouthPress=0.6) | {"mouthRollLower": 0.15, "mouthRollUpper": 0.12}, 0.85),
-    "25": _ActionUnit(_sided(mouthLowerDown=0.35, mouthUpperUp=0.3), 0.6),
+    "23": _ActionUnit(_sided(mouthPress=0.4) | {"mouthRollLower": 0.2, "mouthRollUpper": 0.2}, 0.85),
+    "25": _ActionUnit(_sided(mouthLowerDown=0.4, mouthUpperUp=0.4), 0.6),
     "26": _ActionUnit({"jawOpen": 0.35}, 0.9),
     "43": _ActionUnit(_sided(eyeBlink=1.0)),
 }
@@ -78,7 +78,7 @@ class _Recipe:
 
 _RECIPES: dict[str, _Recipe] = {
     "neutral": _Recipe({}),
-    "happy": _Recipe({"6": 0.8, "12": 0.85, "25": 0.8, "26": 0.1}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
+    "happy": _Recipe({"6": 0.85, "12": 0.8, "25": 1.0, "26": 0.12}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
     "sad": _Recipe(
         {"1": 0.95, "4": 0.45, "15": 0.6, "17": 0.3, "43": 0.14},
         head_deg=(4.0, 0.0, 1.5), gaze_deg=(-2.0, 0.0), blink_rate=0.85, movement=0.6,
@@ -91,10 +91,10 @@ _RECIPES: dict[str, _Recipe] = {
         head_deg=(-2.0, 0.0, 0.0), blink_rate=1.6, movement=0.9,
     ),
     "disgusted": _Recipe(
-        {"4": 0.35, "7": 0.45, "9": 0.95, "10": 0.6, "15": 0.3, "16": 0.1}, head_deg=(-1.5, 2.0, 1.0)
+        {"4": 0.45, "7": 0.55, "9": 1.0, "10": 0.85, "15": 0.25, "16": 0.1, "17": 0.3}, head_deg=(-1.5, 2.0, 1.0)
     ),
     "angry": _Recipe(
-        {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.15, "23": 0.8}, head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2
+        {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.3, "15": 0.3, "17": 0.45, "23": 0.7}, head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2
     ),
     "contempt": _Recipe({"12L": 0.36, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
 }  # fmt: skip
