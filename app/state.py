@@ -48,10 +48,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     expression: str | None = None
     expression_amount: Unit = 0.8
 
-    source: Literal["device", "file", "none"] = "device"
+    source: Literal["device", "none"] = "device"
     device: str | None = None
     """Key of the microphone; None is the system's default."""
     audio_file: str | None = None
+    """What the play button plays; None is the sample."""
     gain_db: Annotated[float, Meta(ge=-24.0, le=24.0)] = 0.0
     muted: bool = False
     gate: bool = False

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PyQt6.QtCore import QPoint, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QPoint, QRectF, QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -132,7 +132,8 @@ class Viewport(QWidget):
         image = self._image
         if image is not None and image.number != self._shown:
             self._shown = image.number
-            self.painted.emit(image, time.perf_counter())
+            # What is painted goes to the screen after this event: look at the clock then.
+            QTimer.singleShot(0, lambda: self.painted.emit(image, time.perf_counter()))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)

@@ -299,9 +299,9 @@ class LiveSession:
         )
 
     def _driver(self, avatar: Avatar, settings: DriverSettings) -> AvatarDriver:
-        lips = LipModel.from_head(avatar.head, avatar.arkit)
+        lips = LipModel.from_head(avatar.head, avatar.arkit) if LipModel.fits(avatar.head) else None
         fusion = ExpressionFusion(AdditiveFusion(lips), self._held)
-        return AvatarDriver(avatar.arkit, settings, fusion=fusion, lips=lips)
+        return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, fusion=fusion)
 
     def _image(self, image: LiveImage) -> None:
         self.inference.counting = image.number > 10

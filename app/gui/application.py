@@ -1,0 +1,113 @@
+"""Starting and ending the window."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from PyQt6.QtCore import QTimer
+from PyQt6.QtWidgets import QApplication
+
+from app.audio_file import open_audio
+from app.gui.theme import apply_theme
+from app.gui.window import MainWindow
+from app.live.microphone import list_inputs
+from app.state import Store, load_settings, settings_path
+from avatar.errors import UserError
+
+__all__ = ["run_application"]
+
+_log = logging.getLogger(__name__)
+_SAFE = {"backend": "cpu", "picture": "512x512", "max_gaussians": 20_000, "background": "colour"}
+
+
+def run_application(audio_file: Path | None = None, device: str | None = None, avatar: str | None = None) -> int:
+    """See `app.gui.run`."""
+    if audio_file is not None:
+        open_audio(audio_file)
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        app = QApplication(sys.argv[:1])
+    app.setApplicationName("Gaussian Avatar")
+    app.setDesktopFileName("gaussian-avatar")
+    settings, problem = load_settings()
+    store = Store(settings)
+    if device is not None:
+        store.change(source="device", device=_device_key(device))
+    if avatar is not None:
+        store.change(avatar=avatar)
+    apply_theme(app, settings.theme)
+    window = MainWindow(store, audio_file=audio_file)
+    window.show()
+    QTimer.singleShot(0, window.start)
+    if problem:
+        window.banner.put_up(problem, "warn", "settings")
+    unclean = _mark_running()
+    if unclean:
+        window.banner.put_up(
+            window.tr("The last run did not end cleanly."),
+            "warn",
+            "crash",
+            ((window.tr("Use safe settings"), lambda: _be_safe(window, store)),),
+        )
+    app.aboutToQuit.connect(window.shut_down)
+    # Python sees an interrupt only while it runs: the window's timers see to that.
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    try:
+        return app.exec()
+    finally:
+        window.shut_down()
+        with contextlib.suppress(OSError):
+            _marker().unlink(missing_ok=True)
+
+
+def _device_key(name: str) -> str:
+    """The key of the device whose key or name this is, or of the only one whose name contains it.
+
+    Raises:
+        UserError: if there is none, or more than one.
+    """
+    inputs = list_inputs()
+    exact = [d.key for d in inputs if name in (d.key, d.name)]
+    found = exact[:1] or [d.key for d in inputs if name.lower() in d.name.lower()]
+    if len(found) != 1:
+        names = ", ".join(d.name for d in inputs) or "none"
+        raise UserError(f"microphone {name!r}: {'several match' if found else 'not found'}; there are: {names}")
+    return found[0]
+
+
+def _be_safe(window: MainWindow, store: Store) -> None:
+    window.banner.take_down()
+    store.change(**_SAFE)
+
+
+def _marker() -> Path:
+    return settings_path().with_name("running")
+
+
+def _mark_running() -> bool:
+    """Leave a mark that a clean end takes away; True if the last run's is still there and its process is not."""
+    marker = _marker()
+    unclean = False
+    with contextlib.suppress(OSError, ValueError):
+        if marker.exists():
+            unclean = not _alive(int(marker.read_text()))
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(str(os.getpid()))
+    return unclean
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
