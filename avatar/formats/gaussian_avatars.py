@@ -117,7 +117,7 @@ def read_training_poses(path: Path | str, head: HeadModel) -> TrainingPoses:
     Raises:
         UserError: if the file is damaged or has more coefficients than the head.
     """
-    arrays = read_npz(path, {"shape": (None,), "expr": (None, None)})
+    arrays = read_npz(path, {"shape": (None,), "expr": (None, None)}, skip=("dynamic_offset",))  # never applied
     steps = len(arrays["expr"])
     if not 0 < steps <= _MAX_POSES:
         raise UserError(f"{path}: holds {steps} poses; 1 to {_MAX_POSES} are accepted")

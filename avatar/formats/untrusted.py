@@ -8,7 +8,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -140,11 +140,14 @@ class Archive:
         return data
 
 
-def read_npz(path: Path | str, wanted: Mapping[str, tuple[int | None, ...]] | None = None) -> dict[str, np.ndarray]:
+def read_npz(
+    path: Path | str, wanted: Mapping[str, tuple[int | None, ...]] | None = None, skip: Collection[str] = ()
+) -> dict[str, np.ndarray]:
     """Numeric and text arrays of an npz, by name; object arrays are refused.
 
     Args:
         wanted: arrays that must be there, with their shapes (None for any length on an axis).
+        skip: arrays that are not to be unpacked.
 
     Raises:
         UserError: if it is no npz, lacks an array, or one has another shape.
@@ -152,7 +155,7 @@ def read_npz(path: Path | str, wanted: Mapping[str, tuple[int | None, ...]] | No
     archive = Archive(path)
     arrays = {}
     for name in archive.names:
-        if name.endswith(".npy"):
+        if name.endswith(".npy") and name.removesuffix(".npy") not in skip:
             key = name.removesuffix(".npy")
             with refusing(path, f"an npz whose {key!r} can be read"):
                 arrays[key] = _parse_npy(archive.read(name))
