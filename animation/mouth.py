@@ -23,10 +23,11 @@ _SHAPES: dict[str, dict[str, float]] = {
     "rounding": {"mouthPucker": 0.8, "mouthFunnel": 0.18},
     "spread": {
         "mouthStretchLeft": 0.55, "mouthStretchRight": 0.55, "mouthSmileLeft": 0.18, "mouthSmileRight": 0.18,
-        "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.1, "mouthLowerDownRight": 0.1,
+        "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.16, "mouthLowerDownRight": 0.16,
+        "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1,
     },
     "lip_in": {
-        "mouthRollLower": 0.55, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3, "mouthShrugLower": 0.12,
+        "mouthRollLower": 0.55, "mouthUpperUpLeft": 0.46, "mouthUpperUpRight": 0.46, "mouthShrugLower": 0.12,
     },
     "funnel": {"mouthFunnel": 0.5, "mouthUpperUpLeft": 0.06, "mouthUpperUpRight": 0.06},
 }  # fmt: skip
@@ -35,7 +36,7 @@ _OPEN_SHAPE = {
 }  # fmt: skip
 """What open, unrounded vowels add, so that teeth show."""
 _PARTED_SHAPE = {
-    "mouthLowerDownLeft": 0.1, "mouthLowerDownRight": 0.1, "mouthUpperUpLeft": 0.05, "mouthUpperUpRight": 0.05,
+    "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1,
 }  # fmt: skip
 """Lips that are not closed stand a little apart, even with the teeth together (s, z)."""
 _PRESSED_SHAPE = {"mouthPressLeft": 0.14, "mouthPressRight": 0.14, "mouthRollLower": 0.08, "mouthRollUpper": 0.08}
@@ -99,6 +100,7 @@ class MouthMap:
         jaw, rounding, lip_in = moved[..., JAW], moved[..., ROUNDING], moved[..., LIP_IN]
         free = (1.0 - _ramp(rounding, 0.1, 0.6)) * (1.0 - lip_in.clip(0, 1)) * (1.0 - channels[..., CLOSED])
         parted = (1.0 - _ramp(channels[..., CLOSED], 0.0, 0.5)) * (1.0 - closure) * (1.0 - lip_in.clip(0, 1))
+        parted = parted * (1.0 - 0.7 * _ramp(rounding, 0.1, 0.6))
         weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
         weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
         weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], 0.82, 1.0) * (1.0 - closure)

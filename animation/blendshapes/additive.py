@@ -14,7 +14,7 @@ _CORNERS = indices(
     "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthDimpleLeft", "mouthDimpleRight"
 )  # fmt: skip
 _ROUND = indices("mouthPucker", "mouthFunnel")
-_JAW_OPEN = int(indices("jawOpen")[0])
+_JAW = indices("jawOpen")
 _PARTING = indices(
     "mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthShrugUpper"
 )  # fmt: skip
@@ -24,8 +24,9 @@ _ROLLED = int(indices("mouthRollLower")[0])
 class AdditiveFusion:
     """Speech plus emotion, with what would contradict the sound held back.
 
-    An emotion's pull at the corners yields to rounded lips, its parted lips to f and v, its jaw adds to speech with
-    less and less effect, and on p, b and m the lips are brought together on the head model whatever the emotion.
+    An emotion's pull at the corners yields to rounded lips, its parted lips and dropped jaw to f and v. Its jaw adds
+    to that of speech with less and less effect. On p, b and m the lips are brought together on the head model,
+    whatever the emotion.
     """
 
     def __init__(self, lips: LipModel | None = None) -> None:
@@ -46,10 +47,12 @@ class AdditiveFusion:
         emotion = np.array(emotion_weights, np.float32)
         rounding = np.minimum(speech[..., _ROUND].sum(-1, keepdims=True), 1.0)
         emotion[..., _CORNERS] *= 1.0 - 0.75 * rounding
-        emotion[..., _PARTING] *= 1.0 - 0.8 * np.minimum(1.5 * speech[..., [_ROLLED]], 1.0)
+        bitten = np.minimum(1.8 * speech[..., [_ROLLED]], 1.0)
+        emotion[..., _PARTING] *= (1.0 - 0.8 * bitten) * (1.0 - 0.6 * rounding)
+        emotion[..., _JAW] *= 1.0 - 0.9 * bitten
         fused = speech + emotion
         # Two openings of one jaw: the second adds to what is left of the way.
-        fused[..., _JAW_OPEN] -= speech[..., _JAW_OPEN] * emotion[..., _JAW_OPEN]
+        fused[..., _JAW] -= speech[..., _JAW] * emotion[..., _JAW]
         fused = np.clip(fused, 0.0, 1.0)
         flat = fused.reshape(-1, len(NAMES))
         closures = np.broadcast_to(np.asarray(closure, np.float32), fused.shape[:-1]).reshape(-1)
