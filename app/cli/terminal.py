@@ -1,0 +1,52 @@
+"""What all commands share: their registry, and how they write to the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from tyro.conf import arg
+
+__all__ = ["Output", "complain", "console", "messages", "print_json", "progress_bar", "registry"]
+
+registry = tyro.extras.SubcommandApp()
+console = Console(soft_wrap=True, highlight=False)
+_errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+Output = Annotated[Path, arg(aliases=["-o"])]
+"""An option `--out`, or `-o`."""
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[float, float], None]]:
+    """A progress bar with the time left, for functions that tell (done, total); a total of 0 is unknown."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_errors, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+@contextmanager
+def messages() -> Iterator[Callable[[str, float], None]]:
+    """A progress bar for functions that tell (what they are doing, the share done)."""
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=_errors, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda message, share: bar.update(task, description=message, completed=share)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def complain(message: str, code: int) -> int:
+    """One line on standard error; returns the exit code."""
+    sys.stderr.write(f"gaussian-avatar: {' '.join(message.split())}\n")
+    return code
