@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from app.log import log_path
-from avatar import available_renderers, names
+from avatar import UserError, available_renderers, names
 from avatar.library import user_dir
 
 __all__ = ["Finding", "examine", "has_display"]
@@ -80,15 +80,18 @@ def _renderers() -> list[Finding]:
 
 
 def _sound() -> list[Finding]:
-    from app.live.microphone import describe_devices
+    from app.live.microphone import list_inputs
 
     try:
-        devices = describe_devices()
-    except OSError as error:
-        return [Finding("microphone", "problem", f"PortAudio cannot be loaded ({error}); install libportaudio2")]
-    if not devices:
+        inputs = list_inputs()
+    except UserError as error:
+        return [Finding("microphone", "problem", str(error))]
+    if not inputs:
         return [Finding("microphone", "missing", "no input device; the program plays files and the sample clip")]
-    return [Finding("microphone", "ok", text) for text in devices]
+    return [
+        Finding("microphone", "ok", f"{i.name} ({i.host_api}, {i.channels} channels, {i.sample_rate} Hz)")
+        for i in inputs
+    ]
 
 
 def _content() -> list[Finding]:

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
-from app.cli import content, laboratory, speaking  # noqa: F401 (they register their commands)
+# isort: off (commands are listed in the order in which they register)
+from app.cli import content, laboratory, speaking  # noqa: F401
+
+# isort: on
 from app.cli.terminal import complain, registry
 from avatar.errors import UserError
 

@@ -61,7 +61,7 @@ def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
         with messages() as progress:
 
             def tell(share: float, what: str, name: str = recipe.name) -> None:
-                progress(f"{name}: {what}", share)  # noqa: B023 (used up within this turn of the loop)
+                progress(f"{name}: {what}", share)
 
             avatar = build(recipe, tell)
         path = folder / f"{recipe.name}.safetensors"
