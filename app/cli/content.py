@@ -84,6 +84,8 @@ def doctor(*, json: bool = False) -> int:
         print_json([vars(f) for f in findings])
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
+        for _ in range(3):
+            table.add_column(overflow="fold")
         colours = {"ok": "green", "info": "dim", "missing": "yellow", "problem": "red"}
         for f in findings:
             table.add_row(f.topic, f"[{colours[f.state]}]{f.state}[/]", f.text)
