@@ -88,7 +88,7 @@ class LevelMeter:
         fall = self._FALL_DB_S * n / rate
         peak = float(np.abs(samples).max())
         self.silent_s = 0.0 if peak > 0 else self.silent_s + n / rate
-        if peak >= 1.0:
+        if peak >= 0.999:
             self.clipped += 1
         self.peak_db = max(_db(peak), self.peak_db - fall, FLOOR_DB)
         mean_db = _db(math.sqrt(float(np.dot(samples, samples)) / n))

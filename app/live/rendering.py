@@ -35,8 +35,8 @@ class Scene:
     backdrop: UInt8[np.ndarray, "h w 4"] | None = None
     """BGRA image behind the avatar, of the size of the scene; `background` is then not used."""
     backend: str = "auto"
-    images_per_s: float = 60.0
-    """The most that are drawn."""
+    images_per_s: float | None = None
+    """The pace; None is 60 on a GPU and 40 on the CPU, which leaves the cores some air."""
     max_gaussians: int | None = None
     """A fixed level of detail; None adapts."""
 
@@ -64,7 +64,8 @@ class DetailControl:
     after a second of calm.
     """
 
-    LEAST = 12_000
+    LEAST = 30_000
+    """Below this avatars show holes."""
     START = 45_000
 
     def __init__(self, budget_ms: float) -> None:
@@ -109,7 +110,7 @@ class Rendering(Worker):
     _BUDGET_SHARE = 0.62
     """Of the time between images, so that sound, models and the window keep their part of the cores."""
     _HELD_PER_S = 36.0
-    """Images a second that the level of detail is chosen for; `Scene.images_per_s` may allow more."""
+    """Images a second that the level of detail is chosen for, whatever the pace."""
 
     def __init__(
         self,
@@ -153,7 +154,7 @@ class Rendering(Worker):
                     renderer = self._open_or_fall_back(backend)
                     self.backend = renderer.name
                     due_s = time.perf_counter()
-                period_s = 1 / scene.images_per_s
+                period_s = 1 / (scene.images_per_s or (40.0 if renderer.name == "cpu" else 60.0))
                 left_s = due_s - time.perf_counter()
                 if left_s > 0:
                     self.wake.wait(left_s)

@@ -1,0 +1,384 @@
+"""The engine as a whole, on stand-ins: it starts, speaks, records, survives and stops."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from animation.driver import DriverSettings
+from app.live import microphone
+from app.live.devices import Source
+from app.live.headless import HeadlessOptions, run_headless
+from app.live.level import VoiceSettings
+from app.live.rendering import LiveImage, Scene
+from app.live.session import LiveSession
+from avatar.errors import UserError
+
+
+def eventually(check: Callable[[], Any], seconds: float = 10.0) -> None:
+    waiter = threading.Event()
+    end = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > end:
+            raise AssertionError("it did not happen in time")
+        waiter.wait(0.02)
+
+
+@pytest.fixture
+def make_session(
+    stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any, no_thread_left: None, sound_system: Any
+) -> Iterator[Callable[..., LiveSession]]:
+    made: list[LiveSession] = []
+
+    def make(source: Source | None = None, **options: Any) -> LiveSession:
+        options.setdefault("make_driver", loudness_driver)
+        options.setdefault("open_renderer", lambda name: plain_renderer(name))
+        options.setdefault("scene", Scene(width=64, height=64))
+        session = LiveSession(source, **options)
+        session.show(stand_in_avatar)
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.stop()
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """Half a second of tone, half a second of silence, three times; at an unusual rate, in stereo."""
+    t = np.arange(3 * 22_050) / 22_050
+    wave = 0.4 * np.sin(2 * np.pi * 200 * t) * (t % 1.0 < 0.5)
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.stack([wave, wave], 1), 22_050)
+    return path
+
+
+def test_a_voice_opens_the_mouth_and_the_figures_say_so(make_session: Any, sound_system: Any) -> None:
+    sound_system.plug("Mic A", rate=44_100, channels=2)
+    seen: list[int] = []
+    painted = threading.Event()
+
+    def on_image(image: LiveImage) -> None:
+        seen.append(int(image.bgra[0, 0, 0]))
+        session.painted(image)
+        if len(seen) > 40:
+            painted.set()
+
+    session = make_session(on_image=on_image)
+    interval = sys.getswitchinterval()
+    session.start()
+    assert sys.getswitchinterval() == pytest.approx(0.001)
+    assert painted.wait(10)
+    eventually(lambda: max(seen) > 60)
+    status = session.status()
+    assert status.source.kind == "device"
+    assert status.source.label == "Mic A"
+    assert status.peak_db == pytest.approx(20 * np.log10(0.25), abs=1.5)
+    assert 40 < status.latency.median_ms < 400
+    assert set(status.latency.stages) == {"lookahead", "capture", "inference", "wait", "draw", "paint"}
+    assert sum(status.latency.stages.values()) == pytest.approx(status.latency.median_ms, abs=1.0)
+    assert session.stop()
+    assert sys.getswitchinterval() == pytest.approx(interval)
+    assert not session.failures
+
+
+def test_a_recording_is_in_step_with_what_was_said(make_session: Any, speech: Path, tmp_path: Path) -> None:
+    session = make_session(Source(file=speech))
+    session.start()
+    eventually(lambda: session.rendering.count > 2)
+    path = tmp_path / "take.mp4"
+    session.record(path, quality="draft")
+    with pytest.raises(UserError, match="runs already"):
+        session.record(tmp_path / "other.mp4")
+    eventually(lambda: session.recording.duration_s > 2.2)
+    done = session.stop_recording()
+    assert done.error is None
+    assert done.images > 20
+    assert done.images_dropped == 0
+    with pytest.raises(UserError, match="nothing"):
+        session.stop_recording()
+    with av.open(str(path)) as container:
+        video = [(float(f.time), f.to_ndarray(format="gray").mean()) for f in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    sound = np.concatenate([f.to_ndarray()[0] for f in frames])
+    rate = frames[0].sample_rate
+    loud = np.abs(sound[: len(sound) // 480 * 480].reshape(-1, 480)).max(1) > 0.05
+    sound_edges = (np.flatnonzero(np.diff(loud.astype(int))) + 1) * 480 / rate
+    times, levels = np.array(video).T
+    open_mouth = levels > (levels.min() + levels.max()) / 2
+    mouth_edges = times[1:][np.diff(open_mouth.astype(int)) != 0]
+    assert len(mouth_edges) >= 3
+    for edge in mouth_edges[:-1]:
+        assert np.abs(sound_edges - edge).min() < 0.06  # a stand-in mouth in hops of 20 ms, pictures of 16 ms
+
+
+def test_devices_come_and_go_without_a_crash(make_session: Any, sound_system: Any, tmp_path: Path) -> None:
+    changes: list[str] = []
+    session = make_session(on_source=lambda: changes.append(session.devices.state.kind))
+    session.start()
+    eventually(lambda: session.devices.state.kind == "missing")
+    session.record(tmp_path / "through.mp4", quality="draft")
+    sound_system.plug("Mic A", scan=False)
+    session.devices.look_again()
+    eventually(lambda: session.devices.state.kind == "device")
+    sound_system.pull("Mic A")
+    eventually(lambda: session.devices.state.kind in ("lost", "missing"))
+    assert "Mic A" in session.devices.state.problem or "no microphone" in session.devices.state.problem
+    sound_system.plug("Mic A", rate=16_000)
+    eventually(lambda: session.devices.state.kind == "device")
+    sound_system.streams[-1].stalled.set()
+    eventually(lambda: session.devices.reopened >= 2)
+    eventually(lambda: session.devices.state.kind == "device")
+    started = session.voice.stream_s
+    eventually(lambda: session.voice.stream_s > started + 0.5)
+    done = session.stop_recording()
+    assert done.error is None
+    assert done.duration_s > 1.0
+    assert not session.failures
+    assert {"missing", "device"} <= set(changes)
+
+
+def test_fifty_device_failures(make_session: Any, sound_system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound_system.plug("Mic A")
+    session = make_session()
+    monkeypatch.setattr(session.devices, "_RETRY_S", (0.0,))
+    monkeypatch.setattr(session.devices, "_CHECK_S", 0.01)
+    session.start()
+    eventually(lambda: session.devices.state.kind == "device")
+    before = threading.active_count()
+    for k in range(50):
+        count = session.devices.reopened
+        if k % 2:
+            sound_system.streams[-1].fail()
+        else:
+            sound_system.streams[-1].options["finished_callback"]()
+        eventually(lambda count=count: session.devices.reopened > count)
+    assert session.devices.state.kind == "device"
+    assert len(sound_system.streams) == 1
+    assert threading.active_count() <= before + 1
+    assert not session.failures
+
+
+def test_a_microphone_that_cannot_be_opened_leaves_the_old_one(make_session: Any, sound_system: Any) -> None:
+    sound_system.plug("Mic A")
+    sound_system.plug("Mic B")
+    sound_system.busy.add("Mic B")
+    session = make_session(Source(device="Test: Mic A"))
+    session.start()
+    eventually(lambda: session.devices.state.label == "Mic A")
+    session.set_source(Source(device="Test: Mic B"))
+    eventually(lambda: "Mic B" in session.devices.state.problem)
+    assert (session.devices.state.kind, session.devices.state.label) == ("device", "Mic A")
+    eventually(lambda: session.status().peak_db > -20)
+    sound_system.busy.clear()
+    session.set_source(Source(device="Test: Mic B"))
+    eventually(lambda: session.devices.state.label == "Mic B")
+
+
+def test_zeros_are_noticed(make_session: Any, sound_system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound_system.plug("Mic A")
+    sound_system.amplitude = 0.0
+    session = make_session()
+    monkeypatch.setattr(session.devices, "_ZEROS_S", 0.3)
+    session.start()
+    eventually(lambda: "No sound" in session.devices.state.problem)
+    sound_system.amplitude = 0.2
+    eventually(lambda: session.devices.state.problem == "")
+
+
+def test_a_file_that_cannot_be_read_is_said_and_the_microphone_stays(
+    make_session: Any, sound_system: Any, tmp_path: Path
+) -> None:
+    sound_system.plug("Mic A")
+    session = make_session()
+    session.start()
+    eventually(lambda: session.devices.state.kind == "device")
+    session.set_source(Source(file=tmp_path / "nothing.wav"))
+    eventually(lambda: "no such file" in session.devices.state.problem)
+    assert session.devices.state.kind == "device"
+
+
+def test_a_dead_worker_keeps_its_traceback_and_the_rest_goes_on(make_session: Any, loudness_driver: Any) -> None:
+    failures: list[Any] = []
+
+    class Broken(loudness_driver):
+        def feed(self, samples: np.ndarray) -> list[Any]:
+            raise ZeroDivisionError("the model is broken")
+
+    session = make_session(make_driver=Broken, on_failure=failures.append)
+    session.start()
+    eventually(lambda: failures)
+    assert failures[0].worker == "inference"
+    assert "the model is broken" in failures[0].details
+    assert "feed" in failures[0].details
+    count = session.rendering.count
+    eventually(lambda: session.rendering.count > count + 5)
+    assert session.stop()
+
+
+def test_a_renderer_that_fails_gives_way_to_the_cpu(make_session: Any, plain_renderer: Any) -> None:
+    opened: list[Any] = []
+    notices: list[str] = []
+
+    def open_renderer(name: str) -> Any:
+        renderer = plain_renderer("opengl" if name == "auto" else name)
+        opened.append(renderer)
+        return renderer
+
+    session = make_session(open_renderer=open_renderer, on_notice=notices.append)
+    session.start()
+    eventually(lambda: session.rendering.count > 5)
+    opened[0].fails = RuntimeError("device lost")
+    eventually(lambda: session.rendering.backend == "cpu")
+    count = session.rendering.count
+    eventually(lambda: session.rendering.count > count + 5)
+    assert opened[0].closed
+    assert "device lost" in notices[0]
+
+
+def test_settings_reach_the_driver_while_it_runs(make_session: Any, loudness_driver: Any) -> None:
+    drivers: list[Any] = []
+
+    def make_driver(avatar: Any, settings: DriverSettings) -> Any:
+        drivers.append(loudness_driver(avatar, settings))
+        return drivers[-1]
+
+    session = make_session(make_driver=make_driver)
+    session.start()
+    eventually(lambda: drivers)
+    session.set_driver(DriverSettings(emotion="happy", intensity=0.3))
+    session.set_voice(VoiceSettings(muted=True))
+    eventually(lambda: drivers[0].settings.emotion == "happy")
+    session.set_expression("wink left")
+    with pytest.raises(UserError, match="unknown expression"):
+        session.set_expression("nonsense")
+
+
+def test_an_overrun_skips_to_the_newest_sound(make_session: Any, sound_system: Any, loudness_driver: Any) -> None:
+    sound_system.plug("Mic A")
+    hold = threading.Event()
+
+    class Slow(loudness_driver):
+        def feed(self, samples: np.ndarray) -> list[Any]:
+            hold.wait(2)
+            return super().feed(samples)
+
+    hold.set()
+    drivers: list[Any] = []
+    session = make_session(make_driver=lambda a, s: drivers.append(Slow(a, s)) or drivers[-1])
+    session.start()
+    eventually(lambda: session.inference.counting and session.inference.timing is not None)
+    hold.clear()
+    threading.Event().wait(1.2)
+    hold.set()
+    eventually(lambda: session.inference.skips >= 1)
+    eventually(lambda: session.status().delay_s < 0.3)
+    newest = session.inference.timing.pose_time_s
+    eventually(lambda: session.inference.timing.pose_time_s > newest + 0.3)
+    assert drivers[0].resets >= 1
+    assert session.clock.now() - session.inference.timing.pose_time_s < 0.5
+
+
+def test_fifty_starts_and_stops_leak_nothing(make_session: Any, sound_system: Any) -> None:
+    sound_system.plug("Mic A")
+    before = threading.active_count()
+    for _ in range(50):
+        session = make_session()
+        session.start()
+        assert session.stop()
+    assert threading.active_count() == before
+    assert not sound_system.streams
+    with pytest.raises(RuntimeError, match="once"):
+        session.start()
+
+
+def test_a_new_avatar_takes_over_without_a_gap(make_session: Any, stand_in_avatar: Any) -> None:
+    numbers: list[int] = []
+    session = make_session(on_image=lambda image: numbers.append(image.number))
+    session.start()
+    eventually(lambda: len(numbers) > 5)
+    session.show(stand_in_avatar)
+    eventually(lambda: session.rendering._stage is session._cast.get())
+    count = len(numbers)
+    eventually(lambda: len(numbers) > count + 3)
+    with pytest.raises(UserError, match="no avatar"):
+        session.set_avatar("nobody-of-this-name")
+
+
+def test_while_recording_the_size_stays(make_session: Any, tmp_path: Path) -> None:
+    session = make_session()
+    session.start()
+    eventually(lambda: session.rendering.count > 2)
+    session.record(tmp_path / "a.mp4")
+    session.set_scene(Scene(width=128, height=96))
+    assert (session.scene.width, session.scene.height) == (64, 64)
+    session.stop_recording()
+    session.set_scene(Scene(width=128, height=96))
+    eventually(lambda: session.images.get().bgra.shape[:2] == (96, 128))
+
+
+def test_transparent_needs_a_format_that_keeps_it(make_session: Any, tmp_path: Path) -> None:
+    session = make_session(scene=Scene(width=64, height=64, background=None))
+    with pytest.raises(UserError, match="transparent"):
+        session.record(tmp_path / "a.mp4")
+    assert session.recording is None
+
+
+def test_without_loudspeaker_the_monitor_says_so(make_session: Any, sound_system: Any) -> None:
+    session = make_session()
+    with pytest.raises(UserError, match="loudspeaker"):
+        session.set_monitor(True)
+    assert not session.monitoring
+
+
+def test_without_portaudio_there_is_simply_no_microphone(make_session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+
+    def missing() -> None:
+        raise UserError("microphones need the PortAudio library")
+
+    monkeypatch.setattr(microphone, "_sounddevice", missing)
+    session = make_session()
+    session.start()
+    eventually(lambda: session.devices.state.kind == "missing")
+    eventually(lambda: session.voice.stream_s > 0.3)
+    assert session.inputs == []
+
+
+def test_headless_plays_a_file_to_its_end(
+    speech: Path, tmp_path: Path, stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any,
+    monkeypatch: pytest.MonkeyPatch, no_thread_left: None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("app.live.session.open_avatar", lambda name: stand_in_avatar)
+    monkeypatch.setattr(
+        "app.live.headless.LiveSession",
+        lambda *args, **options: LiveSession(
+            *args, **options, make_driver=loudness_driver, open_renderer=lambda name: plain_renderer(name)
+        ),
+    )
+    lines: list[str] = []
+    options = HeadlessOptions(
+        Source(file=speech), avatar="any", width=64, height=64, record=tmp_path / "out.mp4", quality="draft"
+    )
+    start = time.monotonic()
+    assert run_headless(options, lines.append) == 0
+    assert 3.0 <= time.monotonic() - start < 9.0
+    assert any("images/s" in line for line in lines)
+    assert lines[-1].startswith("recorded")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert float(container.duration) / av.time_base == pytest.approx(3.5, abs=0.9)
+    with pytest.raises(UserError, match="unknown camera"):
+        run_headless(HeadlessOptions(camera="nowhere"))
+    with pytest.raises(UserError, match="no such file"):
+        run_headless(HeadlessOptions(Source(file=tmp_path / "none.wav"), avatar="any"))
