@@ -258,7 +258,8 @@ class Store:
 
     def keep_preset(self, name: str) -> None:
         """Remember the present look under a name; one of the same name is replaced."""
-        values = {field: getattr(self._value, field) for field in LOOK_FIELDS}
+        look = {field: getattr(self._value, field) for field in LOOK_FIELDS}
+        values = msgspec.json.decode(msgspec.json.encode(look))  # as it will be read back from the file
         others = tuple(p for p in self._value.presets if p.name != name)
         self.change(presets=(*others, Preset(name, values)))
 
