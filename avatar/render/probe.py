@@ -20,7 +20,7 @@ def probe_head(seed: int = 0) -> HeadModel:
     """A head in FLAME's layout with made-up directions and weights: 2,112 vertices, 4,096 triangles."""
     rng = np.random.default_rng(seed)
     rings, around = 33, 64
-    polar = np.linspace(0.02, np.pi - 0.02, rings)[:, None]
+    polar = np.linspace(0.15, np.pi - 0.15, rings)[:, None]
     turn = np.arange(around)[None] * 2 * np.pi / around
     points = np.stack(
         [np.sin(polar) * np.cos(turn), np.cos(polar) + 0 * turn, np.sin(polar) * np.sin(turn)], -1

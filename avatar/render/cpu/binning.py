@@ -106,7 +106,7 @@ def bin_tiles(
                 here = cursor[t]
                 starts[c, t] = total
                 cursor[t] = total
-                total += here
+                total += int(here)
             starts[c, n_tiles] = total
             for k in range(base, at):
                 t = np.uintp(pair_tiles[np.uintp(k)])

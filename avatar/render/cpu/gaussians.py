@@ -65,5 +65,5 @@ class PackedGaussians:
         local[:, 13] = np.where(opacity >= ALPHA_MIN, extent, -1) * np.abs(extent)  # negative: never drawn
         local[:, 14:] = 0
         packed_sh = aligned((n, sh.shape[1] * 3), np.float32)
-        packed_sh[:] = sh.reshape(n, -1).detach().cpu()
+        packed_sh[:] = sh.reshape(n, 3 * sh.shape[1]).detach().cpu()
         return cls(local, np.ascontiguousarray(triangles.cpu().numpy(), np.int32), packed_sh)
