@@ -1,4 +1,4 @@
-"""The avatar as a webcam, through pyvirtualcam (the extra `webcam`)."""
+"""The avatar as a webcam, through pyvirtualcam (the extra `virtual-camera`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class VirtualCamera:
         try:
             import pyvirtualcam
         except ImportError as error:
-            raise UserError("the virtual camera needs pyvirtualcam: pip install 'gaussian-avatar[webcam]'") from error
+            raise UserError("the virtual camera needs pyvirtualcam: pip install 'gaussian-avatar[virtual-camera]'") from error
         try:
             self._camera = pyvirtualcam.Camera(
                 width=width, height=height, fps=fps, device=device, fmt=pyvirtualcam.PixelFormat.RGB

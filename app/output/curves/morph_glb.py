@@ -43,6 +43,7 @@ def write(curves: Curves, path: Path, avatar: Avatar) -> None:
     primitive = {
         "attributes": {
             "POSITION": writer.array(rest.astype(np.float32), vertices=True),
+            "NORMAL": writer.array(_normals(rest, head.faces.numpy()), vertices=True),
             "JOINTS_0": writer.array(joints4, vertices=True),
             "WEIGHTS_0": writer.array(weights4, vertices=True),
         },
@@ -78,6 +79,17 @@ def write(curves: Curves, path: Path, avatar: Avatar) -> None:
 def _neutral_coefficients(avatar: Avatar) -> tuple[Any, Any]:
     zeros = avatar.head.v_template.new_zeros
     return zeros(avatar.head.n_shape), zeros(avatar.head.n_expression)
+
+
+def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals of vertices, float32, weighted by area; what no triangle touches points up."""
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    across = np.cross(b - a, c - a)
+    normals = np.zeros(vertices.shape, np.float64)
+    for i in range(3):
+        np.add.at(normals, faces[:, i], across)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 0, normals / np.maximum(length, 1e-30), [0.0, 1.0, 0.0]).astype(np.float32)
 
 
 def _animate(writer: GlbWriter, curves: Curves, body: int, root: int, neck: int, origin: np.ndarray) -> None:

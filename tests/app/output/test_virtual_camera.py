@@ -57,5 +57,5 @@ def test_problems_are_said_in_one_line() -> None:
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
-    with pytest.raises(UserError, match="webcam"):
+    with pytest.raises(UserError, match="virtual-camera"):
         VirtualCamera(6, 4)

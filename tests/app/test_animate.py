@@ -1,0 +1,118 @@
+"""From sound to curves, and poses sent when they are due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from app import animate as module
+from app.animate import animate, send_poses, weights_of
+from app.offline import RenderOptions
+from app.output.curves import load_curves
+from avatar.errors import UserError
+from avatar.flame.params import FlameParams
+from avatar.library import open_head
+from avatar.rig import Avatar
+from tests.avatar.formats.samples import make_gaussians
+
+RATE = 16_000
+
+
+@pytest.fixture(autouse=True)
+def _somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, arkit = open_head()
+    avatar = Avatar("somebody", head, make_gaussians(20, len(head.faces), sh=1), arkit)
+    monkeypatch.setattr(module, "open_avatar", lambda name: avatar)
+    monkeypatch.setattr(module, "default_name", lambda: "somebody")
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """Syllables of buzz, 0.8 s."""
+    t = np.arange(int(0.8 * RATE)) / RATE
+    buzz = 0.3 * np.sign(np.sin(2 * np.pi * 120 * t)) * (np.sin(2 * np.pi * 3 * t) > 0)
+    soundfile.write(tmp_path / "speech.wav", buzz.astype(np.float32), RATE)
+    return tmp_path / "speech.wav"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.npz", "a.arkit.npz", "a.json", "a.glb", "a.ply"])
+def test_every_format_from_speech(tmp_path: Path, speech: Path, name: str) -> None:
+    made = animate(speech, tmp_path / name, options=RenderOptions("somebody", emotion="happy"))
+    curves = load_curves(tmp_path / name)
+    assert made.path == tmp_path / name and made.rate_hz == pytest.approx(50)
+    assert len(curves) == (1 if name == "a.ply" else made.poses)
+    assert curves.weights.max() > 0.05  # a smile at least
+    assert 0.7 < made.duration_s < 1.0
+
+
+def test_another_rate_and_the_same_result_twice(tmp_path: Path, speech: Path) -> None:
+    one, other = (animate(speech, tmp_path / f"{k}.arkit.npz", rate_hz=25) for k in (1, 2))
+    a, b = load_curves(one.path), load_curves(other.path)
+    assert a.rate_hz == pytest.approx(25)
+    np.testing.assert_array_equal(a.weights, b.weights)
+
+
+def test_mistakes_are_noticed_before_the_work(tmp_path: Path, speech: Path) -> None:
+    with pytest.raises(UserError, match="tells no format"):
+        animate(speech, tmp_path / "a.xyz")
+    with pytest.raises(UserError, match="this is the input"):
+        animate(speech, speech, "livelink")
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.got: list[tuple[float, np.ndarray]] = []
+        self.closed = 0
+
+    def send(self, params: FlameParams, weights: np.ndarray) -> None:
+        self.got.append((params.stream_time_s, weights))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_poses_are_sent_when_they_are_due() -> None:
+    _, arkit = open_head()
+    now = [100.0]
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    weights = np.zeros(52, np.float32)
+    weights[17] = 0.5
+    poses = [arkit.params(weights, stream_time_s=0.01 + k / 50) for k in range(10)]
+    sink = Sink()
+    assert send_poses(poses, arkit, [sink], wait=wait, clock=lambda: now[0]) == 10
+    np.testing.assert_allclose(waits, 0.02, atol=1e-9)
+    np.testing.assert_allclose(sink.got[3][1], weights, atol=1e-5)
+    assert sink.closed == 1
+
+
+def test_sinks_are_closed_when_sending_fails() -> None:
+    _, arkit = open_head()
+
+    def broken() -> Any:
+        yield arkit.params(np.zeros(52, np.float32))
+        raise KeyboardInterrupt
+
+    sink = Sink()
+    with pytest.raises(KeyboardInterrupt):
+        send_poses(broken(), arkit, [sink], wait=lambda s: None)
+    assert sink.closed == 1
+
+
+def test_the_drivers_own_weights_are_taken() -> None:
+    from animation.driver import DrivenPose
+
+    _, arkit = open_head()
+    rest = arkit.params(np.zeros(52, np.float32))
+    own = np.linspace(0, 1, 52, dtype=np.float32)
+    values = [getattr(rest, f) for f in ("shape", "expression", "global_orient", "neck_pose", "jaw_pose")]
+    driven = DrivenPose(*values, rest.leye_pose, rest.reye_pose, rest.transl, 0.0, own)
+    np.testing.assert_array_equal(weights_of(driven, arkit), own)
