@@ -37,7 +37,8 @@ def _cache_dir() -> Path | None:
     Numba notices changes only in the file of the compiled function, not in what it calls: hence the digest.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    here = Path(__file__).parent
+    for source in (Path(__file__), here / "posing.py", *sorted((here / "cpu").glob("*.py"))):
         digest.update(source.read_bytes())
     root = os.environ.get("NUMBA_CACHE_DIR") or user_cache_path("gaussian-avatar", appauthor=False) / "kernels"
     folder = Path(root) / digest.hexdigest()[:16]

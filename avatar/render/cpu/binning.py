@@ -101,14 +101,14 @@ def bin_tiles(
             used[c] = at - base
             if at > end:
                 continue
-            total = 0
+            total = np.int64(0)
             for t in range(n_tiles):
                 here = cursor[t]
                 starts[c, t] = total
                 cursor[t] = total
-                total += int(here)
+                total += np.int64(here)
             starts[c, n_tiles] = total
             for k in range(base, at):
-                t = np.uintp(pair_tiles[np.uintp(k)])
-                ids[np.uintp(base + cursor[t])] = pair_ids[np.uintp(k)]
-                cursor[t] += np.int32(1)
+                tile = np.uintp(pair_tiles[np.uintp(k)])
+                ids[np.uintp(base + cursor[tile])] = pair_ids[np.uintp(k)]
+                cursor[tile] += np.int32(1)

@@ -138,12 +138,13 @@ def test_tiles_list_every_gaussian_that_shows_in_them(name: str) -> None:
     rank = {int(g): k for k, g in enumerate(seen.index)}
     y, x = np.mgrid[: camera.height, : camera.width] + 0.5
     tiles = (y // TILE * columns + x // TILE).astype(int)
+    members = [{int(g) for g in tile} for tile in listed]
     missed = 0
     for i, g in enumerate(seen.index):
         dx, dy = x - seen.means2d[i, 0], y - seen.means2d[i, 1]
         a, b, c = seen.conics[i]
         shown = seen.opacities[i] * np.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy) >= 1.001 / 255
-        missed += sum(int(g) not in listed[t] for t in np.unique(tiles[shown]))
+        missed += sum(int(g) not in members[t] for t in np.unique(tiles[shown]))
     assert missed == 0
     for tile in listed:
         ranks = [rank[int(g)] for g in tile if int(g) in rank]
