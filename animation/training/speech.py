@@ -185,13 +185,7 @@ def _build_noises(folder: Path, seed: int) -> NoiseBank:
     return NoiseBank([u.samples for us in prompts for u in us], music, seed)
 
 
-def train_speech(
-    data_dir: Path | str,
-    out: Path | str,
-    config: TrainingConfig,
-    progress: Progress,
-    about: dict[str, object],
-) -> None:
+def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, progress: Progress) -> None:
     """Train the speech model and write its weights.
 
     Args:

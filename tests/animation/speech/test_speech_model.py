@@ -1,0 +1,84 @@
+"""The network in numpy against its twin in torch, and the weights file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from animation.speech.model import (
+    DEFAULT_WEIGHTS,
+    SpeechModelConfig,
+    SpeechNetwork,
+    expected_shapes,
+    load_weights,
+    save_weights,
+)
+from animation.training.network import TrainableSpeechNetwork
+from avatar.errors import UserError
+
+SMALL = SpeechModelConfig(hidden=24, filters=5, layers=2)
+
+
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, np.ndarray]:
+    torch.manual_seed(0)
+    return {name: t.numpy() for name, t in TrainableSpeechNetwork(SMALL).state_dict().items()}
+
+
+def test_numpy_and_torch_agree(tensors: dict[str, np.ndarray]) -> None:
+    twin = TrainableSpeechNetwork(SMALL).eval()
+    twin.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
+    features = np.random.default_rng(0).normal(-6, 4, (60, 40)).astype(np.float32)
+    with torch.no_grad():
+        logits = twin(torch.from_numpy(features)[None])
+    network = SpeechNetwork(SMALL, tensors)
+    outputs = [network.step(features[2 * i : 2 * i + 2]) for i in range(30)]
+    np.testing.assert_allclose(
+        np.stack([o.articulation for o in outputs]), torch.sigmoid(logits.articulation[0]), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        np.stack([o.visemes for o in outputs]), logits.viseme[0].softmax(-1), atol=1e-5
+    )
+    np.testing.assert_allclose([o.closure for o in outputs], torch.sigmoid(logits.closure[0]), atol=1e-5)
+    np.testing.assert_allclose([o.voice for o in outputs], torch.sigmoid(logits.voice[0]), atol=1e-5)
+
+
+def test_reset_forgets_everything(tensors: dict[str, np.ndarray]) -> None:
+    network = SpeechNetwork(SMALL, tensors)
+    features = np.random.default_rng(1).normal(-6, 4, (2, 40)).astype(np.float32)
+    first = network.step(features)
+    network.step(features + 1)
+    network.reset()
+    np.testing.assert_array_equal(network.step(features).articulation, first.articulation)
+
+
+def test_weights_come_back_as_they_were_saved(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
+    path = tmp_path / "speech.safetensors"
+    config = replace(SMALL, closure_on=0.37)
+    save_weights(path, config, tensors, {"scores": {"closure_rate": 0.9}})
+    again, loaded = load_weights(path)
+    assert again == config
+    assert set(loaded) == set(expected_shapes(config))
+    for name, tensor in loaded.items():
+        np.testing.assert_allclose(tensor, tensors[name], atol=1e-3)
+
+
+def test_bad_files_and_shapes_are_named(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        load_weights(tmp_path / "nowhere.safetensors")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x10\0\0\0\0\0\0\0not json at all!")
+    with pytest.raises(UserError, match="broken"):
+        load_weights(broken)
+    with pytest.raises(ValueError, match=r"into\.bias"):
+        SpeechNetwork(SMALL, {name: t for name, t in tensors.items() if name != "into.bias"})
+
+
+def test_the_shipped_weights_are_whole_and_small() -> None:
+    config, tensors = load_weights()
+    SpeechNetwork(config, tensors)
+    assert DEFAULT_WEIGHTS.stat().st_size < 4e6
