@@ -1,16 +1,18 @@
-"""Fixtures for every test: fixed seeds, Qt without a display, no thread left running."""
+"""Fixtures for every test: fixed seeds, a home of their own, Qt without a display, no thread left running."""
 
 from __future__ import annotations
 
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["GAUSSIAN_AVATAR_HOME"] = tempfile.mkdtemp(prefix="gaussian-avatar-test-")  # not the user's own
 
 import numpy as np
 import pytest

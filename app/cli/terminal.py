@@ -28,7 +28,7 @@ Output = Annotated[Path, arg(aliases=["-o"])]
 def progress_bar(title: str) -> Iterator[Callable[[float, float], None]]:
     """A progress bar with the time left, for functions that tell (done, total); a total of 0 is unknown."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_errors, transient=True) as bar:
+    with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
@@ -37,7 +37,7 @@ def progress_bar(title: str) -> Iterator[Callable[[float, float], None]]:
 def messages() -> Iterator[Callable[[str, float], None]]:
     """A progress bar for functions that tell (what they are doing, the share done)."""
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=_errors, transient=True) as bar:
+    with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda message, share: bar.update(task, description=message, completed=share)
 
