@@ -108,6 +108,8 @@ _REST = np.zeros(len(CHANNELS), np.float32)
 _REST[[JAW, CLOSED]] = 0.03, 0.75
 
 _TOUCHING_MM = 0.3
+_JAW_AGILITY = 0.15
+"""How readily the jaw follows a jump, relative to the lips: it is heavy, and the lips close ahead of it."""
 
 
 class AvatarDriver:
@@ -308,7 +310,9 @@ def _shipped_speech() -> SpeechSource:
 def _smoother(smoothing: float, rate_hz: float) -> OneEuro | None:
     if smoothing <= 0:
         return None
-    return OneEuro(rate_hz, cutoff_hz=14.0 * (1 - smoothing) + 1.5, beta=2.0 * (1.5 - smoothing))
+    beta = np.full(len(CHANNELS), 2.0 * (1.5 - smoothing))
+    beta[JAW] *= _JAW_AGILITY
+    return OneEuro(rate_hz, cutoff_hz=14.0 * (1 - smoothing) + 1.5, beta=beta)
 
 
 class _GazeMap:

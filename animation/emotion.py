@@ -48,7 +48,7 @@ _UNITS: dict[str, _ActionUnit] = {
     "7": _ActionUnit(_sided(eyeSquint=0.85)),
     "9": _ActionUnit(_sided(noseSneer=0.9), 0.15),
     "10": _ActionUnit(_sided(mouthUpperUp=0.55), 0.55),
-    "12": _ActionUnit(_sided(mouthSmile=0.72, mouthStretch=0.25, mouthDimple=0.25), 0.4),
+    "12": _ActionUnit(_sided(mouthSmile=0.72, mouthStretch=0.25, mouthDimple=0.25), 0.25),
     "12L": _ActionUnit({"mouthSmileLeft": 0.9}, 0.35),
     "14L": _ActionUnit({"mouthDimpleLeft": 0.9}, 0.3),
     "15": _ActionUnit(_sided(mouthFrown=0.9), 0.4),
@@ -94,14 +94,15 @@ _RECIPES: dict[str, _Recipe] = {
         {"4": 0.45, "7": 0.55, "9": 1.0, "10": 0.85, "15": 0.25, "16": 0.1, "17": 0.3}, head_deg=(-1.5, 2.0, 1.0)
     ),
     "angry": _Recipe(
-        {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.3, "15": 0.3, "17": 0.45, "23": 0.7}, head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2
+        {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.3, "15": 0.3, "17": 0.45, "23": 0.7},
+        head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2,
     ),
     "contempt": _Recipe({"12L": 0.36, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
 }  # fmt: skip
 
 # A stress of the voice shows on the brows, in the way the emotion lets it.
-_ACCENTS: dict[str, dict[str, float]] = {"angry": {"4": 0.25}, "disgusted": {"9": 0.2, "4": 0.1}, "sad": {"1": 0.3}}
-_USUAL_ACCENT = {"1": 0.22, "2": 0.26}
+_ACCENTS: dict[str, dict[str, float]] = {"angry": {"4": 0.3}, "disgusted": {"9": 0.25, "4": 0.15}, "sad": {"1": 0.35}}
+_USUAL_ACCENT = {"1": 0.3, "2": 0.36}
 
 _UNIT_NAMES = tuple(_UNITS)
 _UNIT_MATRIX = np.stack([weights_from_dict(unit.weights) for unit in _UNITS.values()])

@@ -96,7 +96,7 @@ class GazeMotion:
         self._from = self._to = np.zeros(2)
         self._start_s, self._duration_s = -1.0, 0.03
         self._next_s = rng.uniform(*self._FIXATION_S)
-        self._next_away_s = rng.exponential(7.0) + 2.0
+        self._next_away_s = rng.exponential(8.0) + 3.0
         self._away = False
         self.shifted = False
 
@@ -118,9 +118,9 @@ class GazeMotion:
         if not self._away and time_s >= self._next_away_s:
             self._away = True
             side = rng.choice([-1.0, 1.0])
-            self._to = np.radians([rng.normal(-1.0, 3.0), side * rng.uniform(4.0, 10.0)])
+            self._to = np.radians([rng.normal(-1.0, 2.5), side * rng.uniform(3.0, 8.0)])
             stay = rng.uniform(*self._AWAY_S)
-            self._next_away_s = time_s + stay + 2.0 + rng.exponential(6.0)
+            self._next_away_s = time_s + stay + 3.0 + rng.exponential(7.0)
         else:
             self._away = False
             # Within the camera's surroundings: from one eye of the person there to the other, to the mouth.
@@ -150,13 +150,13 @@ class HeadMotion:
     ) -> Float[np.ndarray, "3"]:
         """Rotation at a pose, axis-angle in radians; `lean` is a posture to take on (an emotion's)."""
         if prosody.phrase_start or time_s >= self._next_aim_s:
-            spread = np.radians([1.6, 2.8, 1.4]) if prosody.activity > 0.3 else np.radians([0.9, 1.5, 0.9])
+            spread = np.radians([1.2, 2.2, 1.2]) if prosody.activity > 0.3 else np.radians([0.8, 1.4, 0.8])
             self._aim = np.clip(self._rng.normal(0, spread), -2 * spread, 2 * spread)
             self._next_aim_s = time_s + self._rng.uniform(1.8, 5.0)
         if prosody.accent > 0:
             nod = self._rng.uniform(0.5, 1.2) * prosody.accent
             turn = self._rng.normal(0, 0.5, 2)
-            self._nod.push(np.radians([16.0 * nod, 9.0 * nod * turn[0], 7.0 * nod * turn[1]]))
+            self._nod.push(np.radians([42.0 * nod, 20.0 * nod * turn[0], 14.0 * nod * turn[1]]))
         posture = self._posture.feed(amount * self._aim + (0.0 if lean is None else lean))
         nod_now = self._nod.feed(np.radians([0.9 * prosody.energy, 0.0, 0.0]))
         sway = np.radians([0.55, 0.8, 0.5]) * self._sway.at(time_s)

@@ -59,7 +59,7 @@ class ProsodyTracker:
         self._since_accent_s += self._dt
         accent = 0.0
         if rise > self._RISE and voice > 0.5 and self._since_accent_s > self._REFRACTORY_S:
-            accent = min(rise / 0.5, 1.0)
+            accent = min(rise / 0.32, 1.0)
             self._since_accent_s = 0.0
         ended = started = False
         if voice > 0.5:

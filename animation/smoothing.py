@@ -22,12 +22,13 @@ class OneEuro:
     Reference: Casiez, Roussel and Vogel, "1 Euro Filter", CHI 2012.
     """
 
-    def __init__(self, rate_hz: float, cutoff_hz: float = 4.0, beta: float = 2.0) -> None:
+    def __init__(self, rate_hz: float, cutoff_hz: float = 4.0, beta: float | Float[np.ndarray, " n"] = 2.0) -> None:
         """
         Args:
             rate_hz: samples a second.
             cutoff_hz: cut-off at rest.
-            beta: how much the cut-off rises for each unit a second that the signal moves at, in Hz.
+            beta: how much the cut-off rises for each unit a second that the signal moves at, in Hz; one for all
+                values or one for each.
         """
         self._rate, self._beta, self._cutoff = rate_hz, beta, cutoff_hz
         self._speed_gain = self._gain(6.0)
