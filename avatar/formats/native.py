@@ -7,6 +7,7 @@ out; Gaussians take 46 bytes each at SH degree 2.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = ["load_avatar", "load_head", "save_avatar", "save_head"]
 _FORMAT = "gaussian-avatar"
 _VERSION = 1
 _MAX_BYTES = 512 * 1024 * 1024
+_MAX_ELEMENTS = 100_000_000  # of a basis when its columns of zeros are filled in
 _MAX_JSON = 4 * 1024 * 1024
 
 Tensors = dict[str, Tensor]
@@ -189,6 +191,8 @@ def _unpack_columns(tensors: Tensors, name: str) -> Float[Tensor, "a b c"]:
     width = int(columns[-1])
     if not 0 <= width <= 4096:
         raise ValueError(f"{name} claims {width} columns")
+    if math.prod(codes.shape[:-1]) * width > _MAX_ELEMENTS:
+        raise ValueError(f"{name} claims {tuple(codes.shape[:-1])} rows of {width} columns")
     values = torch.zeros(*codes.shape[:-1], width)
     values[..., columns[:-1].long()] = codes.float() * steps
     return values

@@ -109,8 +109,11 @@ def from_arrays(path: Path, arrays: dict[str, np.ndarray], flame: str | None = N
         if not 0 < rate <= 1000:
             raise UserError(f"{path}: 'fps' is {rate:g}")
         stored = bytes(arrays["basis"].astype(np.uint8).reshape(-1)[:200]).decode() if "basis" in arrays else None
-        arkit = _map_of(path, stored, flame, columns["expression"].shape[1])
-        expression = _fitted(columns["expression"], arkit.expression.shape[1])
+        arkit = _map_of(path, stored, flame)
+        width = arkit.expression.shape[1]
+        if columns["expression"][:, width:].any():
+            raise UserError(f"{path}: {columns['expression'].shape[1]} expression coefficients, the head has {width}")
+        expression = _fitted(columns["expression"], width)
         still = np.zeros((t, 3), np.float32)
         params = FlameParams(
             np.zeros((t, arkit.n_shape), np.float32),
@@ -160,7 +163,7 @@ def _columns(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return {name: values.astype(np.float32) for name, values in found.items()}
 
 
-def _map_of(path: Path, stored: str | None, flame: str | None, width: int) -> ArkitMap:
+def _map_of(path: Path, stored: str | None, flame: str | None) -> ArkitMap:
     """The ARKit map of the coefficients in a file."""
     if stored == OURS:
         _, arkit = open_head()
@@ -173,8 +176,6 @@ def _map_of(path: Path, stored: str | None, flame: str | None, width: int) -> Ar
                 "gaussian-avatar import flame2023.pkl"
             )
         _, arkit = open_flame(wanted)
-    if width > arkit.expression.shape[1] and not (stored == OURS and width == _DIFFPOSETALK[0]):
-        raise UserError(f"{path}: {width} expression coefficients, the head has {arkit.expression.shape[1]}")
     return arkit
 
 

@@ -103,3 +103,19 @@ def test_missing_or_poisoned_tensors_are_refused(tmp_path: Path, key: str) -> No
     save_file(tensors, path, header)
     with pytest.raises(UserError):
         load_avatar(path)
+
+
+def test_a_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    """Columns of zeros are left out of a file: without a limit, an empty one could ask for any amount of memory."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    save_avatar(make_avatar(), tmp_path / "a.safetensors")
+    with safe_open(str(tmp_path / "a.safetensors"), framework="pt") as file:
+        header, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    tensors["head.shapedirs.codes"] = torch.zeros(1_000_000_000, 3, 0, dtype=torch.int16)
+    tensors["head.shapedirs.steps"] = torch.zeros(0)
+    tensors["head.shapedirs.columns"] = torch.tensor([4096], dtype=torch.int32)
+    save_file(tensors, str(tmp_path / "a.safetensors"), header)
+    with pytest.raises(UserError, match="claims"):
+        load_avatar(tmp_path / "a.safetensors")
