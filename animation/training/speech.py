@@ -64,7 +64,7 @@ class TrainingConfig:
     steps: int = 7000
     batch: int = 64
     crop_hops: int = 120
-    warm_up_hops: int = 10  # at the start of a crop, where the past is missing: not counted
+    warm_up_hops: int = 3  # at the start of a crop, where the past is missing: not counted
     learning_rate: float = 2.5e-3
     weight_decay: float = 0.01
     variants: int = 3
@@ -222,7 +222,9 @@ def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, 
     for step in range(start, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config.steps)
+        # Every step has its own seeds, so that an interrupted training goes on exactly as it would have.
         rng = np.random.default_rng([config.seed, step])
+        torch.manual_seed(config.seed * 1_000_003 + step)
         batch = draw_batch(
             banks, weights, noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops
         )
