@@ -19,6 +19,7 @@ from app.live.session import LiveSession
 from app.live.worker import Failure
 from app.state import Settings, Store
 from avatar.errors import UserError
+from avatar.render import available_renderers
 
 __all__ = ["Bridge"]
 
@@ -41,6 +42,8 @@ class Bridge(QObject):
     """What was asked for, and the avatar's name."""
     avatar_failed = pyqtSignal(str, str)
     """What was asked for, and one line."""
+    backends_known = pyqtSignal(object)
+    """Renderers by name, each `ok` or why not."""
 
     def __init__(self, store: Store, make_session: MakeSession = LiveSession) -> None:
         super().__init__()
@@ -97,10 +100,15 @@ class Bridge(QObject):
             else:
                 self.avatar_loaded.emit(asked, avatar.name)
 
-        self._loaders = [t for t in self._loaders if t.is_alive()]
-        thread = threading.Thread(target=load, name="loader", daemon=True)
-        self._loaders.append(thread)
-        thread.start()
+        self._in_background(load)
+
+    def ask_backends(self) -> None:
+        """Find out which renderers work here; `backends_known` follows."""
+
+        def ask() -> None:
+            self.backends_known.emit(available_renderers())
+
+        self._in_background(ask)
 
     def play(self, path: Path) -> None:
         """Play a sound file as if it were spoken; the microphone comes back when it has ended."""
@@ -145,6 +153,12 @@ class Bridge(QObject):
         width, height = max(self._view.width(), 64) * self._ratio, max(self._view.height(), 64) * self._ratio
         scale = min(1.0, (_MOST_PIXELS / (width * height)) ** 0.5)
         return max(64, int(width * scale) // 2 * 2), max(64, int(height * scale) // 2 * 2)
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        self._loaders = [t for t in self._loaders if t.is_alive()]
+        thread = threading.Thread(target=work, name="loader", daemon=True)
+        self._loaders.append(thread)
+        thread.start()
 
     def _new_session(self) -> LiveSession:
         settings = self._store.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent, QPen, QWheelEvent
+from PyQt6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent, QPen, QStandardItemModel, QWheelEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -129,6 +129,12 @@ class Picker(QComboBox):
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if event is not None:
             event.ignore()
+
+    def set_enabled(self, index: int, on: bool) -> None:
+        """Let an entry be chosen, or not."""
+        model = self.model()
+        if isinstance(model, QStandardItemModel) and (item := model.item(index)) is not None:
+            item.setEnabled(on)
 
     def choose(self, data: object) -> None:
         """Select the entry with this data, without telling anyone."""

@@ -233,11 +233,7 @@ class ViewPanel(Panel):
 class PicturePanel(Panel):
     """Size, detail, backend; format, rate, quality and folder of recordings."""
 
-    def __init__(self, store: Store, backends: dict[str, str]) -> None:
-        """
-        Args:
-            backends: renderers and `ok` or why not.
-        """
+    def __init__(self, store: Store) -> None:
         super().__init__(self.tr("Picture and recording"))
         self._store = store
         self.picture_size = self._picker(self.tr("Size"), "picture")
@@ -252,13 +248,8 @@ class PicturePanel(Panel):
             self.detail.addItem(self.tr("{}k Gaussians").format(count // 1000), count)
         self.backend = self._picker(self.tr("Renderer"), "backend")
         self.backend.addItem(self.tr("Best renderer"), "auto")
-        for name, state in backends.items():
-            if name != "reference":
-                label = name if state == "ok" else self.tr("{} (not available)").format(name)
-                self.backend.addItem(label, name)
-                if state != "ok":
-                    self.backend.setItemData(self.backend.count() - 1, state, Qt.ItemDataRole.ToolTipRole)
-                    self.backend.setItemData(self.backend.count() - 1, 0, Qt.ItemDataRole.UserRole - 1)
+        for name, label in (("gsplat", "gsplat (CUDA)"), ("opengl", "OpenGL"), ("cpu", "CPU")):
+            self.backend.addItem(label, name)
         self.format = self._picker(self.tr("Format"), "record_format")
         for key, label in (
             ("mp4", self.tr("MP4 (H.264)")), ("mov", self.tr("MOV (ProRes 4444, alpha)")),
@@ -295,6 +286,15 @@ class PicturePanel(Panel):
         grid.setColumnStretch(1, 1)
         self.content.addLayout(grid)
         self.dress()
+
+    def show_backends(self, backends: dict[str, str]) -> None:
+        """Which renderers work here (`ok`), or why not."""
+        for index in range(1, self.backend.count()):
+            state = backends.get(self.backend.itemData(index), "ok")
+            if state != "ok":
+                self.backend.setItemText(index, self.tr("{} (not here)").format(self.backend.itemText(index)))
+                self.backend.setItemData(index, state, Qt.ItemDataRole.ToolTipRole)
+                self.backend.set_enabled(index, False)
 
     def show_settings(self, settings: Settings) -> None:
         """Follow the settings."""

@@ -39,8 +39,7 @@ from app.live.worker import Failure
 from app.output.video import save_still
 from app.state import Settings, Store
 from avatar.errors import UserError
-from avatar.library import default_name, describe
-from avatar.render import available_renderers
+from avatar.library import assets_dir, default_name, names, user_dir
 
 __all__ = ["MainWindow", "sample_clip"]
 
@@ -55,6 +54,12 @@ def sample_clip() -> Path | None:
     """The bundled sample of speech."""
     folder = Path(__file__).parents[1] / "assets"
     return next((p for p in sorted(folder.glob("sample*")) if p.suffix in (".flac", ".wav")), None)
+
+
+def _file_of(avatar: str) -> Path:
+    """The file of an avatar that can be opened by name; the user's own win."""
+    own = user_dir() / f"{avatar}.safetensors"
+    return own if own.exists() else assets_dir() / own.name
 
 
 class MainWindow(QMainWindow):
@@ -75,6 +80,7 @@ class MainWindow(QMainWindow):
         self._last_file: Path | None = None
         self._error_dialog: ErrorDialog | None = None
         self._closing = False
+        self._backends_asked = False
 
         self.viewport = Viewport()
         self.stage = QWidget()
@@ -89,7 +95,7 @@ class MainWindow(QMainWindow):
         self.voice = VoicePanel(store)
         self.view = ViewPanel(store)
         self.motion = MotionPanel(store)
-        self.picture = PicturePanel(store, available_renderers())
+        self.picture = PicturePanel(store)
         self.panels: dict[str, Panel] = {
             "avatar": self.avatars, "emotion": self.emotions, "expressions": self.expressions, "voice": self.voice,
             "view": self.view, "motion": self.motion, "picture": self.picture,
@@ -234,6 +240,9 @@ class MainWindow(QMainWindow):
         image = self.bridge.take_image()
         if image is not None:
             self.viewport.show_image(image)
+            if not self._backends_asked:
+                self._backends_asked = True
+                self.bridge.ask_backends()
 
     def _on_painted(self, image: LiveImage, at_s: float) -> None:
         self.bridge.session.painted(image, at_s)
@@ -460,6 +469,7 @@ class MainWindow(QMainWindow):
         self.bridge.noticed.connect(self._on_notice)
         self.bridge.avatar_loaded.connect(self._on_avatar)
         self.bridge.avatar_failed.connect(self._on_avatar_failed)
+        self.bridge.backends_known.connect(self.picture.show_backends)
         self.viewport.painted.connect(self._on_painted)
         self.viewport.orbited.connect(self._orbit)
         self.viewport.panned.connect(self._pan)
@@ -497,7 +507,7 @@ class MainWindow(QMainWindow):
             default: str | None = default_name()
         except UserError:
             default = None
-        infos = {info.name: info.path for info in describe()}
+        infos = {name: _file_of(name) for name in names()}
         if set(infos) | {self.store.value.avatar} - {None} != set(self.avatars.cards) or not infos:
             self.avatars.show_avatars(list(infos), default)
             pictures = dict(infos)

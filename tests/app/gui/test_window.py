@@ -1,0 +1,369 @@
+"""The window on a stand-in engine: what is clicked arrives, what happens is shown. Qt runs offscreen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from PyQt6.QtCore import QPointF, QSettings, Qt
+from PyQt6.QtGui import QWheelEvent
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QListWidget, QSlider
+
+from animation.emotion import EMOTIONS
+from app.gui import window as window_module
+from app.gui.theme import DARK, LIGHT, apply_theme, current
+from app.gui.window import MainWindow
+from app.live.session import LiveSession
+from app.live.worker import Failure
+from app.state import Settings, Store
+
+
+@pytest.fixture
+def make_window(
+    qtbot: Any,
+    qapp: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stand_in_avatar: Any,
+    loudness_driver: Any,
+    plain_renderer: Any,
+    sound_system: Any,
+    no_thread_left: None,
+) -> Iterator[Callable[..., MainWindow]]:
+    monkeypatch.setenv("GAUSSIAN_AVATAR_HOME", str(tmp_path / "home"))
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "qt"))
+    monkeypatch.setattr(MainWindow, "_watch_devices", lambda self: None)
+    monkeypatch.setattr(window_module, "names", lambda: ["stand-in", "another"])
+    monkeypatch.setattr(window_module, "default_name", lambda: "stand-in")
+    monkeypatch.setattr("app.gui.bridge.available_renderers", lambda: {"cpu": "ok", "opengl": "no GPU here"})
+    monkeypatch.setattr("app.live.session.default_name", lambda: "stand-in")
+
+    def open_avatar(name: Any) -> Any:
+        if "broken" in str(name):
+            from avatar.errors import UserError
+
+            raise UserError(f"{Path(str(name)).name}: not an avatar")
+        return stand_in_avatar
+
+    monkeypatch.setattr("app.live.session.open_avatar", open_avatar)
+    made: list[MainWindow] = []
+
+    def make(settings: Settings | None = None, **options: Any) -> MainWindow:
+        settings = settings or Settings(theme="dark", folder=str(tmp_path / "videos"))
+        store = Store(settings, tmp_path / "settings.json")
+        apply_theme(qapp, settings.theme)
+
+        def make_session(*args: Any, **more: Any) -> LiveSession:
+            more |= {"make_driver": loudness_driver, "open_renderer": lambda name: plain_renderer("cpu")}
+            return LiveSession(*args, **more)
+
+        window = MainWindow(store, make_session, **options)
+        monkeypatch.setattr(window.thumbnails, "request", lambda pictures: None)
+        window.resize(1000, 700)
+        window.show()
+        window.start()
+        made.append(window)
+        return window
+
+    yield make
+    for window in made:
+        window.shut_down()
+        window.close()
+        window.deleteLater()
+    qapp.processEvents()
+
+
+@pytest.fixture
+def plugged(sound_system: Any) -> Any:
+    sound_system.plug("Studio Mic")
+    return sound_system
+
+
+def test_a_voice_is_seen_and_measured(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    painted: list[float] = []
+    window.viewport.painted.connect(lambda image, at_s: painted.append(at_s))
+    qtbot.waitUntil(lambda: len(painted) > 20, timeout=15000)
+    picture = window.viewport.picture
+    assert picture is not None
+    assert picture.pixelColor(5, 5).red() > 45  # the mouth is open
+    qtbot.waitUntil(lambda: "images/s" in window.bar.status.text(), timeout=5000)
+    text = window.bar.status.text()
+    assert "ms sound to picture" in text
+    assert "CPU renderer" in text
+    assert "0 overflows" in text
+    qtbot.waitUntil(lambda: "dB" in window.voice.words.text(), timeout=3000)
+    assert window.voice.picker.currentText() == "System default (Studio Mic)"
+
+
+def test_no_images_pile_up_behind_a_slow_window(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    """The window is busy for a second; the next image it shows is a fresh one, and only one signal waited."""
+    window = make_window()
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    signals: list[float] = []
+    window.bridge.ready.connect(lambda: signals.append(time.perf_counter()))
+    ages: list[float] = []
+    window.viewport.painted.connect(lambda image, at_s: ages.append(at_s - image.drawn_s))
+    time.sleep(1.0)
+    qtbot.waitUntil(lambda: len(ages) >= 3, timeout=5000)
+    late = [s for s in signals if s < signals[0] + 0.005]
+    assert len(late) <= 2
+    assert max(ages[1:3]) < 0.3
+
+
+def take_keys(window: MainWindow, qtbot: Any) -> None:
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+
+
+def test_keys_pick_emotions(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window(Settings(theme="dark", emotion="contempt"))
+    take_keys(window, qtbot)
+    for index, emotion in enumerate(EMOTIONS):
+        QTest.keyClick(window, getattr(Qt.Key, f"Key_{index + 1}"))
+        assert window.store.value.emotion == emotion
+        assert window.emotions.buttons[emotion].isChecked()
+
+
+def test_controls_change_the_settings_and_undo_takes_it_back(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    store = window.store
+    window.emotions.buttons["sad"].click()
+    window.emotions.intensity.slider.setValue(30)
+    assert (store.value.emotion, store.value.intensity) == ("sad", pytest.approx(0.3))
+    window.voice.gate.click()
+    assert store.value.gate
+    assert window.voice.gate_db.isEnabled()
+    window.view.framings["close"].click()
+    assert store.value.camera == "close"
+    window.menus.undo.trigger()
+    assert store.value.camera == "portrait"
+    assert window.view.framings["portrait"].isChecked()
+    window.menus.undo.trigger()
+    assert not window.voice.gate.isChecked()
+    window.menus.redo.trigger()
+    assert window.voice.gate.isChecked()
+    take_keys(window, qtbot)
+    QTest.keyClick(window, Qt.Key.Key_M)
+    assert store.value.muted
+    assert window.bar.mute_button.isChecked()
+    assert window.voice.muted.isChecked()
+
+
+def test_the_camera_follows_mouse_wheel_and_keys(make_window: Any, plugged: Any) -> None:
+    window = make_window()
+    view, store = window.viewport, window.store
+    QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=view.rect().center())
+    QTest.mouseMove(view, view.rect().center() + QPointF(40, 20).toPoint())
+    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=view.rect().center())
+    QTest.keyClick(view, Qt.Key.Key_Left)
+    QTest.keyClick(view, Qt.Key.Key_Up)
+    assert store.value.yaw_deg != 0
+    assert store.value.pitch_deg > 0
+    QTest.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert store.value.pan[0] > 0
+    centre = QPointF(view.rect().center())
+    wheel = QWheelEvent(
+        centre, centre, QPointF(0, 0).toPoint(), QPointF(0, 240).toPoint(), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    view.wheelEvent(wheel)
+    assert store.value.zoom > 1.2
+    assert window.bridge.session.scene.framing.fov_deg < 19
+    QTest.keyClick(view, Qt.Key.Key_0)
+    assert (store.value.yaw_deg, store.value.zoom, store.value.pan) == (0.0, 1.0, (0.0, 0.0))
+
+
+def test_expressions_can_be_searched(make_window: Any, plugged: Any) -> None:
+    window = make_window()
+    panel = window.expressions
+    panel.search.setText("WINK l")
+    shown = [i.text() for i in panel._items() if not i.isHidden()]
+    assert shown == ["Wink left"]
+    panel.list.setCurrentItem(next(i for i in panel._items() if not i.isHidden()))
+    assert window.store.value.expression == "wink left"
+    panel.search.setText("zzz")
+    assert not panel.nothing.isHidden()
+    panel.release.click()
+    assert window.store.value.expression is None
+
+
+def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    take_keys(window, qtbot)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    qtbot.waitUntil(lambda: window.bridge.session.recording is not None, timeout=3000)
+    qtbot.waitUntil(lambda: window.bar.clock.text() == "00:01", timeout=8000)
+    assert ".mp4" in window.bar.file.text()
+    assert window.bar.record_button.text() == "Stop"
+    window.bar.record_button.click()
+    assert "Saved Avatar" in window.banner.text
+    files = list((tmp_path / "videos").glob("*.mp4"))
+    assert len(files) == 1
+    assert files[0].stat().st_size > 1000
+    window.save_picture()
+    assert len(list((tmp_path / "videos").glob("*.png"))) == 1
+
+
+def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    window = make_window(Settings(theme="dark", folder=str(tmp_path / "file")))
+    window.toggle_recording()
+    assert "cannot write here" in window.banner.text
+    assert window.bridge.session.recording is None
+
+
+def test_without_a_microphone_the_sample_plays(
+    make_window: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sound_system: Any
+) -> None:
+    clip = tmp_path / "sample.wav"
+    soundfile.write(clip, 0.4 * np.sin(np.arange(16_000) / 10), 16_000)
+    monkeypatch.setattr(window_module, "sample_clip", lambda: clip)
+    window = make_window()
+    qtbot.waitUntil(lambda: window.bridge.playing == clip, timeout=8000)
+    assert "No microphone was found" in window.banner.text
+    assert "sample" in window.banner.text
+    qtbot.waitUntil(lambda: window.bridge.playing is None, timeout=8000)  # it has ended
+    sound_system.plug("Late Mic")
+    window._look_again()
+    qtbot.waitUntil(lambda: window.bridge.session.devices.state.label == "Late Mic", timeout=8000)
+    qtbot.waitUntil(lambda: window.banner.text == "", timeout=3000)
+
+
+def test_a_worker_that_dies_is_shown_and_can_be_restarted(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+
+    def die(*args: Any) -> None:
+        raise RuntimeError("the GPU fell out")
+
+    window.bridge.session.rendering._tick = die
+    qtbot.waitUntil(lambda: "the GPU fell out" in window.banner.text, timeout=5000)
+    window.show_error(window.bridge.session.failures[0])
+    dialog = window._error_dialog
+    assert dialog is not None
+    dialog._copy()
+    dialog.close()
+    old = window.bridge.session
+    window._restart()
+    assert window.bridge.session is not old
+    count = window.bridge.session.rendering.count
+    qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=8000)
+
+
+def test_an_avatar_that_cannot_be_read_leaves_the_old_one(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    window.open_path(Path("/somewhere/broken.safetensors"))
+    qtbot.waitUntil(lambda: "not an avatar" in window.banner.text, timeout=5000)
+    count = window.bridge.session.rendering.count
+    qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=5000)
+
+
+def test_dropped_files_go_where_they_belong(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    window = make_window()
+    picture = tmp_path / "room.png"
+    Image.new("RGB", (300, 100), (10, 200, 30)).save(picture)
+    window.open_path(picture)
+    assert window.store.value.background == "image"
+    backdrop = window.bridge.session.scene.backdrop
+    assert backdrop is not None
+    assert tuple(backdrop[5, 5]) == (30, 200, 10, 255)
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, np.zeros(1600), 16_000)
+    window.open_path(clip)
+    assert window.store.value.audio_file == str(clip)
+    window.open_path(tmp_path / "mine.ply")
+    assert window.store.value.avatar == str(tmp_path / "mine.ply")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    window.open_path(tmp_path / "bad.png")
+    qtbot.waitUntil(lambda: "not a picture" in window.banner.text, timeout=3000)
+
+
+def test_themes(make_window: Any, plugged: Any) -> None:
+    window = make_window()
+    assert current() is DARK
+    window.store.change(theme="light")
+    assert current() is LIGHT
+    assert window.bridge.session.scene.background == pytest.approx((0xDB / 255, 0xDD / 255, 0xE2 / 255), abs=1e-3)
+    window.store.change(background="transparent")
+    assert window.bridge.session.scene.background is None
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+def test_text_has_contrast(theme: Any) -> None:
+    """WCAG 2 AA for the text that carries meaning; 3:1 for the faintest."""
+    from PyQt6.QtGui import QColor
+
+    def luminance(name: str) -> float:
+        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in QColor(name).getRgbF()[:3]]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    def ratio(a: str, b: str) -> float:
+        high, low = sorted((luminance(a), luminance(b)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    for ground in (theme.surface, theme.raised, theme.canvas):
+        assert ratio(theme.text, ground) >= 7
+        assert ratio(theme.muted, ground) >= 4.5
+        assert ratio(theme.faint, ground) >= 3
+    assert ratio(theme.bad, theme.surface) >= 4.5
+    assert ratio(theme.accent_text, theme.accent) >= 4.5
+
+
+def test_everything_has_a_name_and_can_be_reached_by_keys(make_window: Any, plugged: Any) -> None:
+    window = make_window(Settings(theme="dark", collapsed=()))
+    kinds = (QAbstractButton, QComboBox, QSlider, QLineEdit, QListWidget)
+    for kind in kinds:
+        for widget in window.findChildren(kind):
+            inner = isinstance(widget.parent(), QLineEdit) or widget.objectName().startswith("qt_")
+            if inner or not widget.isVisibleTo(window):
+                continue
+            name = widget.accessibleName() or (widget.text() if hasattr(widget, "text") else "")
+            assert name, f"{widget} has no accessible name"
+            if widget.isEnabled():
+                assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, f"{name} cannot be reached by Tab"
+
+
+def test_settings_and_folds_are_kept(make_window: Any, plugged: Any, tmp_path: Path) -> None:
+    from app.state import load_settings
+
+    window = make_window()
+    window.store.change(emotion="angry")
+    window.panels["voice"].header.click()
+    window.shut_down()
+    settings, problem = load_settings(tmp_path / "settings.json")
+    assert problem is None
+    assert settings.emotion == "angry"
+    assert "voice" in settings.collapsed
+
+
+def test_a_picker_remembers_a_microphone_that_is_gone(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window(Settings(theme="dark", device="Test: Old Mic"))
+    qtbot.waitUntil(lambda: window.voice.picker.count() > 2, timeout=5000)
+    assert "Old Mic (not connected)" in window.voice.picker.currentText()
+    qtbot.waitUntil(lambda: "not connected" in window.banner.text, timeout=5000)
+    index = window.voice.picker.findData("Test: Studio Mic")
+    window.voice.picker.setCurrentIndex(index)
+    window.voice.picker.activated.emit(index)
+    qtbot.waitUntil(lambda: window.bridge.session.devices.state.label == "Studio Mic", timeout=5000)
+    assert window.store.value.device == "Test: Studio Mic"
+
+
+def test_a_failure_reads_as_one_line() -> None:
+    failure = Failure.of("render", RuntimeError("first\nsecond"))
+    assert failure.message == "RuntimeError: first second"
