@@ -75,7 +75,10 @@ def load_trained(ply: Path | str, head: HeadModel | None, arkit: ArkitMap | None
     bound = splats.bound(len(head.faces), ply)
     training = read_training_poses(_beside(ply, FLAME_PARAM), head)
     with refusing(ply, "a usable avatar"):
-        shaped, offset, fitted = _own_neutral(head, arkit, training)
+        offset = None
+        if own is not None and training.static_offset is not None and training.static_offset.any():
+            offset = torch.from_numpy(training.static_offset)
+        shaped, fitted = _own_neutral(head, arkit, training, with_offset=own is None)
         avatar = Avatar(splats.comment("name ") or _name_of(ply), shaped, bound, fitted, offset)
         if _SORTED not in splats.comments:
             frames = triangle_frames(shaped.vertices(shaped.neutral(), offset), shaped.faces)
@@ -173,20 +176,24 @@ def training_poses(training: TrainingPoses, rate_hz: float = 25.0, *, place: boo
 
 
 def _own_neutral(
-    head: HeadModel, arkit: ArkitMap, training: TrainingPoses
-) -> tuple[HeadModel, torch.Tensor | None, ArkitMap]:
-    """The head without identity directions, what makes it this person's mean face, and a map that keeps in range."""
+    head: HeadModel, arkit: ArkitMap, training: TrainingPoses, *, with_offset: bool
+) -> tuple[HeadModel, ArkitMap]:
+    """A head whose template is this person's mean face, without identity directions, and a map that keeps in range.
+
+    All of it is linear before the joints are regressed, so that the head moves exactly as FLAME does with the full
+    parameters; and whoever measures the template (lips that must close, lids) finds this person's.
+    """
     mean = training.expression.mean(0)
     coefficients = torch.from_numpy(np.concatenate([training.shape, mean]))
-    offset = torch.einsum("vck,k->vc", head.shapedirs, coefficients)
-    if training.static_offset is not None:
-        offset = offset + torch.from_numpy(training.static_offset)
-    shaped = replace(head, shapedirs=head.shapedirs[..., head.n_shape :].contiguous(), n_shape=0)
+    template = head.v_template + torch.einsum("vck,k->vc", head.shapedirs, coefficients)
+    if with_offset and training.static_offset is not None:
+        template = template + torch.from_numpy(training.static_offset)
+    expression = head.shapedirs[..., head.n_shape :].contiguous()
     limits = arkit.expression_range
     if len(training.expression) > 1:
         limits = np.stack([training.expression.min(0), training.expression.max(0)]) - mean
-    fitted = replace(arkit, n_shape=0, expression_range=limits)
-    return shaped, offset if bool(offset.any()) else None, fitted
+    shaped = replace(head, v_template=template, shapedirs=expression, n_shape=0)
+    return shaped, replace(arkit, n_shape=0, expression_range=limits)
 
 
 def _padded(path: Path | str, key: str, values: np.ndarray, width: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from avatar.errors import UserError
@@ -107,9 +108,6 @@ def test_missing_or_poisoned_tensors_are_refused(tmp_path: Path, key: str) -> No
 
 def test_a_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     """Columns of zeros are left out of a file: without a limit, an empty one could ask for any amount of memory."""
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     save_avatar(make_avatar(), tmp_path / "a.safetensors")
     with safe_open(str(tmp_path / "a.safetensors"), framework="pt") as file:
         header, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
