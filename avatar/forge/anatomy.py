@@ -152,6 +152,8 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
     sculpted = {name: field / 10 for name, field in face_units().items()}
     for side in ("Left", "Right"):
         blink = sculpted[f"eyeBlink{side}"]
+        beyond = body.vertices[:, 0] * (1 if side == "Left" else -1) < 0
+        blink[beyond] = 0  # the sculpted unit also moves the inside of the other eye's socket
         sculpted[f"eyeBlink{side}"] = sculpt.seat_lids(body.vertices, blink, landmarks(), side.lower())
     for name, correction in sculpt.seal_units(body.vertices, sculpted, landmarks()).items():
         sculpted[name] = sculpted[name] + correction

@@ -55,11 +55,11 @@ _BELOW_MESH_M = 0.00045  # the eye's surface under the mesh, clear of the lids i
 _IRIS_RADIUS_M = 0.00595
 _PUPIL = 0.36  # of the iris
 _CAP_DEG = 66.0  # how far from the optical axis the sclera is drawn
-_N_IRIS, _N_SCLERA, _N_TEAR = 1900, 2500, 26
+_N_IRIS, _N_SCLERA, _N_TEAR = 1500, 1700, 26
 _SCLERA = np.array([0.62, 0.575, 0.54])
 _FLESH = np.array([0.50, 0.22, 0.19])
 # Reflections in the cornea: offset from the optical axis (towards the subject's left, up), half size (metres), opacity.
-_KEY_LIGHT = ((-0.0023, 0.0021), (0.00064, 0.00080), 0.93)
+_KEY_LIGHT = ((-0.0023, 0.0021), (0.00080, 0.00098), 0.95)
 _FILL_LIGHT = ((0.0022, -0.0019), (0.00036, 0.00044), 0.14)
 
 
@@ -235,12 +235,12 @@ def _spread() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     golden = np.pi * (1 + 5**0.5)
     i = np.arange(_N_IRIS) + 0.5
     r = 1.06 * np.sqrt(i / _N_IRIS)
-    iris = r, golden * i, np.full(_N_IRIS, 0.56 * 1.06 * np.sqrt(np.pi / _N_IRIS))
+    iris = r, golden * i, np.full(_N_IRIS, 0.60 * 1.06 * np.sqrt(np.pi / _N_IRIS))
     inner, outer = np.radians(23.0), np.radians(_CAP_DEG)
     j = np.arange(_N_SCLERA) + 0.5
     cos = np.cos(inner) - (np.cos(inner) - np.cos(outer)) * j / _N_SCLERA
     area = 2 * np.pi * (np.cos(inner) - np.cos(outer)) / _N_SCLERA
-    sclera = np.arccos(cos), golden * j, np.full(_N_SCLERA, -0.60 * np.sqrt(area))
+    sclera = np.arccos(cos), golden * j, np.full(_N_SCLERA, -0.70 * np.sqrt(area))
     theta, phi, size = (np.concatenate(pair) for pair in zip(iris, sclera, strict=True))
     return theta, phi % (2 * np.pi), size
 

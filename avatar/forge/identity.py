@@ -51,7 +51,10 @@ def identity_basis(
         sample = sample - mean_offsets
         samples.append((sample - sample[eyeballs].mean(0)).ravel() / 10)
     matrix = np.array(samples)
-    _, singular, directions = np.linalg.svd(matrix - matrix.mean(0), full_matrices=False)
-    scaled = directions[:n_directions] * (singular[:n_directions, None] / np.sqrt(_SAMPLES))
+    centred = matrix - matrix.mean(0)
+    # Far fewer samples than coordinates: the eigenvectors of the small Gram matrix give the same directions.
+    _, mixtures = np.linalg.eigh(centred @ centred.T)
+    scaled = (mixtures[:, ::-1][:, :n_directions].T @ centred) / np.sqrt(_SAMPLES)
+    scaled *= np.sign(scaled[np.arange(n_directions), np.abs(scaled).argmax(1)])[:, None]
     fields = scaled.reshape(n_directions, len(base_index), 3)
     return np.einsum("vij,svj->vis", turns, fields)

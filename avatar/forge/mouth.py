@@ -100,7 +100,7 @@ def _teeth(
     albedo = np.tile(ivory, (len(v), 1))
     neck = smoothstep(v, 0.45, 1.0)[:, None]
     albedo = albedo * (1 - neck * np.array([0.10, 0.17, 0.30]))
-    edge = (1 - smoothstep(v, 0.02, 0.20))[:, None] * surface.incisor[:, None]
+    edge = ((1 - smoothstep(v, 0.02, 0.20)) * surface.incisor * ~surface.lingual)[:, None]
     albedo = albedo * (1 - edge * np.array([0.16, 0.11, 0.04]))  # thin enamel lets the dark mouth through
     between = smoothstep(np.abs(u), 0.72, 1.0)[:, None]
     albedo = albedo * (1 - between * np.array([0.50, 0.58, 0.64]))
@@ -212,7 +212,7 @@ def _frame_scales(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _tongue(anatomy: Anatomy, light: _MouthLight, seed: int) -> Splats:
     fine, coarse = _cells(anatomy, "tongue", 2), _cells(anatomy, "tongue", 1)
     tip_z = float(fine.points[:, 2].max())
-    limit = tip_z - 0.026
+    limit = tip_z - 0.017
     parts = []
     for cells, keep in ((fine, fine.points[:, 2] >= limit), (coarse, coarse.points[:, 2] < limit)):
         cells = cells.select(keep)
@@ -229,19 +229,18 @@ def _tongue(anatomy: Anatomy, light: _MouthLight, seed: int) -> Splats:
 
 def _lining(anatomy: Anatomy, light: _MouthLight) -> Splats:
     """The inside of lips and cheeks, palate and throat: opaque, wet and soon black."""
-    fine, coarse = _cells(anatomy, "mouth", 1), _cells(anatomy, "mouth", 0)
-    near = 0.012
+    # Behind the lips the cells are small, for what sticks out of the lining there would stick out of the mouth.
+    levels = [(_cells(anatomy, "mouth", level), spread) for level, spread in ((2, 0.50), (1, 0.56), (0, 0.62))]
+    limits = (-np.inf, 0.004, 0.016, np.inf)
     parts = []
-    for cells, keep in (
-        (fine, light.front_z - fine.points[:, 2] < near),
-        (coarse, light.front_z - coarse.points[:, 2] >= near),
-    ):
-        cells = cells.select(keep)
+    for (cells, spread), low, high in zip(levels, limits, limits[1:], strict=False):
+        depth = light.front_z - cells.points[:, 2]
+        cells = cells.select((depth >= low) & (depth < high))
         deep = smoothstep(light.front_z - cells.points[:, 2], 0.001, 0.022)[:, None]
         albedo = _MUCOSA * (1 - deep) + _DEEP * deep
         # Most light arrives here from the other walls: behind the lips it comes from no lamp, yet they glow red.
         scattered = cells.normals + np.array([0.0, 0.0, 1.4])
         scattered /= np.linalg.norm(scattered, axis=1, keepdims=True)
         sh = light.shade(albedo, scattered, cells.points, 0.35 * (1 - deep[:, 0]), 0.4, 0.8)
-        parts.append(cells.splats(sh, 0.62))
+        parts.append(cells.splats(sh, spread))
     return concatenate(parts)

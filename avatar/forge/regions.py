@@ -148,7 +148,8 @@ def landmarks() -> Landmarks:
 def _lip_pairs(vertices: np.ndarray, marks: Landmarks) -> tuple[np.ndarray, np.ndarray]:
     """Vertices of the contact line facing each other, right to left, the corners left out."""
     upper, lower = marks.mouth.halves(vertices, marks.mouth.contact)
-    lower = lower[2:-2]
+    # Next to the corners the lower ring has one vertex with no upper vertex facing it on every person.
+    lower = np.delete(lower[2:-2], [1, -2])
     offset = np.abs(vertices[lower, 0][:, None] - vertices[upper[1:-1], 0][None])
     return upper[1:-1][offset.argmin(1)], lower
 

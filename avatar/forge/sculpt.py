@@ -40,7 +40,8 @@ _ARCH_SCALE = (0.92, 1.0, 0.97)  # the base mesh's arches are as wide as the che
 _TONGUE_DROP_M = 0.0025
 _TONGUE_CLEARANCE_M = 0.0045  # tip of the tongue to the front of the lower incisors
 _TONGUE_RAISE_M, _TONGUE_RAISE_LENGTH_M = 0.0118, 0.032  # of the tip when the tongue comes out, fading along its back
-_TONGUE_FLATTEN = 0.45  # how much of its height the tongue loses when the jaw is wide open
+_TONGUE_THINNER = 0.38  # how much of its height the body of the tongue loses at rest
+_TONGUE_FLATTEN = 0.40  # how much of its height the tongue loses when the jaw is wide open
 
 _LID_OVERLAP_M = 0.0009
 _LID_FACTORS = (0.55, 1.35)  # how far a blink may be shortened or lengthened
@@ -180,6 +181,9 @@ def place_mouth_parts(vertices: Float[np.ndarray, "n 3"], marks: Landmarks) -> F
         extreme = x[middle, 1].min() if edge == "min" else x[middle, 1].max()
         near_edge = middle & (np.abs(x[:, 1] - extreme) < 0.003)
         out[part] = x + np.array([0.0, edge_y - extreme, front_z - x[near_edge, 2].max()])
+    height = out[tongue, 1] - np.interp(out[tongue, 2], *_lower_profile(out[tongue]))
+    back = np.clip((out[tongue, 2].max() - out[tongue, 2]) / 0.018, 0, 1)
+    out[tongue, 1] -= _TONGUE_THINNER * height * back
     tip_z = front - _OVERJET_M - _TONGUE_CLEARANCE_M
     out[tongue] += np.array([0.0, -_TONGUE_DROP_M, 0.0])
     out[tongue, 2] += tip_z - out[tongue, 2].max()

@@ -31,7 +31,7 @@ _LOWER = (
     (10.8, 7.2, 0.9, 8.0),
 )
 _N_INCISORS = 3  # with the canine: teeth with a cutting edge, not a chewing surface
-_LABIAL_GRID, _EDGE_GRID, _LINGUAL_GRID = (9, 11), (9, 3), (6, 5)
+_LABIAL_GRID, _EDGE_GRID, _LINGUAL_GRID = (8, 9), (7, 2), (5, 3)
 _GUM_ROWS, _GUM_STEP_M = 5, 0.0011
 
 
@@ -184,7 +184,7 @@ class Arch:
         n = facing * outward - tangent * slope_u[:, None]
         n[:, 1] -= self.upward * slope_v
         n /= np.linalg.norm(n, axis=1, keepdims=True)
-        size = np.tile([0.60 * tooth.width_m / columns, 0.60 * tooth.height_m / rows], (len(u), 1))
+        size = np.tile([0.66 * tooth.width_m / columns, 0.66 * tooth.height_m / rows], (len(u), 1))
         kind = np.full(len(u), float(tooth.incisor))
         return p, n, tangent, size, u, v, kind, np.full(len(u), lingual)
 
