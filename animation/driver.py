@@ -256,7 +256,8 @@ class AvatarDriver:
 
         seal = self._closure.feed(closure, voice, float(articulation[CLOSED]))
         if self._smooth is not None:
-            articulation = self._smooth.feed(articulation)
+            raw, articulation = articulation, self._smooth.feed(articulation).copy()
+            articulation[CLOSED] = min(articulation[CLOSED], raw[CLOSED])  # lips part when the sound says so
         speech = self._mouth.weights(articulation, settings.mouth_gain, seal)
         feeling = self._emotion.step(time_s, prosody)
         weights = self._fusion.fuse(speech, feeling.weights, seal)

@@ -135,7 +135,7 @@ class ClosureGate:
 class ClosureState:
     """What a `ClosureGate` remembers between poses."""
 
-    _OPENING = (0.45, 0.0)
+    _OPENING = (0.2, 0.0)
     """Seal in the poses after a closure: lips part within 40 ms."""
 
     def __init__(self, gate: ClosureGate) -> None:
