@@ -15,9 +15,8 @@ from PyQt6.QtWidgets import QApplication
 from app.audio_file import open_audio
 from app.gui.theme import apply_theme
 from app.gui.window import MainWindow
-from app.live.microphone import list_inputs
+from app.live.microphone import find_device
 from app.state import Store, load_settings, settings_path
-from avatar.errors import UserError
 
 __all__ = ["run_application"]
 
@@ -37,7 +36,7 @@ def run_application(audio_file: Path | None = None, device: str | None = None, a
     settings, problem = load_settings()
     store = Store(settings)
     if device is not None:
-        store.change(source="device", device=_device_key(device))
+        store.change(source="device", device=find_device(device))
     if avatar is not None:
         store.change(avatar=avatar)
     apply_theme(app, settings.theme)
@@ -63,21 +62,6 @@ def run_application(audio_file: Path | None = None, device: str | None = None, a
         window.shut_down()
         with contextlib.suppress(OSError):
             _marker().unlink(missing_ok=True)
-
-
-def _device_key(name: str) -> str:
-    """The key of the device whose key or name this is, or of the only one whose name contains it.
-
-    Raises:
-        UserError: if there is none, or more than one.
-    """
-    inputs = list_inputs()
-    exact = [d.key for d in inputs if name in (d.key, d.name)]
-    found = exact[:1] or [d.key for d in inputs if name.lower() in d.name.lower()]
-    if len(found) != 1:
-        names = ", ".join(d.name for d in inputs) or "none"
-        raise UserError(f"microphone {name!r}: {'several match' if found else 'not found'}; there are: {names}")
-    return found[0]
 
 
 def _be_safe(window: MainWindow, store: Store) -> None:

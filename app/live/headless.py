@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from animation.driver import DriverSettings
 from app.live.devices import Source
+from app.live.microphone import find_device
 from app.live.player import FileCapture
 from app.live.rendering import Scene
 from app.live.session import LiveSession, SessionStatus
@@ -58,9 +59,12 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     """
     if options.camera not in PRESETS:
         raise UserError(f"unknown camera {options.camera!r}: choose one of {', '.join(PRESETS)}")
+    source = options.source
+    if source.device is not None:
+        source = replace(source, device=find_device(source.device))
     failed = threading.Event()
     session = LiveSession(
-        options.source,
+        source,
         Scene(
             PRESETS[options.camera],
             options.width,

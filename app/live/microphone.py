@@ -17,7 +17,16 @@ from jaxtyping import Float32
 from app.live.exchange import AudioRing, RingReader, Wake
 from avatar.errors import UserError
 
-__all__ = ["Capture", "DeviceCapture", "InputDevice", "fresh_inputs", "list_inputs", "open_device", "rescan"]
+__all__ = [
+    "Capture",
+    "DeviceCapture",
+    "InputDevice",
+    "find_device",
+    "fresh_inputs",
+    "list_inputs",
+    "open_device",
+    "rescan",
+]
 
 _log = logging.getLogger(__name__)
 _RING_S = 4.0
@@ -102,6 +111,21 @@ def _inputs(apis: list[dict[str, Any]], devices: list[dict[str, Any]], default: 
         api = apis[device["hostapi"]]["name"]
         found.append(InputDevice(device["name"], api, device["max_input_channels"], rate, index == default))
     return sorted(found, key=lambda d: not d.default)
+
+
+def find_device(name: str) -> str:
+    """The key of the device whose key or name this is, or of the only one whose name contains it.
+
+    Raises:
+        UserError: if there is none, or more than one.
+    """
+    inputs = list_inputs()
+    exact = [d.key for d in inputs if name in (d.key, d.name)]
+    found = exact[:1] or [d.key for d in inputs if name.lower() in d.name.lower()]
+    if len(found) != 1:
+        names = ", ".join(d.name for d in inputs) or "none"
+        raise UserError(f"microphone {name!r}: {'several match' if found else 'not found'}; there are: {names}")
+    return found[0]
 
 
 def rescan() -> None:

@@ -1,0 +1,3 @@
+"""Measurements of the running application."""
+
+from __future__ import annotations

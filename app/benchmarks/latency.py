@@ -1,0 +1,232 @@
+"""Sound-to-photon latency and images a second of the real window, and how it holds up over time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.live.devices import Source
+from app.live.microphone import list_inputs
+from avatar.errors import UserError
+
+__all__ = ["LatencyOptions", "bench_latency", "bench_soak"]
+
+_WARM_UP_S = 4.0
+_START_S = 180.0
+_SAMPLE_S = 5.0
+
+
+@dataclass(frozen=True)
+class LatencyOptions:
+    """What is measured."""
+
+    size: int = 512
+    """Width and height of the picture, pixels."""
+    avatar: str | None = None
+    backend: str = "auto"
+    gaussians: int = 0
+    """A fixed level of detail; 0 adapts, as in use."""
+    audio: Path | None = None
+    """A sound file that is played in time in place of a microphone; None is the sample clip."""
+    device: str | None = None
+    """A microphone's key, to measure with a real device instead of a file."""
+    record: bool = False
+    """Record a video meanwhile."""
+
+
+def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) -> dict[str, Any]:
+    """Run the window, speak into it, and measure when what was said is painted.
+
+    The latency of an image is the time from the capture of the moment of sound that it shows to the end of its
+    painting. With a file each sample counts as captured when its time has come; with a device, when PortAudio
+    says that it was. Without a display the window is painted offscreen.
+
+    Args:
+        seconds: of measuring, after warming up.
+
+    Returns:
+        `median_ms`, `p95_ms`, `stages` (medians in ms: lookahead, capture, inference, wait, draw, paint),
+        `images_per_s`, `overflows`, `backend`; and `gaussians`, `images`, `skipped`, `delay_ms`, `size`, `seconds`.
+
+    Raises:
+        UserError: for what cannot be opened, or when a part of the engine has died.
+    """
+    options = options or LatencyOptions()
+    with _running(options) as (window, wait):
+        session = window.bridge.session
+        overflows, skipped = session.status().overflows, session.status().images_skipped
+        session.latency.clear()
+        wait(lambda: False, seconds)
+        report, status = session.latency.report(), session.status()
+        _check(session)
+    return {
+        "median_ms": round(report.median_ms, 1),
+        "p95_ms": round(report.p95_ms, 1),
+        "stages": {name: round(value, 1) for name, value in report.stages.items()},
+        "images_per_s": round(report.images_per_s, 1),
+        "overflows": status.overflows - overflows,
+        "backend": status.backend,
+        "gaussians": status.gaussians,
+        "images": report.images,
+        "skipped": status.images_skipped - skipped,
+        "delay_ms": round(status.delay_s * 1000, 1),
+        "size": options.size,
+        "seconds": seconds,
+    }
+
+
+def bench_soak(
+    minutes: float = 30.0,
+    options: LatencyOptions | None = None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> dict[str, Any]:
+    """Let the window run and watch memory, threads, overflows and pace.
+
+    Args:
+        report: given a row every five seconds: `seconds`, `memory_mb`, `threads`, `images_per_s`, `median_ms`,
+            `overflows`.
+
+    Returns:
+        `minutes`, `memory_mb` (first, last, and growth a minute over the second half), `threads` (first, last, most),
+        `images_per_s` (lowest, mean), `overflows`, `rows`.
+    """
+    options = options or LatencyOptions()
+    rows: list[dict[str, Any]] = []
+    with _running(options) as (window, wait):
+        session = window.bridge.session
+        before = session.status().overflows
+        start = time.monotonic()
+        while (elapsed := time.monotonic() - start) < minutes * 60:
+            wait(lambda: False, min(_SAMPLE_S, minutes * 60 - elapsed + 0.01))
+            _check(session)
+            latency, status = session.latency.report(_SAMPLE_S), session.status()
+            rows.append(
+                {
+                    "seconds": round(time.monotonic() - start, 1),
+                    "memory_mb": round(_resident_mb(), 1),
+                    "threads": threading.active_count(),
+                    "images_per_s": round(latency.images_per_s, 1),
+                    "median_ms": round(latency.median_ms, 1),
+                    "overflows": status.overflows - before,
+                }
+            )
+            report(rows[-1])
+    late = rows[len(rows) // 2 :]
+    span = max((late[-1]["seconds"] - late[0]["seconds"]) / 60, 1e-9)
+    return {
+        "minutes": minutes,
+        "memory_mb": {
+            "first": rows[0]["memory_mb"],
+            "last": rows[-1]["memory_mb"],
+            "growth_per_min": round((late[-1]["memory_mb"] - late[0]["memory_mb"]) / span, 2),
+        },
+        "threads": {
+            "first": rows[0]["threads"],
+            "last": rows[-1]["threads"],
+            "most": max(r["threads"] for r in rows),
+        },
+        "images_per_s": {
+            "lowest": min(r["images_per_s"] for r in rows),
+            "mean": round(sum(r["images_per_s"] for r in rows) / len(rows), 1),
+        },
+        "overflows": rows[-1]["overflows"],
+        "rows": rows,
+    }
+
+
+@contextmanager
+def _running(options: LatencyOptions) -> Iterator[tuple[Any, Callable[[Callable[[], bool], float], bool]]]:
+    """The window, warmed up, with a voice; and a way to wait while it runs."""
+    from app.doctor import has_display
+
+    if not has_display():
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from PyQt6.QtCore import QEventLoop, QTimer
+    from PyQt6.QtWidgets import QApplication
+
+    from app.gui.theme import apply_theme
+    from app.gui.window import MainWindow, sample_clip
+    from app.state import Settings, Store
+
+    audio = options.audio or sample_clip()
+    if options.device is None and audio is None:
+        raise UserError("there is no sample clip to play; name an audio file or a microphone")
+    if options.device is not None and options.device not in [d.key for d in list_inputs()]:
+        raise UserError(f"the microphone {options.device!r} is not connected")
+    app = QApplication.instance() or QApplication(["gaussian-avatar"])
+    settings = Settings(
+        picture=f"{options.size}x{options.size}",
+        avatar=options.avatar,
+        backend=options.backend,
+        max_gaussians=options.gaussians,
+        source="none" if options.device is None else "device",
+        device=options.device,
+        theme="dark",
+        collapsed=(),
+    )
+
+    def wait(until: Callable[[], bool], seconds: float) -> bool:
+        """Run Qt's loop until something holds or the time is over."""
+        loop, poll, over = QEventLoop(), QTimer(), QTimer()
+
+        def look() -> None:
+            if until():
+                loop.quit()
+
+        poll.timeout.connect(look)
+        over.setSingleShot(True)
+        over.timeout.connect(loop.quit)
+        over.start(round(seconds * 1000))
+        poll.start(50)
+        loop.exec()
+        poll.stop()
+        over.stop()
+        return until()
+
+    with tempfile.TemporaryDirectory() as folder:
+        if isinstance(app, QApplication):
+            apply_theme(app, "dark")
+        window = MainWindow(Store(settings, Path(folder) / "settings.json"))
+        window.thumbnails.stop()
+        try:
+            window.resize(1180, 800)
+            window.show()
+            window.start()
+            session = window.bridge.session
+            ready = wait(lambda: session.rendering.count > 20 or bool(session.failures), _START_S)
+            _check(session)
+            if not ready:
+                raise UserError(f"no picture after {_START_S:.0f} s: {window.banner.text or 'the machine is busy'}")
+            if options.device is None:
+                session.set_source(Source(file=audio, loop=True))
+            if options.record:
+                session.record(Path(folder) / "bench.mp4")
+            wait(lambda: False, _WARM_UP_S)
+            _check(session)
+            yield window, wait
+        finally:
+            window.shut_down()
+            window.close()
+
+
+def _check(session: Any) -> None:
+    if session.failures:
+        raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
+
+
+def _resident_mb() -> float:
+    """Memory of this process that is in use now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, AttributeError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
