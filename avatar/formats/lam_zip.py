@@ -35,6 +35,7 @@ _MAX_VERTICES = 500_000
 _LIDS = torch.tensor([0.0, 0.020, 0.040])  # between the lids of a head in this program's frame, metres
 _EYE_DEPTH = 0.016  # of an eyeball's centre behind its lids
 _LOOK_RAD = 0.25
+_THINNEST_M = 1e-5
 _ROOT = torch.tensor([0.0, -0.16, -0.030])
 _NECK = torch.tensor([0.0, -0.055, -0.030])
 _NECK_TURNS_Y = (-0.150, -0.075)  # below the first height nothing turns with the neck, above the second all does
@@ -214,7 +215,9 @@ def _bind(head: HeadModel, splats: PlySplats, path: Path) -> tuple[BoundGaussian
         raise UserError(f"{path}: {int(lonely.sum())} vertices of the mesh lie on no usable triangle")
     triangles = triangle[best]
     sh = (splats.sh[:, :1] - 0.5) / _SH_DC  # LAM stores plain RGB where others have SH
-    cloud = replace(splats.cloud(), means=centres, sh=sh)
+    raw = splats.cloud()
+    # Thinner than 10 micrometres nothing shows; LAM's e-24 metres would only coarsen the steps of our own file.
+    cloud = replace(raw, means=centres, sh=sh, scales=raw.scales.clamp_min(_THINNEST_M))
     bound = unbind(cloud, neutral, triangles)
     bound = replace(bound, logit_opacities=splats.logit_opacities)
     error = (square[best] / max(head.n_expression, 1)).sqrt().mean()

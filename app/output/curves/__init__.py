@@ -11,7 +11,7 @@ from app.output.curves.track import Curves
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 from avatar.formats.untrusted import read_npz
-from avatar.library import default_name, open_avatar, open_head
+from avatar.library import default_name, head_names, open_avatar, open_head
 from avatar.rig import Avatar
 
 __all__ = ["FORMATS", "SUFFIXES", "Curves", "is_curves", "load_curves", "read_curves", "write_curves"]
@@ -123,10 +123,13 @@ def read_curves(path: Path | str, avatar: Avatar | None = None, flame: str | Non
 
     Args:
         avatar: who is to be driven; the head that ships if None.
+        flame: the imported FLAME model whose coefficients an npz holds; the avatar's own, if it has one.
 
     Raises:
         UserError: as `load_curves`.
     """
+    if flame is None and avatar is not None and avatar.metadata.get("flame") in head_names():
+        flame = str(avatar.metadata["flame"])
     curves = load_curves(path, flame)
     arkit = open_head()[1] if avatar is None else avatar.arkit
     poses = curves.poses(arkit)
