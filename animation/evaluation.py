@@ -294,7 +294,9 @@ def evaluate_speech(
     stream = SpeechStream(weights)
     sources = test_utterances(Path(data_dir))
     still = DriverSettings(blinks=False, gaze=False, head=False)
-    total, by_source, by_language = SpeechScore(), {}, {}
+    total = SpeechScore()
+    by_source: dict[str, SpeechScore] = {}
+    by_language: dict[str, SpeechScore] = {}
     by_emotion = {emotion: ClosureScore() for emotion in emotions}
     for number, (name, utterances) in enumerate(sources.items()):
         own = by_source.setdefault(name, SpeechScore())

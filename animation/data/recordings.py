@@ -34,7 +34,7 @@ class Source:
     """One speaker (or one package of speakers) with one language.
 
     `role` 'split' divides the files among training, validation and test; 'validation' and 'test' keep the whole
-    speaker for that.
+    speaker for that. `doubtful_words`: the speaker may have read another wording than the transcript's.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Source:
     role: Role
     kind: Literal["prompts", "stamps", "librivox", "alsa"]
     espeak_voice: str
+    doubtful_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
 
 
 def _stamps(language: str, role: Role) -> Source:
-    return Source(f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language)
+    return Source(
+        f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language
+    )
 
 
 SOURCES = (
@@ -79,9 +82,20 @@ SOURCES = (
         "it",
         ("asterisk-prompt-it-menardi-wav", "asterisk-core-sounds-it"),
         "CC-BY-SA-3.0",
-        "test",
+        "split",
         "prompts",
         "it",
+        doubtful_words=True,
+    ),
+    Source(
+        "armelle_fr",
+        "fr",
+        ("asterisk-prompt-fr-armelle", "asterisk-core-sounds-fr"),
+        "BSD-2-Clause",
+        "split",
+        "prompts",
+        "fr",
+        doubtful_words=True,
     ),
     _stamps("es", "test"),
     _stamps("fr", "test"),

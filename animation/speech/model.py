@@ -39,9 +39,9 @@ _FORMAT = "gaussian-avatar speech 1"
 class SpeechModelConfig:
     """Shape of the network and the tuned reading of its outputs.
 
-    `mel_mean` and `mel_scale` bring level-normalised features to about zero mean and unit spread. `closure_on` and
-    `closure_off` are the probabilities at which the lips seal and part again, `closure_hold` the fewest poses a seal
-    lasts, `voice_on` and `voice_off` the same for speech against everything else.
+    `mel_mean` and `mel_scale` bring level-normalised features to about zero mean and unit spread. The lips seal on one
+    pose of probability `closure_on` or on two in a row of `closure_likely`, for at least `closure_hold` poses, and part
+    below `closure_off`. `voice_on` and `voice_off` are the same for speech against everything else.
     """
 
     hidden: int = 256
@@ -53,7 +53,8 @@ class SpeechModelConfig:
     lookahead_hops: int = 3
     mel_mean: float = -6.0
     mel_scale: float = 4.0
-    closure_on: float = 0.5
+    closure_on: float = 0.9
+    closure_likely: float = 0.6
     closure_off: float = 0.3
     closure_hold: int = 2
     voice_on: float = 0.5

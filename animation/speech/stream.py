@@ -16,9 +16,9 @@ from jaxtyping import Float
 from animation.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
 from animation.data.articulation import CHANNEL_INDEX, CHANNELS, REST
 from animation.data.phonemes import VISEMES
-from animation.speech.model import SpeechNetwork, SpeechOutput, load_weights
+from animation.speech.model import SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
 
-__all__ = ["SpeechFrames", "SpeechStream"]
+__all__ = ["Seal", "SpeechFrames", "SpeechStream"]
 
 _NATURAL_PER_DB = np.log(10.0) / 10.0
 _QUIETEST_DB = -100.0
@@ -79,27 +79,39 @@ class SpeechFrames:
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
-class _Seal:
-    """Decides when the lips are together: hysteresis, and a shortest length."""
+class Seal:
+    """Decides when the lips are together: at once when sure, after two likely poses otherwise; then hysteresis.
 
-    def __init__(self, on: float, off: float, hold: int) -> None:
-        self._on, self._off, self._hold = on, off, hold
+    Args:
+        config: with the probabilities and the shortest length.
+    """
+
+    def __init__(self, config: SpeechModelConfig) -> None:
+        self._config = config
         self.reset()
 
     def reset(self) -> None:
+        """Lips apart."""
         self._age = 0  # poses since the lips sealed; 0 while they are apart
+        self._before = 0.0
 
     def step(self, probability: float) -> float:
         """0.5..1 while sealed, below 0.3 while apart: nothing in between that could half-close the lips."""
+        c = self._config
         if self._age == 0:
-            self._age = 1 if probability >= self._on else 0
-        elif probability < self._off and self._age >= self._hold:
+            sure = probability >= c.closure_on
+            likely = min(probability, self._before) >= c.closure_likely
+            self._age = 1 if sure or likely else 0
+        elif probability < c.closure_off and self._age >= c.closure_hold:
             self._age = 0
         else:
             self._age += 1
+        self._before = probability
         if self._age:
-            return _SEALED + (1 - _SEALED) * min(1.0, max(0.0, (probability - self._off) / (1 - self._off)))
-        return _APART * min(1.0, probability / self._on)
+            return _SEALED + (1 - _SEALED) * min(
+                1.0, max(0.0, (probability - c.closure_off) / (1 - c.closure_off))
+            )
+        return _APART * min(1.0, probability / c.closure_on)
 
 
 class SpeechStream:
@@ -123,7 +135,7 @@ class SpeechStream:
         self._config = config
         self._mel = LogMel()
         self._level = LevelTracker()
-        self._seal = _Seal(config.closure_on, config.closure_off, config.closure_hold)
+        self._seal = Seal(config)
         self.reset()
 
     @property

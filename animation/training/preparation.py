@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 _RATES = (5.0, 22.0)  # phonemes a second of speech that are believable
 _SHORTEST_S = 0.35
-_TEST_DISAGREEMENT_S = 0.03
+_DISAGREEMENT_S = 0.03
 
 
 def prepare_corpus(
@@ -164,7 +164,7 @@ def _bootstrap_aligner(
             weight = 0.4 if name == "espeak" else 1.0
             examples += [(utterance, weight) for utterance in load_utterances(folder, name)]
     for source in SOURCES:
-        if source.role == "split":
+        if source.role == "split" and not source.doubtful_words:
             sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
             found = [(r, sphinx[r.name]) for r in recordings(source, packages) if r.name in sphinx]
             weight = 3.0 if source.language == "en" else 1.5
@@ -195,7 +195,7 @@ def _aligned(
     pronunciations: dict[str, list[str]],
     config: CorpusConfig,
 ) -> list[Utterance]:
-    """A source's utterances. Held-out speakers keep only files on whose times both aligners agree."""
+    """A source's utterances. Held-out speakers and doubtful words: only files on whose times both aligners agree."""
     found = []
     for recording in recordings(source, packages):
         if len(recording.samples) < _SHORTEST_S * 16000:
@@ -206,10 +206,10 @@ def _aligned(
         alignment = viterbi(aligner.log_likelihood(recording.samples), words)
         if alignment is None:
             continue
-        if source.role != "split":
+        if source.role != "split" or source.doubtful_words:
             other = sphinx.get(recording.name)
-            if other is None or disagreement_s(alignment.segments, other.segments) > _TEST_DISAGREEMENT_S:
+            if other is None or disagreement_s(alignment.segments, other.segments) > _DISAGREEMENT_S:
                 continue
         found.append((recording, alignment))
-    share = config.dropped_share if source.role == "split" else 0.0
+    share = config.dropped_share if source.role == "split" and not source.doubtful_words else 0.0
     return [_utterance(source, recording, alignment) for recording, alignment in _best(found, share)]

@@ -1,0 +1,124 @@
+"""Choosing when the lips seal: the probabilities of the seal's rule, on validation recordings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+from safetensors import safe_open
+
+from animation.audio import FRAMES_PER_HOP, HOP_SAMPLES, LevelTracker, log_mel
+from animation.data.corpus import Utterance
+from animation.evaluation import ClosureScore, score_closures
+from animation.speech.model import SpeechModelConfig, SpeechNetwork, load_weights, save_weights
+from animation.speech.stream import Seal
+from animation.training.batches import normalize_level, training_utterances
+
+__all__ = ["closure_probabilities", "seals", "tune_seal"]
+
+Progress = Callable[[str, float], None]
+
+_ON = (0.8, 0.9, 0.95, 0.98)
+_LIKELY = (0.3, 0.4, 0.5, 0.6, 0.7)
+_OFF = (0.15, 0.3)
+
+
+def closure_probabilities(
+    network: SpeechNetwork, samples: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " t"]:
+    """The network's probability of closure for each pose of a sound."""
+    lookahead = network.config.lookahead_hops
+    n_poses = -(-len(samples) // HOP_SAMPLES)
+    padded = np.concatenate(
+        [samples, np.zeros((n_poses + lookahead) * HOP_SAMPLES - len(samples), np.float32)]
+    )
+    power = np.exp(log_mel(padded))[None]
+    features = normalize_level(power, np.full(1, LevelTracker.START_DB))[0]
+    network.reset()
+    hops = features.reshape(-1, FRAMES_PER_HOP, features.shape[-1])
+    return np.array([network.step(hop).closure for hop in hops], np.float32)[lookahead:]
+
+
+def seals(probabilities: Float[np.ndarray, " t"], config: SpeechModelConfig) -> Bool[np.ndarray, " t"]:
+    """Whether the lips are sealed at each pose."""
+    seal = Seal(config)
+    return np.array([seal.step(float(p)) >= 0.5 for p in probabilities], bool)
+
+
+def _total(heard: Iterable[tuple[Utterance, np.ndarray]], config: SpeechModelConfig) -> ClosureScore:
+    score = ClosureScore()
+    for utterance, probabilities in heard:
+        score.add(score_closures(utterance.segments, seals(probabilities, config)))
+    return score
+
+
+def tune_seal(
+    data_dir: Path | str,
+    weights: Path,
+    progress: Progress,
+    least_rate: float = 0.955,
+    minutes_per_source: float = 2.0,
+) -> dict[str, float]:
+    """Find the rule with the fewest false seals that hits enough closures, and write it into the weights file.
+
+    Args:
+        data_dir: the corpus.
+        weights: the file to read and rewrite.
+        progress: called with a message and the share done.
+        least_rate: closures to hit, averaged over sources so that each speaker counts the same.
+        minutes_per_source: how much of each validation source to use.
+
+    Returns:
+        The rule and what it reaches.
+    """
+    config, tensors = load_weights(weights)
+    network = SpeechNetwork(config, tensors)
+    heard: list[list[tuple[Utterance, np.ndarray]]] = []
+    sources = training_utterances(Path(data_dir), "validation")
+    for number, (name, utterances) in enumerate(sources.items()):
+        progress(f"listening to {name}", number / len(sources))
+        chosen: list[tuple[Utterance, np.ndarray]] = []
+        seconds = 0.0
+        for utterance in utterances:
+            chosen.append((utterance, closure_probabilities(network, utterance.samples)))
+            seconds += utterance.duration_s
+            if seconds > 60 * minutes_per_source:
+                break
+        heard.append(chosen)
+    best = _search(heard, config, least_rate, progress)
+    rule = {
+        name: getattr(best, name) for name in ("closure_on", "closure_likely", "closure_off", "closure_hold")
+    }
+    scores = [_total(source, best) for source in heard]
+    reached = {
+        "validation_closure_rate": round(float(np.mean([s.rate for s in scores if s.closures])), 4),
+        "validation_false_per_min": round(float(np.mean([s.false_per_min for s in scores])), 2),
+    }
+    with safe_open(weights, "np") as file:
+        about = json.loads(file.metadata()["about"])
+    save_weights(weights, best, tensors, {**about, "seal": {**rule, **reached}})
+    return {**rule, **reached}
+
+
+def _search(
+    heard: Sequence[Sequence[tuple[Utterance, np.ndarray]]],
+    config: SpeechModelConfig,
+    least_rate: float,
+    progress: Progress,
+) -> SpeechModelConfig:
+    """The candidate with the fewest false seals among those that hit enough; the one that hits most if none does."""
+    candidates = list(product(_ON, _LIKELY, _OFF))
+    ranked = []
+    for number, (on, likely, off) in enumerate(candidates):
+        progress("trying seals", number / len(candidates))
+        candidate = replace(config, closure_on=on, closure_likely=likely, closure_off=off)
+        scores = [_total(source, candidate) for source in heard]
+        rate = float(np.mean([s.rate for s in scores if s.closures]))
+        false = float(np.mean([s.false_per_min for s in scores]))
+        ranked.append((rate < least_rate, false if rate >= least_rate else -rate, number, candidate))
+    return min(ranked, key=lambda item: item[:3])[3]
