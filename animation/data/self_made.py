@@ -8,7 +8,7 @@ they spoke; meshes carry the noise of registration. What is hidden is written be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from avatar.flame.head import HeadModel
 __all__ = ["CorpusRecipe", "Performance", "Utterance", "babble", "performances", "render_performance"]
 
 _LOWER_FACE = indices(*(n for n in NAMES if n.startswith(("mouth", "jaw")) or n in ("cheekPuff", "tongueOut")))
-_BUSY_MOUTH = 0.5
+_BUSY_MOUTH = 0.2
 """What is left of an expression's mouth while the mouth speaks."""
 _GAZE = indices(*(n for n in NAMES if n.startswith("eyeLook")))
 

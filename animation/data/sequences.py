@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 
 from avatar.errors import UserError
 
@@ -77,8 +77,13 @@ class MeshSequence:
         )
 
 
-def resample_poses(values: Float[np.ndarray, "t *rest"], fps: float, new_fps: float) -> Float32[np.ndarray, "n *rest"]:
+def resample_poses(values: np.ndarray, fps: float, new_fps: float) -> np.ndarray:
     """Linear resampling in time; pose k stands for the time (k + 0.5) / fps.
+
+    Args:
+        values: (T, ...).
+        fps: poses a second of `values`.
+        new_fps: poses a second of the result, float32 (N, ...).
 
     From 60 to 30 poses a second each new pose is the mean of two, which keeps its time; FaceFormer's loader drops
     every other pose instead, which shifts the curve by 8 ms.
@@ -130,7 +135,10 @@ def write_native(root: Path | str, sequences: Iterable[MeshSequence]) -> None:
             raise ValueError(f"write_native: {sequence.key} moves further than 32 mm from its template")
         arrays = {"offsets": steps.astype(np.int16), "fps": np.float64(sequence.fps)}
         if sequence.audio is not None:
-            arrays |= {"audio": sequence.audio.astype(np.float32), "sample_rate": np.int64(sequence.sample_rate)}
+            arrays |= {
+                "audio": sequence.audio.astype(np.float32),
+                "sample_rate": np.int64(sequence.sample_rate),
+            }
         np.savez(folder / f"{sequence.subject}__{sequence.name}.npz", **arrays)  # type: ignore[arg-type]
         templates[sequence.subject] = sequence.template
     root.mkdir(parents=True, exist_ok=True)
