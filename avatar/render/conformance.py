@@ -18,7 +18,7 @@ from avatar.render.reference import ReferenceRenderer
 __all__ = ["SCENES", "THRESHOLD_DB", "Scene", "conformance_db", "psnr_db"]
 
 THRESHOLD_DB = {"cpu": 60.0, "gsplat": 60.0, "opengl": 55.0, "reference": 120.0}
-"""What each backend must reach on every scene; OpenGL accumulates in 16-bit floats."""
+"""What each backend must reach on every scene; OpenGL cannot stop at a finished pixel as the others do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,94 @@
+"""OpenGL contexts without a window."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes.util import find_library
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from avatar.render.protocol import RendererUnavailableError
+
+__all__ = ["OffscreenContext", "is_software", "unavailable_reason"]
+
+_SOFTWARE = ("llvmpipe", "softpipe", "swiftshader", "swrast", "software rasterizer", "gdi generic", "microsoft basic")
+_LIBRARIES = {"libgl": ("GL", "libGL.so.1"), "libegl": ("EGL", "libEGL.so.1")}
+
+
+def is_software(device: str) -> bool:
+    """Whether a GL_VENDOR / GL_RENDERER string names a renderer that runs on the CPU."""
+    return any(name in device.lower() for name in _SOFTWARE)
+
+
+@cache
+def _library(name: str) -> str | None:
+    """A shared library's name if it can be loaded."""
+    for candidate in (_LIBRARIES[name][1], find_library(_LIBRARIES[name][0])):
+        if candidate:
+            try:
+                ctypes.CDLL(candidate)
+                return candidate
+            except OSError:
+                continue
+    return None
+
+
+class OffscreenContext:
+    """A context of its own, current only inside `current()`: any thread may use it, one at a time."""
+
+    def __init__(self) -> None:
+        """
+        Raises:
+            RendererUnavailableError: if there is no OpenGL 3.3.
+        """
+        import moderngl
+
+        settings: dict[str, Any] = {}
+        if sys.platform.startswith("linux"):
+            settings = {"backend": "egl", "libgl": _library("libgl"), "libegl": _library("libegl")}
+            missing = [_LIBRARIES[k][1] for k in _LIBRARIES if settings[k] is None]
+            if missing:
+                raise RendererUnavailableError(
+                    f"{' and '.join(missing)} not found (Debian, Ubuntu: apt install libgl1 libegl1)"
+                )
+        try:
+            self.gl = moderngl.create_context(standalone=True, require=330, **settings)
+        except Exception as error:  # moderngl raises bare Exception for a driver's refusal
+            raise RendererUnavailableError(f"no OpenGL 3.3 context: {error}") from error
+        self.device = f"{self.gl.info['GL_VENDOR']} {self.gl.info['GL_RENDERER']}"
+        self._egl = ctypes.CDLL(settings["libegl"]) if settings else None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave no context current on this thread, so that another may make it so."""
+        if self._egl is not None:
+            self._egl.eglReleaseThread()
+
+    @contextmanager
+    def current(self) -> Iterator[Any]:
+        """Make the context current on this thread for a while; gives the moderngl context."""
+        with self.gl:
+            yield self.gl
+        self._let_go()
+
+    def close(self) -> None:
+        with self.gl:
+            pass
+        self.gl.release()
+        self._let_go()
+
+
+@cache
+def unavailable_reason() -> str | None:
+    """Why OpenGL cannot be used here, in one line; None if it can. The answer is kept."""
+    if find_spec("moderngl") is None:
+        return "the package moderngl is not installed"
+    try:
+        OffscreenContext().close()
+    except RendererUnavailableError as error:
+        return str(error)
+    return None

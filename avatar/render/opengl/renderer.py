@@ -1,0 +1,101 @@
+"""The OpenGL backend without a window."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from avatar.camera import Camera
+from avatar.cloud import GaussianCloud
+from avatar.flame.params import FlameParams
+from avatar.render.cpu.gaussians import PackedGaussians
+from avatar.render.opengl.context import OffscreenContext, is_software
+from avatar.render.opengl.painter import SplatPainter
+from avatar.render.protocol import BUFFERS, Background
+from avatar.rig import Avatar
+
+__all__ = ["OpenGLRenderer"]
+
+
+class OpenGLRenderer:
+    """Draws off screen and reads the picture back. Any thread may call it on Linux, one at a time.
+
+    Elsewhere it belongs to the thread that made it. To draw in a window without reading back, see `WindowPainter`.
+    """
+
+    name = "opengl"
+
+    def __init__(self) -> None:
+        """
+        Raises:
+            RendererUnavailableError: if there is no OpenGL 3.3.
+        """
+        self._context = OffscreenContext()
+        self.device = self._context.device
+        """Who made the driver, and what it draws with."""
+        self.is_software = is_software(self.device)
+        """Whether it runs on the CPU after all."""
+        self.stages_ms: dict[str, float] = {}
+        """What the stages of the last picture cost, milliseconds."""
+        self._lock = threading.Lock()
+        self._closed = False
+        self._ring: list[np.ndarray] = []
+        self._next = 0
+        self._texture: Any = None
+        self._target: Any = None
+        with self._context.current() as gl:
+            self._painter = SplatPainter(gl)
+
+    def render(
+        self, cloud: GaussianCloud, camera: Camera, background: Background = None
+    ) -> Float32[np.ndarray, "h w 4"]:
+        """Draw a cloud: premultiplied RGBA, opaque where a background is given. A new array each time."""
+        with self._lock, self._context.current():
+            image = self._painter.render_cloud(PackedGaussians.from_cloud(cloud), camera)
+        if background is not None:
+            image += (1 - image[..., 3:]) * np.array([*background, 1], np.float32)
+        return image
+
+    def draw(
+        self,
+        avatar: Avatar,
+        params: FlameParams,
+        camera: Camera,
+        background: Background = None,
+        max_gaussians: int | None = None,
+    ) -> UInt8[np.ndarray, "h w 4"]:
+        """Pose an avatar and draw it: premultiplied BGRA. See `Renderer.draw` for how long the array is yours."""
+        with self._lock, self._context.current() as gl:
+            size = (camera.width, camera.height)
+            if self._texture is None or self._texture.size != size:
+                self._release_target()
+                self._texture = gl.texture(size, 4)
+                self._target = gl.framebuffer([self._texture])
+                self._ring = [np.empty((camera.height, camera.width, 4), np.uint8) for _ in range(BUFFERS)]
+            self._painter.paint(self._target, avatar, params, camera, background, max_gaussians, bgra=True)
+            self._next = (self._next + 1) % BUFFERS
+            pixels = self._ring[self._next]
+            started = time.perf_counter()
+            self._target.read_into(pixels, components=4, alignment=1)
+            self.stages_ms = {**self._painter.stages_ms, "download": (time.perf_counter() - started) * 1e3}
+            return pixels
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            with self._context.current():
+                self._painter.release()
+                self._release_target()
+            self._context.close()
+
+    def _release_target(self) -> None:
+        if self._texture is not None:
+            self._target.release()
+            self._texture.release()
+        self._texture = self._target = None
