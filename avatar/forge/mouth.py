@@ -230,7 +230,7 @@ def _tongue(anatomy: Anatomy, light: _MouthLight, seed: int) -> Splats:
 def _lining(anatomy: Anatomy, light: _MouthLight) -> Splats:
     """The inside of lips and cheeks, palate and throat: opaque, wet and soon black."""
     # Behind the lips the cells are small, for what sticks out of the lining there would stick out of the mouth.
-    levels = [(_cells(anatomy, "mouth", level), spread) for level, spread in ((2, 0.50), (1, 0.56), (0, 0.62))]
+    levels = [(_cells(anatomy, "mouth", level), spread) for level, spread in ((2, 0.52), (1, 0.62), (0, 0.74))]
     limits = (-np.inf, 0.004, 0.016, np.inf)
     parts = []
     for (cells, spread), low, high in zip(levels, limits, limits[1:], strict=False):
