@@ -111,9 +111,13 @@ def write_cloud(path: Path | str, cloud: GaussianCloud, comments: Sequence[str] 
 
 
 def by_importance(bound: BoundGaussians, cloud: GaussianCloud) -> BoundGaussians:
-    """Sort by what a Gaussian adds to a picture: opacity times the area of its two longer axes, largest first."""
-    longest = cloud.scales.topk(2, dim=-1).values
-    order = torch.argsort(cloud.opacities * longest.prod(-1), descending=True, stable=True)
+    """Sort by what a Gaussian adds to a picture, largest first: opacity times the root of its area.
+
+    The area itself would leave out the eyes, whose Gaussians are small, before anything else: on a LAM avatar the
+    first quarter is then 4 % further from the full picture, the first half 40 %.
+    """
+    area = cloud.scales.topk(2, dim=-1).values.prod(-1)
+    order = torch.argsort(cloud.opacities * area.sqrt(), descending=True, stable=True)
     return BoundGaussians(
         bound.means[order],
         bound.quats[order],
