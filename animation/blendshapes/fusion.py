@@ -88,7 +88,8 @@ class FusionConfig:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"FusionConfig: unknown {', '.join(unknown)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,12 +143,11 @@ class Encoder(nn.Module):
     def __init__(self, config: FusionConfig, n_vertices: int, outputs: int) -> None:
         super().__init__()
         self.network = _Network(config, n_vertices, outputs)
-        self.linear = nn.Parameter(torch.zeros(outputs, 3 * n_vertices)) if config.linear_path else None
+        self.linear = nn.Parameter(torch.zeros(outputs, config.linear_path))
 
-    def forward(self, flat: Float[Tensor, "b n3"], picture: Float[Tensor, "b ..."]) -> Float[Tensor, "b k"]:
-        """From the deformation itself (for the linear path) and as the network wants to see it."""
-        weights = self.network(picture)
-        return weights if self.linear is None else weights + flat @ self.linear.T
+    def forward(self, seen: Sight) -> Float[Tensor, "b k"]:
+        """Weights, each about 1 in its own domain."""
+        return self.network(seen.picture) + seen.principal @ self.linear.T
 
 
 class FusionModel(nn.Module):

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from animation.data.sequences import MeshSequence
+from animation.data.sequences import Domain, MeshSequence
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
 
@@ -143,7 +143,7 @@ def clip_to_mesh(clip: FlameClip, head: HeadModel) -> MeshSequence:
         still = torch.zeros_like(jaw)
         shapes = shape.expand(len(jaw), -1)
         poses.append(head.forward(shapes, expression, still, still, jaw, still, still, still) - neutral)
-    domain = "speech" if clip.emotion == "neutral" else "expression"
+    domain: Domain = "speech" if clip.emotion == "neutral" else "expression"
     return MeshSequence(
         clip.subject, clip.name, domain, clip.fps, neutral.numpy(), torch.cat(poses).numpy().astype(np.float32)
     )

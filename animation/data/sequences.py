@@ -20,7 +20,7 @@ from jaxtyping import Float32
 
 from avatar.errors import UserError
 
-__all__ = ["DOMAINS", "MeshSequence", "load_arrays", "read_native", "resample_poses", "write_native"]
+__all__ = ["DOMAINS", "Domain", "MeshSequence", "load_arrays", "read_native", "resample_poses", "write_native"]
 
 Domain = Literal["speech", "expression"]
 DOMAINS: tuple[Domain, Domain] = ("speech", "expression")

@@ -97,7 +97,7 @@ class FusionData:
             parts[sequence.domain].append((face.offsets.reshape(face.n_poses, -1) * _MM).astype(np.float16))
             subjects[sequence.domain].add(sequence.subject)
         self.subjects = {domain: sorted(names) for domain, names in subjects.items()}
-        self._moments = {}
+        self._moments: dict[str, _Moments] = {}
         for domain, last, pace_s in ((DOMAINS[0], 1, _PACE_S[0]), (DOMAINS[1], 2, _PACE_S[1])):
             if not parts[domain]:
                 raise UserError(f"no {domain} sequences among the training data; both domains are needed")
@@ -206,7 +206,7 @@ def initialise(model: FusionModel, data: FusionData) -> None:
     """
     config = model.config
     rng = np.random.default_rng([config.seed, 7])
-    x = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
+    x: dict[str, Tensor] = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
     both = torch.cat([x[domain] for domain in DOMAINS])
     with torch.no_grad():
         movement = both.unflatten(-1, (-1, 3)).square().sum(-1).mean(0).sqrt()
@@ -223,14 +223,14 @@ def initialise(model: FusionModel, data: FusionData) -> None:
             weights[domain] = x[domain] @ (own / size.clamp(min=1e-3).unsqueeze(1)).T
         if config.linear_path:
             share = config.mixing**2 / 12
-            for own, other, encoder in (
+            p: dict[str, Tensor] = {domain: x[domain] @ model.principal_axes.T for domain in DOMAINS}
+            for mine, other, encoder in (
                 ("speech", "expression", model.speech_encoder),
                 ("expression", "speech", model.expression_encoder),
             ):
-                p = {domain: x[domain] @ model.principal_axes.T for domain in DOMAINS}
-                gram = share * p[own].T @ p[own] / len(p[own])
+                gram = share * p[mine].T @ p[mine] / len(p[mine])
                 gram = gram + config.sparsity * p[other].T @ p[other] / len(p[other])
-                right = share * p[own].T @ weights[own] / len(p[own])
+                right = share * p[mine].T @ weights[mine] / len(p[mine])
                 solution = torch.linalg.solve(gram + 1e-4 * torch.eye(len(gram)), right).T
                 encoder.linear.zero_()
                 encoder.linear[: len(solution)] = solution
@@ -258,7 +258,7 @@ class FusionTask:
     ) -> None:
         self.model, self.data, self._validation = model, data, validation
         self.steps, self.seed = model.config.steps, model.config.seed
-        self.module = FusionLoss(model)
+        self.module: nn.Module = FusionLoss(model)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoders at the configured rate, blendshapes at a fraction of it: they start nearly right."""
