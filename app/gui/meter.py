@@ -13,7 +13,7 @@ from app.live.level import FLOOR_DB
 
 __all__ = ["LevelBar"]
 
-WARN_DB, ERROR_DB, CLIP_DB = -20.0, -9.0, 0.0
+QUIET_DB, WARN_DB, ERROR_DB, CLIP_DB = -40.0, -20.0, -9.0, 0.0
 _HOLD_S = 20.0
 
 
@@ -68,10 +68,8 @@ class LevelBar(QWidget):
             return self.tr("Silent")
         level = self.tr("{:.0f} dB").format(self._peak_db)
         if self._peak_db > ERROR_DB:
-            return self.tr("{}, very loud").format(level)
-        if self._peak_db > WARN_DB:
             return self.tr("{}, loud").format(level)
-        return self.tr("{}, good").format(level) if self._peak_db > -45 else self.tr("{}, quiet").format(level)
+        return self.tr("{}, good").format(level) if self._peak_db > QUIET_DB else self.tr("{}, quiet").format(level)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         theme = current()

@@ -29,7 +29,7 @@ Action = tuple[str, Callable[[], None]]
 
 
 class Banner(QWidget):
-    """One message at the top of the picture, with what can be done about it. A newer one takes its place."""
+    """One message at the foot of the picture, and what can be done about it. A newer one replaces it."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -131,7 +131,7 @@ class Banner(QWidget):
             return
         width = min(parent.width() - 2 * SPACE[4], 680)
         height = max(self.heightForWidth(width), self.sizeHint().height(), 46)
-        self.setGeometry((parent.width() - width) // 2, SPACE[4], width, height)
+        self.setGeometry((parent.width() - width) // 2, parent.height() - SPACE[4] - height, width, height)
 
 
 class ErrorDialog(QDialog):

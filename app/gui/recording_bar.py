@@ -110,20 +110,29 @@ class RecordingBar(QFrame):
     def dress(self) -> None:
         """Take on the theme's colours and the state's words."""
         theme = current()
-        self.record_button.setText(self.tr("Stop") if self._recording else self.tr("Record"))
+        self.record_button.setText(_beside_icon(self.tr("Stop") if self._recording else self.tr("Record")))
+        self.record_button.setProperty("recording", self._recording)
+        if (style := self.record_button.style()) is not None:
+            style.unpolish(self.record_button)
+            style.polish(self.record_button)
         self.record_button.setAccessibleName(self.tr("Stop recording") if self._recording else self.tr("Record"))
         self.record_button.setToolTip(self.tr("Start or stop recording (R)"))
         self.record_button.setIcon(icon("stop" if self._recording else "record", theme.record))
         self.still_button.setIcon(icon("still", theme.muted))
-        self.play_button.setText(self.tr("Stop clip") if self._playing else self.tr("Play clip"))
+        self.play_button.setText(_beside_icon(self.tr("Stop clip") if self._playing else self.tr("Play clip")))
         self.play_button.setIcon(icon("stop" if self._playing else "play", theme.muted))
-        self.mute_button.setText(self.tr("Muted") if self._muted else self.tr("Mute"))
+        self.mute_button.setText(_beside_icon(self.tr("Muted") if self._muted else self.tr("Mute")))
         colour = theme.bad if self._muted else theme.muted
         self.mute_button.setIcon(icon("microphone-off" if self._muted else "microphone", colour))
         for button in (self.record_button, self.still_button, self.play_button, self.mute_button):
             button.setIconSize(QSize(18, 18))
 
     def _button(self, text: str, signal: object) -> QPushButton:
-        button = QPushButton(text)
+        button = QPushButton(_beside_icon(text))
         button.clicked.connect(lambda: signal.emit())  # type: ignore[attr-defined]
         return button
+
+
+def _beside_icon(text: str) -> str:
+    """Qt leaves too little room between a button's icon and its text."""
+    return f" {text}"

@@ -31,6 +31,7 @@ class Theme:
     accent_text: str
     accent_soft: str
     record: str
+    record_soft: str
     good: str
     warn: str
     bad: str
@@ -43,14 +44,14 @@ DARK = Theme(
     canvas="#131417", surface="#1a1c20", raised="#24272d", hover="#2d3138", line="#2c3037",
     text="#eceef1", muted="#a3a9b4", faint="#737a87",
     accent="#7c9cf5", accent_text="#0e1116", accent_soft="#27314b",
-    record="#f0524f", good="#4fbf8b", warn="#e3b04b", bad="#f0625f", stage="#23262c",
+    record="#f0524f", record_soft="#43262a", good="#4fbf8b", warn="#e3b04b", bad="#f0625f", stage="#23262c",
 )  # fmt: skip
 LIGHT = Theme(
     dark=False,
     canvas="#eef0f3", surface="#ffffff", raised="#f3f4f7", hover="#e8eaef", line="#dfe2e8",
     text="#1a1d23", muted="#5a616e", faint="#757c89",
     accent="#3f63d6", accent_text="#ffffff", accent_soft="#e3eafc",
-    record="#d93633", good="#1d8a5b", warn="#a66a00", bad="#c8322f", stage="#dbdde2",
+    record="#d93633", record_soft="#fbe4e3", good="#1d8a5b", warn="#a66a00", bad="#c8322f", stage="#dbdde2",
 )  # fmt: skip
 
 SPACE = (0, 4, 8, 12, 16, 24, 32)
@@ -151,6 +152,7 @@ def _style(t: Theme) -> str:
     }}
     QPushButton:disabled, QToolButton:disabled {{ color: {t.faint}; }}
     QPushButton[primary="true"] {{ background: {t.accent}; color: {t.accent_text}; border-color: {t.accent}; }}
+    QPushButton[recording="true"] {{ background: {t.record_soft}; border-color: {t.record}; }}
     QPushButton[flat="true"], QToolButton[flat="true"] {{ background: transparent; border-color: transparent; }}
     QPushButton[flat="true"]:hover, QToolButton[flat="true"]:hover {{ background: {t.hover}; }}
     QPushButton[flat="true"]:focus, QToolButton[flat="true"]:focus {{ border-color: {t.accent}; }}

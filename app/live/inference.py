@@ -63,11 +63,11 @@ class PoseTiming:
 class DelayControl:
     """How far behind the microphone the picture runs: constant as long as the machine keeps pace.
 
-    It follows the lateness of poses: up at once when they come later, down by 2 ms a second.
+    It follows the lateness of poses: up at once when they come later, down by 10 ms a second.
     """
 
     _WINDOW = 150
-    _FALL_S = 0.00004
+    _FALL_S = 0.0002
     _MARGIN_S = 0.004
     _LEAST_S, _MOST_S = 0.02, 0.6
 
@@ -95,8 +95,8 @@ class DelayControl:
             self._delay_s -= min(self._delay_s - goal, self._FALL_S)
 
     def forget(self) -> None:
-        """Another driver follows."""
-        self._late.clear()
+        """What was late before says nothing about what comes. Any thread."""
+        self._late = deque(maxlen=self._WINDOW)
         self._settled = False
 
 
@@ -121,9 +121,8 @@ class Inference(Worker):
         super().__init__("inference", on_failure)
         self.delay = DelayControl()
         self.skips = 0
-        """How often sound was skipped to catch up, since `counting`."""
+        """How often sound was skipped to catch up, since `settle`."""
         self.counting = False
-        """Starting up (compiling, loading) delays everything once; it is not counted."""
         self.busy_ms = 0.0
         """Time to make the poses of one read, smoothed."""
         self.lookahead_ms = 0.0
@@ -134,6 +133,11 @@ class Inference(Worker):
         self._settings = settings
         self._make_driver = make_driver
         self._reader = voice.voice.reader(self.wake)
+
+    def settle(self) -> None:
+        """Starting up is over: lateness counts from now on. Called on the render thread."""
+        self.counting = True
+        self.delay.forget()
 
     def run(self) -> None:
         driver: Driver | None = None

@@ -38,6 +38,7 @@ __all__ = ["LiveSession", "SessionStatus"]
 
 _log = logging.getLogger(__name__)
 _SWITCH_INTERVAL_S = 0.001
+_SETTLED_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,8 @@ class LiveSession:
         return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, fusion=fusion)
 
     def _image(self, image: LiveImage) -> None:
-        self.inference.counting = image.number > 10
+        if image.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
+            self.inference.settle()
         if (recording := self._recording) is not None:
             recording.image(image)
         self._on_image(image)

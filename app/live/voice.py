@@ -154,6 +154,7 @@ class VoiceInput(Worker):
             self.meter.process(silence[:: _RATIO * 4], SAMPLE_RATE // 4)
             self.meter.silent_s = 0.0
             self._write(silence[: milliseconds * _PER_MS], silence)
+            self.voice_stamp = (self.voice.written, self._clock.wall_time(until_s), time.perf_counter())
 
     def _write(self, voice: Float32[np.ndarray, " n"], sound: Float32[np.ndarray, " m"]) -> None:
         if len(sound):

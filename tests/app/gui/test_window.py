@@ -207,7 +207,7 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     qtbot.waitUntil(lambda: window.bridge.session.recording is not None, timeout=3000)
     qtbot.waitUntil(lambda: window.bar.clock.text() == "00:01", timeout=8000)
     assert ".mp4" in window.bar.file.text()
-    assert window.bar.record_button.text() == "Stop"
+    assert window.bar.record_button.text().strip() == "Stop"
     window.bar.record_button.click()
     assert "Saved Avatar" in window.banner.text
     files = list((tmp_path / "videos").glob("*.mp4"))

@@ -1,0 +1,371 @@
+"""The live application on a real audio device: a PulseAudio pipe source as microphone, a real window under Xvfb, the
+real speech model, renderer and recorder. What is spoken into the device moves the mouth on screen and in the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from ctypes.util import find_library
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+RATE = 16_000
+BLOCK = 160
+
+
+def _missing() -> str:
+    programs = [p for p in ("pulseaudio", "pactl", "Xvfb") if shutil.which(p) is None]
+    if find_library("portaudio") is None:
+        programs.append("libportaudio2")
+    if sys.platform != "linux":
+        return "needs Linux"
+    return f"not installed: {', '.join(programs)}" if programs else ""
+
+
+pytestmark = [pytest.mark.audio_device, pytest.mark.skipif(bool(_missing()), reason=_missing() or "all there")]
+
+
+class Microphone:
+    """A thread that writes 10 ms blocks into the pipe, in time: what `say` was given, else faint noise."""
+
+    def __init__(self, fifo: Path) -> None:
+        self._fifo = fifo
+        self._queue = np.zeros(0, np.float32)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.spoken_at: list[float] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def say(self, samples: np.ndarray) -> None:
+        with self._lock:
+            self._queue = np.concatenate([self._queue, samples.astype(np.float32)])
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        rng = np.random.default_rng(0)
+        with self._fifo.open("wb", buffering=0) as pipe:
+            start, n = time.monotonic(), 0
+            while not self._stop.wait(max(0.0, start + n * BLOCK / RATE - time.monotonic())):
+                with self._lock:
+                    block, self._queue = self._queue[:BLOCK], self._queue[BLOCK:]
+                block = np.pad(block, (0, BLOCK - len(block))) + rng.normal(0, 1e-4, BLOCK)
+                try:
+                    pipe.write((np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
+                except BrokenPipeError:
+                    return
+                n += 1
+
+
+SoundServer = tuple[dict[str, str], Microphone, "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture(scope="module")
+def sound_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[dict[str, str], Microphone, subprocess.Popen[bytes]]]:
+    """A PulseAudio server of its own, whose only microphone is a pipe."""
+    folder = Path("/tmp") / f"ga-pulse-{os.getpid()}"  # sockets need a short path
+    folder.mkdir(mode=0o700)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "PULSE_RUNTIME_PATH": str(folder / "pulse")}
+    environment["HOME"] = str(tmp_path_factory.mktemp("home"))
+    environment.pop("PULSE_SERVER", None)
+    fifo = folder / "mic.fifo"
+    server = subprocess.Popen(
+        [
+            "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--log-target=stderr", "--log-level=error",
+            "-L", "module-native-protocol-unix",
+            "-L", f"module-pipe-source source_name=testmic file={fifo} format=s16le rate={RATE} channels=1",
+            "-L", "module-null-sink sink_name=speaker",
+        ],
+        env=environment, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    microphone = None
+    try:
+        end = time.monotonic() + 15
+        while subprocess.run(["pactl", "info"], env=environment, capture_output=True).returncode:
+            if server.poll() is not None or time.monotonic() > end:
+                pytest.skip("PulseAudio does not start here")
+            time.sleep(0.1)
+        subprocess.run(["pactl", "set-default-source", "testmic"], env=environment, check=True)
+        (Path(environment["HOME"]) / ".asoundrc").write_text("pcm.!default pulse\nctl.!default pulse\n")
+        microphone = Microphone(fifo)
+        yield environment, microphone, server
+    finally:
+        server.terminate()
+        server.wait(10)
+        if microphone is not None:
+            microphone.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    """An X server of its own."""
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+        pass_fds=[write], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(write)
+    try:
+        with os.fdopen(read) as pipe:
+            number = pipe.readline().strip()
+        if not number:
+            pytest.skip("Xvfb does not start here")
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+# Runs in a process of its own: Qt under X, PortAudio on the test's server. It talks JSON lines on its output.
+APPLICATION = r"""
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from PyQt6.QtCore import QTimer
+from PyQt6.QtWidgets import QApplication
+from app.gui.theme import apply_theme
+from app.gui.window import MainWindow
+from app.state import Settings, Store
+
+folder = Path(sys.argv[1])
+app = QApplication(["test"])
+settings = Settings(theme="dark", picture="256x256", camera="mouth", max_gaussians=30_000, folder=str(folder),
+                    blinks=False, gaze=False, head=False, collapsed=(), device=sys.argv[2] or None)
+apply_theme(app, "dark")
+window = MainWindow(Store(settings, folder / "settings.json"))
+window.thumbnails.stop()
+window.resize(1100, 760)
+window.show()
+shown = []
+
+def tell(**what):
+    print(json.dumps(what), flush=True)
+
+def painted(image, at_s):
+    # what is really on the screen, in the middle of the viewport: the mouth
+    if image.number % 2 == 0:
+        view = window.viewport
+        pixels = app.primaryScreen().grabWindow(view.winId(), view.width() // 2 - 90, view.height() // 2 - 70, 180, 140)
+        grey = pixels.toImage().convertToFormat(pixels.toImage().Format.Format_Grayscale8)
+        bits = grey.constBits(); bits.setsize(grey.sizeInBytes())
+        rows = np.frombuffer(bits.asstring(), np.uint8).reshape(grey.height(), grey.bytesPerLine())[:, :grey.width()]
+        shown.append((time.time(), rows[::4, ::4].astype(np.int16)))
+
+window.viewport.painted.connect(painted)
+phase = {"ready": False}
+
+def look():
+    session = window.bridge.session
+    if session.failures:
+        tell(failed=[f.message for f in session.failures]); app.quit()
+    elif not phase["ready"] and session.rendering.count > 30 and session.devices.state.kind == "device":
+        phase["ready"] = True
+        window.toggle_recording()
+        session.latency.clear()
+        phase["overflows"] = session.status().overflows
+        tell(ready=True, microphone=session.devices.state.label)
+        QTimer.singleShot(9000, finish)
+
+def finish():
+    session = window.bridge.session
+    report, status = session.latency.report(), session.status()
+    window.toggle_recording()
+    times = np.array([t for t, _ in shown]); frames = np.stack([f for _, f in shown])
+    np.savez(folder / "screen.npz", times=times, frames=frames)
+    tell(done=True, median_ms=report.median_ms, p95_ms=report.p95_ms, images_per_s=report.images_per_s,
+         stages=report.stages, overflows=status.overflows - phase["overflows"])
+    window.close(); app.quit()
+
+timer = QTimer(); timer.timeout.connect(look); timer.start(100)
+QTimer.singleShot(0, window.start)
+app.exec()
+"""
+
+
+def _syllables() -> tuple[np.ndarray, list[tuple[float, float]]]:
+    """Three bursts of an open vowel (a pulse train through formants), 0.7 s each, 1 s apart; and when they sound."""
+    from scipy.signal import lfilter
+
+    out, spans = np.zeros(int(RATE * 6.0), np.float32), []
+    for k in range(3):
+        at, length = 0.8 + 1.7 * k, 0.7
+        n = int(length * RATE)
+        pulses = np.zeros(n)
+        pulses[:: RATE // 120] = 1.0
+        voice = pulses
+        for frequency, width in ((730, 90), (1090, 110), (2440, 160)):
+            radius = np.exp(-np.pi * width / RATE)
+            voice = lfilter([1.0], [1, -2 * radius * np.cos(2 * np.pi * frequency / RATE), radius**2], voice)
+        voice *= np.minimum(1, np.minimum(np.arange(n), np.arange(n)[::-1]) / 400) * 0.5 / np.abs(voice).max()
+        start = int(at * RATE)
+        out[start : start + n] = voice
+        spans.append((at, at + length))
+    return out, spans
+
+
+def _openness(frames: np.ndarray) -> np.ndarray:
+    """How far pictures of the mouth are from those of the mouth at rest (their median)."""
+    rest = np.median(frames[: max(10, len(frames) // 20)], 0)
+    return np.abs(frames - rest).mean((1, 2))
+
+
+def test_speech_into_the_microphone_moves_the_mouth_on_screen_and_in_the_recording(
+    sound_server: SoundServer, display: str, tmp_path: Path
+) -> None:
+    environment, microphone, _ = sound_server
+    environment = {
+        **environment,
+        "DISPLAY": display,
+        "QT_QPA_PLATFORM": "xcb",
+        "GAUSSIAN_AVATAR_HOME": str(tmp_path / "app"),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]),
+    }
+    program = subprocess.Popen(
+        [sys.executable, "-c", APPLICATION, str(tmp_path), ""],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    said_at, result = 0.0, {}
+    watchdog = threading.Timer(180, program.kill)
+    watchdog.start()
+    speech, spans = _syllables()
+    try:
+        for line in program.stdout:
+            if not line.startswith("{"):
+                continue
+            news = json.loads(line)
+            if news.get("ready"):
+                said_at = time.time()
+                microphone.say(speech)
+            if news.get("failed"):
+                pytest.fail(f"the engine failed: {news['failed']}")
+            if news.get("done"):
+                result = news
+        _, errors = program.communicate(timeout=60)
+    finally:
+        watchdog.cancel()
+        program.kill()
+        program.wait()
+    assert result, errors[-3000:]
+    (tmp_path / "figures.json").write_text(json.dumps(result))
+    assert result["overflows"] == 0
+    assert result["images_per_s"] > 5
+
+    screen = np.load(tmp_path / "screen.npz")
+    times, openness = screen["times"] - said_at, _openness(screen["frames"])
+    speaking = np.zeros(len(times), bool)
+    for start, end in spans:
+        speaking |= (times > start + 0.3) & (times < end)
+    resting = np.ones(len(times), bool)
+    for start, end in spans:
+        resting &= (times < start - 0.05) | (times > end + 0.6)
+    assert openness[speaking].mean() > 3 * max(openness[resting].mean(), 0.5), "the mouth on screen does not follow"
+
+    recording = next(tmp_path.glob("*.mp4"))
+    with av.open(str(recording)) as container:
+        pictures = [(float(f.time), f.to_ndarray(format="gray")[::4, ::4]) for f in container.decode(video=0)]
+    with av.open(str(recording)) as container:
+        blocks = list(container.decode(audio=0))
+    sound = np.concatenate([b.to_ndarray()[0] for b in blocks])
+    rate = blocks[0].sample_rate
+    loud = np.abs(sound[: len(sound) // 480 * 480].reshape(-1, 480)).max(1) > 0.05
+    rising = np.flatnonzero(np.diff(loud.astype(int)) == 1) * 480 / rate
+    starts = [t for k, t in enumerate(rising) if k == 0 or t - rising[k - 1] > 0.5]
+    assert len(starts) == 3
+    shown = np.array([t for t, _ in pictures])
+    moved = _openness(np.stack([p.astype(np.int16) for _, p in pictures]))
+    for start in starts:
+        before = moved[(shown > start - 0.4) & (shown < start - 0.15)]
+        during = moved[(shown > start + 0.15) & (shown < start + 0.6)]
+        assert during.mean() > 2 * max(before.mean(), 0.5), "the mouth in the recording does not follow"
+
+
+CAPTURE = r"""
+import sys, threading
+from app.live.clock import StreamClock
+from app.live.devices import Devices, Source
+from app.live.exchange import Latest
+from app.live.level import VoiceSettings
+from app.live.voice import VoiceInput
+voice = VoiceInput(StreamClock(), Latest(VoiceSettings()))
+devices = Devices(voice, Source())
+voice.start(); devices.start()
+pause = threading.Event()
+
+def until(check, seconds=20.0):
+    for _ in range(int(seconds / 0.1)):
+        if check():
+            return True
+        pause.wait(0.1)
+    return False
+
+until(lambda: devices.state.kind == "device" and voice.meter.peak_db > -40)
+print("heard", devices.state.kind, round(voice.meter.peak_db), flush=True)
+pause.wait(4.0)  # what the pipe had kept while nobody listened comes first
+before, clock, gaps, overflows = voice.stream_s, voice._clock.now(), voice.gaps, devices.overflows
+pause.wait(3.0)
+drift = voice.stream_s - before - (voice._clock.now() - clock)
+print("drift", round(drift, 2), voice.gaps - gaps, devices.overflows - overflows, flush=True)
+sys.stdin.readline()
+print("noticed", until(lambda: devices.state.kind in ("lost", "missing")), devices.state.kind, flush=True)
+before = voice.stream_s
+print("goes-on", until(lambda: voice.stream_s > before + 1.0), flush=True)
+print("stopped", devices.stop(15), voice.stop(), flush=True)
+"""
+
+
+def test_capture_is_continuous_and_a_sound_server_that_dies_is_survived(
+    sound_server: SoundServer,
+) -> None:
+    environment, microphone, server = sound_server
+    tone = (0.3 * np.sin(2 * np.pi * 220 * np.arange(RATE * 40) / RATE)).astype(np.float32)
+    microphone.say(tone)
+    program = subprocess.Popen(
+        [sys.executable, "-c", CAPTURE],
+        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    watchdog = threading.Timer(120, program.kill)
+    watchdog.start()
+    assert program.stdout is not None
+    assert program.stdin is not None
+    said: dict[str, str] = {}
+    try:
+        for line in program.stdout:
+            key, _, value = line.strip().partition(" ")
+            said[key] = value
+            if key == "drift":
+                server.kill()
+                server.wait(10)
+                program.stdin.write("dead\n")
+                program.stdin.flush()
+        _, errors = program.communicate(timeout=30)
+    finally:
+        watchdog.cancel()
+        program.kill()
+        program.wait()
+    assert said.get("heard", "").startswith("device"), errors[-2000:]
+    drift, gaps, overflows = said["drift"].split()
+    assert abs(float(drift)) < 0.1
+    assert (int(gaps), int(overflows)) == (0, 0)
+    assert said["noticed"].startswith("True")
+    assert said["goes-on"] == "True"
+    assert said["stopped"] == "True True"
