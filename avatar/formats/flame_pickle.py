@@ -195,6 +195,8 @@ _ALLOWED: dict[tuple[str, str], type] = {
     ("numpy.core.numeric", "_frombuffer"): _Buffer,
     ("scipy.sparse.csc", "csc_matrix"): _Sparse,
     ("scipy.sparse.csr", "csr_matrix"): _SparseRows,
+    ("scipy.sparse.csc", "csc_array"): _Sparse,
+    ("scipy.sparse.csr", "csr_array"): _SparseRows,
     ("copyreg", "_reconstructor"): _Reconstructor,
     ("builtins", "object"): _Placeholder,
     ("builtins", "set"): _Placeholder,

@@ -12,7 +12,7 @@ import pytest
 from tests.fuzz.campaign import run
 from tests.fuzz.readers import READERS, Reader, prepare
 
-COUNT = 250
+COUNT = 200
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda r: r.name)

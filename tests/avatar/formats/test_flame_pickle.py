@@ -49,6 +49,7 @@ def test_arrays_of_every_protocol(tmp_path: Path, protocol: int) -> None:
         "whole": rng.integers(0, 9, (2, 5)).astype(np.uint32),
         "sparse": scipy.sparse.csc_matrix(np.diag([1.0, 2.0, 0.0])),
         "rows": scipy.sparse.csr_matrix(np.diag([1.0, 0.0, 3.0])),
+        "new": scipy.sparse.csc_array(np.diag([1.0, 0.0, 5.0])),
         "bs_type": "lrotmin",
         "list": [1, 2, 3],
     }
