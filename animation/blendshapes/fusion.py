@@ -73,6 +73,11 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if self.image_size < 8 or not self.channels or min(self.channels) < 1:
             raise ValueError("FusionConfig: expected image_size >= 8 and at least one layer of channels")
+        if self.image_size % (4 << len(self.channels)):
+            raise ValueError(
+                f"FusionConfig: {len(self.channels)} layers with stride 2 need an image_size divisible by "
+                f"{4 << len(self.channels)}, got {self.image_size}"
+            )
         if min(self.speech_blendshapes, self.expression_blendshapes, self.steps, self.batch) < 1:
             raise ValueError("FusionConfig: numbers of blendshapes, steps and batch must be at least 1")
         if min(self.sparsity, self.smoothness, self.mixing, *self.amplitude, *self.pace) < 0:

@@ -1,0 +1,171 @@
+"""Fusion by the learned blendshapes: the paper's module behind the call of the additive one.
+
+On the hot path everything is numpy: weights move the face's vertices, the cross-domain encoder looks at their geometry
+image and says what does not belong, the rest is refitted to its own domain's blendshapes, and one matrix takes both to
+the expression and the jaw of the head model, and so back to ARKit's blendshapes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+from torch import nn
+
+from animation.blendshapes.flame_map import FaceMotion, FlameMap, arkit_matrix
+from animation.blendshapes.fusion import Encoder, FusionModel, load_fusion
+from animation.lips import LipModel, default_lips
+from avatar.flame.arkit import NAMES, ArkitMap, indices
+from avatar.flame.head import HeadModel
+from avatar.library import open_head
+
+__all__ = ["LearnedFusion", "default_weights"]
+
+_MM = 1e3
+_OUTSIDE = indices("tongueOut", *(name for name in NAMES if name.startswith("eyeLook")))
+"""What the face's skin does not show: passed through."""
+
+
+def default_weights() -> Path:
+    """The weights that ship."""
+    return Path(str(resources.files("animation") / "weights" / "fusion.safetensors"))
+
+
+class LearnedFusion:
+    """Speech plus expression, each freed of what belongs to the other. Free of state."""
+
+    def __init__(
+        self,
+        model: FusionModel | None = None,
+        head: HeadModel | None = None,
+        arkit: ArkitMap | None = None,
+        lips: LipModel | None = None,
+    ) -> None:
+        """
+        Args:
+            model: a fusion module; the one that ships if None.
+            head: the head that it was trained on; the generic head if None.
+            arkit: that head's blendshapes.
+            lips: of the head to be moved, for the seal; the generic head's if None.
+
+        Raises:
+            UserError: if the weights that ship are missing or do not fit the generic head.
+        """
+        if head is None or arkit is None:
+            head, arkit = open_head()
+        if model is None:
+            model = _shipped()
+        self._lips = default_lips() if lips is None else lips
+        vertices = model.image.vertices
+        self._motion = FaceMotion.from_head(head, arkit, vertices)
+        self.speech_map = FlameMap.fit(head, vertices, model.speech_blendshapes)
+        """From speech weights to the head's parameters, with its residual."""
+        self.expression_map = FlameMap.fit(head, vertices, model.expression_blendshapes)
+        back = arkit_matrix(arkit)
+        self._speech = _Branch(model, model.expression_encoder, self.speech_map.matrix @ back, speech=True)
+        self._expression = _Branch(model, model.speech_encoder, self.expression_map.matrix @ back, speech=False)
+
+    def fuse(
+        self,
+        speech_weights: Float[np.ndarray, "*batch 52"],
+        emotion_weights: Float[np.ndarray, "*batch 52"],
+        closure: Float[np.ndarray, "*batch"] | float,
+    ) -> Float32[np.ndarray, "*batch 52"]:
+        """See `animation.blendshapes.Fusion.fuse`."""
+        shape = np.shape(speech_weights)
+        speech = np.asarray(speech_weights, np.float32).reshape(-1, len(NAMES))
+        emotion = np.broadcast_to(np.asarray(emotion_weights, np.float32), shape).reshape(-1, len(NAMES))
+        fused = self.kept(speech, speech=True) + self.kept(emotion, speech=False)
+        fused[:, _OUTSIDE] = speech[:, _OUTSIDE] + emotion[:, _OUTSIDE]
+        fused = np.clip(fused, 0.0, 1.0)
+        closures = np.broadcast_to(np.asarray(closure, np.float32), shape[:-1]).reshape(-1)
+        for row, amount in zip(fused, closures, strict=True):
+            row[:] = self._lips.seal(row, float(amount))
+        return fused.reshape(shape)
+
+    def kept(self, weights: Float[np.ndarray, "b 52"], speech: bool) -> Float32[np.ndarray, "b 52"]:
+        """One domain's weights without what crosses over from the other; not clipped."""
+        if not weights.any():
+            return np.zeros_like(weights)
+        flat = self._motion.deformation(weights).reshape(len(weights), -1) * np.float32(_MM)
+        return (self._speech if speech else self._expression)(flat)
+
+
+@cache
+def _shipped() -> FusionModel:
+    return load_fusion(default_weights(), open_head()[0])[0]
+
+
+class _Branch:
+    """One domain's way in numpy: estimate what crosses over, refit the rest, map to ARKit's blendshapes.
+
+    The readable twin is `FusionModel.keep_speech` and `keep_expression`.
+    """
+
+    def __init__(
+        self, model: FusionModel, crossing: Encoder, to_arkit: Float32[np.ndarray, "k 52"], speech: bool
+    ) -> None:
+        own, other = model.speech_decoder, model.expression_decoder
+        if not speech:
+            own, other = other, own
+        b = own.weight.detach().double().numpy()
+        gram = b.T @ b
+        refit = np.linalg.solve(gram + 1e-7 * np.diag(gram).mean() * np.eye(len(gram)), b.T)
+        direct = (to_arkit.T.astype(np.float64) @ refit).T
+        self._direct = direct.astype(np.float32)
+        crossing_direct = other.weight.detach().double().numpy().T @ direct
+        self._crossing = crossing_direct.astype(np.float32)
+        self._encoder = _NumpyEncoder(model, crossing)
+
+    def __call__(self, flat: Float32[np.ndarray, "b n3"]) -> Float32[np.ndarray, "b 52"]:
+        return flat @ self._direct - self._encoder(flat) @ self._crossing
+
+
+class _NumpyEncoder:
+    """An encoder in numpy: the same sums as torch's, without its overhead of a call."""
+
+    def __init__(self, model: FusionModel, encoder: Encoder) -> None:
+        self._principal = (encoder.linear @ model.principal_axes).detach().numpy().T.copy()
+        scale = model.scale.numpy()[:, None]
+        self._geometric = model.config.geometric_mapping
+        self._scale = scale
+        if self._geometric:
+            image = model.image
+            self._index = image.pixel_vertices.reshape(-1, 3)
+            self._weights = (image.pixel_weights.reshape(-1, 3) / scale[self._index, 0]).astype(np.float32)
+            self._size = image.size
+        layers = list(encoder.network.layers)
+        self._convolutions = [
+            layer.weight.detach().numpy().transpose(2, 3, 1, 0).reshape(-1, layer.out_channels).copy()
+            for layer in layers
+            if isinstance(layer, nn.Conv2d)
+        ]
+        self._dense = [layer.weight.detach().numpy().T.copy() for layer in layers if isinstance(layer, nn.Linear)]
+
+    def __call__(self, flat: Float32[np.ndarray, "b n3"]) -> Float32[np.ndarray, "b k"]:
+        vertices = flat.reshape(len(flat), -1, 3)
+        if self._geometric:
+            x = sum(vertices[:, self._index[:, k]] * self._weights[:, k, None] for k in range(3))
+            x = np.asarray(x).reshape(-1, self._size, self._size, 3)
+            for kernel in self._convolutions:
+                x = np.maximum(_windows(x) @ kernel, 0)
+            b, h, w, c = x.shape
+            pooled = x.reshape(b, 4, h // 4, 4, w // 4, c).mean((2, 4))
+            y = pooled.transpose(0, 3, 1, 2).reshape(b, -1)
+        else:
+            y = (vertices / self._scale).reshape(len(flat), -1)
+        for kernel in self._dense[:-1]:
+            y = np.maximum(y @ kernel, 0)
+        return y @ self._dense[-1] + flat @ self._principal
+
+
+def _windows(x: Float32[np.ndarray, "b h w c"]) -> Float32[np.ndarray, "b h2 w2 9c"]:
+    """What a 3 x 3 convolution with stride 2 and padding 1 multiplies its kernel with."""
+    b, h, w, c = x.shape
+    padded = np.zeros((b, h + 2, w + 2, c), np.float32)
+    padded[:, 1:-1, 1:-1] = x
+    taps = [padded[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
+    return np.concatenate(taps, -1)
