@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from avatar.flame.arkit import weights_from_dict
 from avatar.forge.anatomy import Anatomy
 from avatar.forge.lighting import MeshOccluder, Studio
 from avatar.forge.mesh import catmull_clark, triangulate
 from avatar.forge.noise import fbm, gradient_noise, smoothstep
+from avatar.forge.regions import landmarks
 from avatar.forge.shading import constant_sh, display, shade_surface
 from avatar.forge.splats import Splats, concatenate, frames_from_axes
 
@@ -51,7 +54,7 @@ IRIS_COLOURS: dict[str, IrisColour] = {
 """Eye colours by name."""
 
 _SIDES = {"left": 1.0, "right": -1.0}
-_BELOW_MESH_M = 0.00045  # the eye's surface under the mesh, clear of the lids in every pose
+_BELOW_MESH_M, _BELOW_LIDS_M = 0.00045, 0.00040  # the eye's surface under its mesh, and under the lids in every pose
 _IRIS_RADIUS_M = 0.00595
 _PUPIL = 0.36  # of the iris
 _CAP_DEG = 66.0  # how far from the optical axis the sclera is drawn
@@ -75,23 +78,45 @@ def eye_splats(anatomy: Anatomy, colour: IrisColour, studio: Studio, seed: int =
     skin_quads = anatomy.quads[anatomy.quad_parts == "skin"]
     refine, quads = catmull_clark(skin_quads, len(anatomy.v_template))
     occluder = MeshOccluder(refine @ anatomy.v_template, triangulate(quads))
+    # The backs of the lid margins dip into the eyeball; all the rest of the skin must stay clear of it.
+    marks = landmarks()
+    backs = marks.eye.rings[marks.eye.margin + 1 :].ravel()
+    dipping = np.isin(anatomy.base_index[skin_quads], np.concatenate([backs, marks.mirror[backs]])).any(1)
+    outside = np.unique(quads[~np.repeat(dipping, 4)])
+    lids = [(refine @ vertices)[outside] for vertices in _lid_poses(anatomy)]
     parts = []
     for side, sign in _SIDES.items():
-        eye = _Eye(anatomy, side, sign)
+        eye = _Eye(anatomy, side, sign, lids)
         rng = np.random.default_rng([seed, int(sign > 0)])
         parts += [eye.surface(colour, studio, occluder, rng, seed), eye.reflections(), eye.tear_line(studio)]
     return concatenate(parts)
 
 
+def _lid_poses(anatomy: Anatomy) -> list[np.ndarray]:
+    """The head with its lids open, on their way, shut, and lowered."""
+    head = anatomy.head(torch.float64)
+    poses: tuple[dict[str, float], ...] = ({}, {"eyeBlink": 0.5}, {"eyeBlink": 1.0}, {"eyeLookDown": 1.0})
+    return [
+        head.vertices(
+            anatomy.arkit.params(
+                weights_from_dict({f"{n}{side}": x for n, x in pose.items() for side in ("Left", "Right")})
+            )
+        ).numpy()
+        for pose in poses
+    ]
+
+
 class _Eye:
     """One eye of a neutral head."""
 
-    def __init__(self, anatomy: Anatomy, side: str, sign: float) -> None:
+    def __init__(self, anatomy: Anatomy, side: str, sign: float, lids: list[np.ndarray]) -> None:
         self.sign = sign
         v = anatomy.v_template
         vertices = anatomy.regions[f"eye_{side}"]
         self.centre = v[vertices].mean(0)
-        self.radius = float(np.median(np.linalg.norm(v[vertices] - self.centre, axis=1))) - _BELOW_MESH_M
+        nearest = min(float(np.linalg.norm(skin - self.centre, axis=1).min()) for skin in lids)
+        mesh = float(np.median(np.linalg.norm(v[vertices] - self.centre, axis=1)))
+        self.radius = min(mesh - _BELOW_MESH_M, nearest - _BELOW_LIDS_M)
         triangles = triangulate(anatomy.quads)
         self.eyeball = np.flatnonzero(np.isin(triangles, vertices).all(1))
         self.eyeball_centres = v[triangles[self.eyeball]].mean(1)
@@ -151,6 +176,8 @@ class _Eye:
         """The key light as a soft window and the fill as a faint glow, in front of iris and pupil."""
         parts = []
         for (x, y), (half_x, half_y), opacity in (_KEY_LIGHT, _FILL_LIGHT):
+            lid = float(self._below(self.upper, self.centre[None] + [[x, 0.0, 0.0]])[0])
+            y = min(y, lid - 1.25 * half_y)  # a low lid must not hide the light that makes the eye live
             gx, gy = (g.ravel() for g in np.meshgrid([-0.55, 0.0, 0.55], [-0.6, 0.0, 0.6]))
             offset = np.stack([x + gx * half_x, y + gy * half_y], 1)
             z = np.sqrt(self.radius**2 - (offset**2).sum(1))

@@ -19,8 +19,14 @@ if not makehuman.available():
 from avatar.forge.anatomy import Anatomy, build_anatomy
 from avatar.forge.eyes import IRIS_COLOURS, eye_splats
 from avatar.forge.lighting import Studio
-from avatar.forge.mesh import rasterise, triangulate
+from avatar.forge.makehuman import Phenotype
+from avatar.forge.mesh import catmull_clark, rasterise, triangulate
 from avatar.forge.splats import SH_DC, Splats
+
+PEOPLE = {
+    "generic": Phenotype(),
+    "narrow eyes": Phenotype(masculinity=1.0, age_years=32, caucasian=0.05, asian=0.95, african=0.0, proportions=0.9),
+}
 
 
 @lru_cache(maxsize=1)
@@ -33,6 +39,12 @@ def studio() -> Studio:
 @lru_cache(maxsize=1)
 def head() -> Anatomy:
     return build_anatomy()
+
+
+@lru_cache(maxsize=2)
+def made(person: str) -> tuple[Anatomy, Splats]:
+    anatomy = build_anatomy(PEOPLE[person])
+    return anatomy, eye_splats(anatomy, IRIS_COLOURS["brown"], studio(), seed=3)
 
 
 @lru_cache(maxsize=2)
@@ -116,22 +128,27 @@ def test_colours_differ_as_their_names_say() -> None:
     assert iris["brown"][2] < iris["brown"][0]
 
 
-def test_closed_lids_cover_everything() -> None:
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("shut", [1.0, 0.9])
+def test_closed_lids_cover_everything(person: str, shut: float) -> None:
     """Seen from the front, nothing of the eye is nearer than the closed lids."""
-    anatomy = head()
-    shut = anatomy.head(torch.float64).vertices(
-        anatomy.arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
+    anatomy, splats = made(person)
+    pose = anatomy.head(torch.float64).vertices(
+        anatomy.arkit.params(weights_from_dict({"eyeBlinkLeft": shut, "eyeBlinkRight": shut}))
     )
     triangles = triangulate(anatomy.quads)
-    skin = triangles[np.repeat(anatomy.quad_parts == "skin", 2)]
+    quads = anatomy.quads[anatomy.quad_parts == "skin"]
+    refine, finer = catmull_clark(quads, len(anatomy.v_template))
 
     def project(points: np.ndarray) -> np.ndarray:
         return np.column_stack([(points[:, 0] + 0.05) * 4000, (points[:, 1] + 0.01) * 4000, -points[:, 2]])
 
-    _, _, depth = rasterise(project(shut.numpy()), skin, 400, 240)
-    bound = eyes().to_bound(anatomy.v_template, triangles)
-    points = bind(bound, triangle_frames(shut.float(), torch.from_numpy(triangles))).means.double().numpy()
-    p = project(points[on_eyeballs(eyes())])
+    _, _, depth = rasterise(project(refine @ pose.numpy()), triangulate(finer), 400, 240)
+    bound = splats.to_bound(anatomy.v_template, triangles)
+    points = bind(bound, triangle_frames(pose.float(), torch.from_numpy(triangles))).means.double().numpy()
+    p = project(points[on_eyeballs(splats)])
     x, y = p[:, 0].astype(int), p[:, 1].astype(int)
     ahead = depth[y, x] - p[:, 2]
-    assert (ahead > 0).mean() < 0.002, f"{(ahead > 0).sum()} splats show, by up to {1e3 * ahead.max():.2f} mm"
+    upper = anatomy.regions["upper_lid_margin_left"]
+    assert (pose[upper, 1].numpy() < anatomy.v_template[upper, 1]).all()
+    assert (ahead > 0).mean() < 0.004, f"{(ahead > 0).sum()} splats show, by up to {1e3 * ahead.max():.2f} mm"
