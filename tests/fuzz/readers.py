@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def _lam(folder: Path) -> Path:
-    write_lam(folder / "a.zip", side=5)
+    write_lam(folder / "a.zip", side=4, names=("mouthPucker", "eyeBlinkRight", "jawOpen", "eyeBlinkLeft"))
     return folder / "a.zip"
 
 

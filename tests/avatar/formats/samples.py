@@ -61,10 +61,12 @@ def write_offset_ply(path: Path, n: int, seed: int = 0) -> np.ndarray:
     return table
 
 
-def write_lam(path: Path, side: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def write_lam(
+    path: Path, side: int = 6, seed: int = 0, names: tuple[str, ...] = LAM_NAMES
+) -> tuple[np.ndarray, np.ndarray]:
     """A LAM zip; returns its morph targets and its splats."""
     folder = path.parent
-    targets = write_lam_glb(folder / "skin.glb", side, seed)
+    targets = write_lam_glb(folder / "skin.glb", side, seed, names)
     table = write_offset_ply(folder / "offset.ply", side * side, seed)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name in ("skin.glb", "offset.ply"):
