@@ -1,20 +1,18 @@
-"""From sound to curves, and poses sent when they are due."""
+"""From sound to curves."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from app import animate as module
-from app.animate import animate, send_poses, weights_of
+from app.animate import animate
 from app.offline import RenderOptions
 from app.output.curves import load_curves
 from avatar.errors import UserError
-from avatar.flame.params import FlameParams
 from avatar.library import open_head
 from avatar.rig import Avatar
 from tests.avatar.formats.samples import make_gaussians
@@ -61,58 +59,3 @@ def test_mistakes_are_noticed_before_the_work(tmp_path: Path, speech: Path) -> N
         animate(speech, tmp_path / "a.xyz")
     with pytest.raises(UserError, match="this is the input"):
         animate(speech, speech, "livelink")
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.got: list[tuple[float, np.ndarray]] = []
-        self.closed = 0
-
-    def send(self, params: FlameParams, weights: np.ndarray) -> None:
-        self.got.append((params.stream_time_s, weights))
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def test_poses_are_sent_when_they_are_due() -> None:
-    _, arkit = open_head()
-    now = [100.0]
-    waits: list[float] = []
-
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        now[0] += seconds
-
-    weights = np.zeros(52, np.float32)
-    weights[17] = 0.5
-    poses = [arkit.params(weights, stream_time_s=0.01 + k / 50) for k in range(10)]
-    sink = Sink()
-    assert send_poses(poses, arkit, [sink], wait=wait, clock=lambda: now[0]) == 10
-    np.testing.assert_allclose(waits, 0.02, atol=1e-9)
-    np.testing.assert_allclose(sink.got[3][1], weights, atol=1e-5)
-    assert sink.closed == 1
-
-
-def test_sinks_are_closed_when_sending_fails() -> None:
-    _, arkit = open_head()
-
-    def broken() -> Any:
-        yield arkit.params(np.zeros(52, np.float32))
-        raise KeyboardInterrupt
-
-    sink = Sink()
-    with pytest.raises(KeyboardInterrupt):
-        send_poses(broken(), arkit, [sink], wait=lambda s: None)
-    assert sink.closed == 1
-
-
-def test_the_drivers_own_weights_are_taken() -> None:
-    from animation.driver import DrivenPose
-
-    _, arkit = open_head()
-    rest = arkit.params(np.zeros(52, np.float32))
-    own = np.linspace(0, 1, 52, dtype=np.float32)
-    values = [getattr(rest, f) for f in ("shape", "expression", "global_orient", "neck_pose", "jaw_pose")]
-    driven = DrivenPose(*values, rest.leye_pose, rest.reye_pose, rest.transl, 0.0, own)
-    np.testing.assert_array_equal(weights_of(driven, arkit), own)
