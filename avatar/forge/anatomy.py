@@ -155,6 +155,8 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
         beyond = body.vertices[:, 0] * (1 if side == "Left" else -1) < 0
         blink[beyond] = 0  # the sculpted unit also moves the inside of the other eye's socket
         sculpted[f"eyeBlink{side}"] = sculpt.seat_lids(body.vertices, blink, landmarks(), side.lower())
+        lift = sculpt.lift_smile(body.vertices, landmarks(), side.lower())
+        sculpted[f"mouthSmile{side}"] = sculpted[f"mouthSmile{side}"] + lift
     for name, correction in sculpt.seal_units(body.vertices, sculpted, landmarks()).items():
         sculpted[name] = sculpted[name] + correction
     units = {name: field[index] for name, field in sculpted.items()}

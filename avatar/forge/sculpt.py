@@ -16,6 +16,7 @@ from avatar.forge.regions import PARTS, Landmarks
 
 __all__ = [
     "MouthFrame",
+    "lift_smile",
     "lower_arms",
     "mouth_frame",
     "place_mouth_parts",
@@ -42,6 +43,8 @@ _TONGUE_CLEARANCE_M = 0.0045  # tip of the tongue to the front of the lower inci
 _TONGUE_RAISE_M, _TONGUE_RAISE_LENGTH_M = 0.0118, 0.032  # of the tip when the tongue comes out, fading along its back
 _TONGUE_THINNER = 0.38  # how much of its height the body of the tongue loses at rest
 _TONGUE_FLATTEN = 0.40  # how much of its height the tongue loses when the jaw is wide open
+
+_SMILE_LIFT_M, _SMILE_REACH_M = (0.0010, 0.0030, 0.0), (0.009, 0.0075, 0.0145)  # added to the corner; how far around
 
 _LID_OVERLAP_M = 0.0009
 _LID_FACTORS = (0.55, 1.35)  # how far a blink may be shortened or lengthened
@@ -127,6 +130,22 @@ def seal_units(
         seal = seal_lips(posed, marks, closing_only=True)
         out |= {name: share * seal for name, share in group.items()}
     return out
+
+
+def lift_smile(vertices: Float[np.ndarray, "n 3"], marks: Landmarks, side: str) -> Float[np.ndarray, "n 3"]:
+    """What to add to mouthSmile of a side: the corner rises and widens more, which is what makes a smile kind."""
+    corners = np.array(
+        [marks.mouth.rings[row][marks.mouth.corner(vertices, row)] for row in range(len(marks.mouth.rings))]
+    )
+    corners = corners[marks.mouth.vermilion : marks.mouth.bag + 1]
+    if side == "right":
+        corners = marks.mirror[corners]
+    sign = -1.0 if side == "right" else 1.0
+    distance = (vertices - vertices[corners].mean(0)) / np.array(_SMILE_REACH_M)
+    weight = np.exp(-0.5 * (distance**2).sum(1))
+    others = np.concatenate([_part(name) for name in PARTS])
+    weight[others] = 0
+    return weight[:, None] * np.array([sign, 1.0, 1.0]) * np.array(_SMILE_LIFT_M)
 
 
 def seat_lids(
