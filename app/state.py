@@ -17,6 +17,7 @@ from animation.driver import DriverSettings
 from animation.emotion import EMOTIONS
 from app.live.expressions import EXPRESSIONS
 from app.live.level import VoiceSettings
+from app.live.outputs import OutputSettings
 from avatar.camera import PRESETS, Framing
 
 __all__ = ["LOOK_FIELDS", "Preset", "Settings", "Store", "cache_folder", "load_settings", "settings_path"]
@@ -91,7 +92,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Images a second of a recording; 0 keeps the time of every image."""
     record_quality: Literal["draft", "standard", "high"] = "standard"
 
-    collapsed: tuple[str, ...] = ("motion", "expressions", "picture")
+    vmc: bool = False
+    vmc_target: str = "127.0.0.1:39539"
+    livelink: bool = False
+    livelink_target: str = "127.0.0.1:11111"
+    virtual_camera: bool = False
+
+    collapsed: tuple[str, ...] = ("motion", "expressions", "picture", "outputs")
     presets: tuple[Preset, ...] = ()
 
     @property
@@ -112,6 +119,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             mouth_gain=self.mouth_gain,
             head_gain=self.head_gain,
             smoothing=self.smoothing,
+        )
+
+    @property
+    def outputs(self) -> OutputSettings:
+        """For the outputs thread."""
+        return OutputSettings(
+            self.vmc_target if self.vmc else None,
+            self.livelink_target if self.livelink else None,
+            self.virtual_camera,
         )
 
     @property

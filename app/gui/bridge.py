@@ -64,6 +64,7 @@ class Bridge(QObject):
         self.session.start()
         self.load_avatar(self._store.value.avatar)
         self._apply_expression(self._store.value)
+        self.session.set_outputs(self._store.value.outputs)
         if self._store.value.monitor:
             self._set_monitor(True)
 
@@ -183,6 +184,7 @@ class Bridge(QObject):
         session = self.session
         session.set_voice(settings.voice)
         session.set_driver(settings.driver)
+        session.set_outputs(settings.outputs)
         if changed & {"expression", "expression_amount"}:
             self._apply_expression(settings)
         if changed & {"device", "source"} and self._playing is None:

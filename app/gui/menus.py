@@ -56,6 +56,7 @@ class Menus:
         view = menu(tr("&View"))
         self._add(view, tr("&Reset camera"), window.reset_view, "Ctrl+0")
         self._add(view, tr("Show or hide the &panel"), self._toggle_side, "Ctrl+B")
+        self._add(view, tr("Avatar without a &frame"), window.toggle_stage, "Ctrl+T")
         self._add(view, tr("&Full screen"), self._toggle_full_screen, "F11")
         view.addSeparator()
         group = QActionGroup(window)

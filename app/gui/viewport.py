@@ -219,7 +219,9 @@ class Viewport(QWidget):
         painter.setFont(font)
         dark = self._behind.lightness() < 128
         painter.setPen(QColor("#c4c9d2" if dark else "#4a505c"))
-        painter.drawText(self.rect().adjusted(32, 32, -32, -32), Qt.AlignmentFlag.AlignCenter, text)
+        painter.drawText(
+            self.rect().adjusted(32, 32, -32, -32), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, text
+        )
 
     def _checkerboard(self) -> QPixmap:
         if self._checks is None:

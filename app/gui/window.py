@@ -26,9 +26,11 @@ from app.gui.bridge import Bridge, MakeSession
 from app.gui.controls import Panel
 from app.gui.menus import Menus
 from app.gui.notices import Banner, ErrorDialog
+from app.gui.outputs_panel import OutputsPanel
 from app.gui.panels import EmotionPanel, ExpressionPanel, MotionPanel
 from app.gui.recording_bar import RecordingBar
 from app.gui.stage_panels import AvatarPanel, PicturePanel, ViewPanel
+from app.gui.stage_window import StageWindow
 from app.gui.theme import SPACE, apply_theme, current
 from app.gui.thumbnails import Thumbnails
 from app.gui.viewport import Viewport
@@ -46,6 +48,7 @@ __all__ = ["MainWindow", "sample_clip"]
 _log = logging.getLogger(__name__)
 _SIDE_WIDTH = 372
 _METER_MS, _STATUS_MS, _SAVE_MS = 33, 250, 800
+_PATIENCE_MS = 5000
 _AVATARS = {".safetensors", ".ply", ".zip"}
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
@@ -81,6 +84,7 @@ class MainWindow(QMainWindow):
         self._error_dialog: ErrorDialog | None = None
         self._closing = False
         self._backends_asked = False
+        self._stage_window: StageWindow | None = None
 
         self.viewport = Viewport()
         self.stage = QWidget()
@@ -95,10 +99,11 @@ class MainWindow(QMainWindow):
         self.voice = VoicePanel(store)
         self.view = ViewPanel(store)
         self.motion = MotionPanel(store)
+        self.outputs = OutputsPanel(store, self.banner)
         self.picture = PicturePanel(store)
         self.panels: dict[str, Panel] = {
             "avatar": self.avatars, "emotion": self.emotions, "expressions": self.expressions, "voice": self.voice,
-            "view": self.view, "motion": self.motion, "picture": self.picture,
+            "view": self.view, "motion": self.motion, "picture": self.picture, "outputs": self.outputs,
         }  # fmt: skip
         self._lay_out()
         self.menus = Menus(self)
@@ -119,6 +124,7 @@ class MainWindow(QMainWindow):
     def start(self) -> None:
         """Start the engine. After the window has been shown, so that it appears at once."""
         self.bridge.start()
+        QTimer.singleShot(_PATIENCE_MS, self._explain_waiting)
         self._meter_timer.start(_METER_MS)
         self._status_timer.start(_STATUS_MS)
 
@@ -225,6 +231,16 @@ class MainWindow(QMainWindow):
         """The framing as it was."""
         self.store.change(yaw_deg=0.0, pitch_deg=0.0, zoom=1.0, pan=(0.0, 0.0))
 
+    def toggle_stage(self) -> None:
+        """Show the avatar in a window without a frame, on a transparent background; or close that window."""
+        if self._stage_window is not None:
+            self._stage_window.close()
+            return
+        self._stage_window = StageWindow(self)
+        self._stage_window.closed.connect(self._stage_closed)
+        self.store.change(background="transparent")
+        self._stage_window.show()
+
     def show_error(self, failure: Failure) -> None:
         """A dialog with cause and details; one at a time."""
         if self._error_dialog is not None:
@@ -240,6 +256,8 @@ class MainWindow(QMainWindow):
         image = self.bridge.take_image()
         if image is not None:
             self.viewport.show_image(image)
+            if self._stage_window is not None:
+                self._stage_window.show_image(image)
             if not self._backends_asked:
                 self._backends_asked = True
                 self.bridge.ask_backends()
@@ -278,6 +296,10 @@ class MainWindow(QMainWindow):
         )
         if self.bridge.session.images.get() is None:
             self.viewport.set_waiting("")
+
+    def _explain_waiting(self) -> None:
+        if self.bridge.session.images.get() is None and not self.bridge.session.failures:
+            self.viewport.set_waiting(self.tr("Preparing the renderer. The first start takes a little longer."))
 
     def _on_notice(self, text: str) -> None:
         self.banner.put_up(text, "warn", "notice", for_s=10)
@@ -525,6 +547,9 @@ class MainWindow(QMainWindow):
             return
         self._media = QMediaDevices()
         self._media.audioInputsChanged.connect(self._look_again)
+
+    def _stage_closed(self) -> None:
+        self._stage_window = None
 
     def _error_closed(self) -> None:
         self._error_dialog = None

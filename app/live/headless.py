@@ -11,6 +11,7 @@ from pathlib import Path
 from animation.driver import DriverSettings
 from app.live.devices import Source
 from app.live.microphone import find_device
+from app.live.outputs import OutputSettings
 from app.live.player import FileCapture
 from app.live.rendering import Scene
 from app.live.session import LiveSession, SessionStatus
@@ -43,6 +44,8 @@ class HeadlessOptions:
     duration_s: float | None = None
     """Stop after so long; None goes on until the file has ended or an interrupt."""
     monitor: bool = False
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+    """VMC, Live Link Face, virtual camera."""
 
 
 def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambda line: None) -> int:
@@ -83,6 +86,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
         try:
             if options.monitor:
                 session.set_monitor(True)
+            session.set_outputs(options.outputs)
             if options.record is not None:
                 session.record(options.record, options.fps, options.quality)
             while not _over(session, options, started) and not failed.wait(1.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -117,7 +117,12 @@ class Inference(Worker):
         settings: Latest[DriverSettings],
         make_driver: Callable[[Avatar, DriverSettings], Driver],
         on_failure: Callable[[Failure], None] | None = None,
+        on_poses: Callable[[Sequence[FlameParams]], None] = lambda poses: None,
     ) -> None:
+        """
+        Args:
+            on_poses: called on this thread with every new pose, in stream time.
+        """
         super().__init__("inference", on_failure)
         self.delay = DelayControl()
         self.skips = 0
@@ -132,6 +137,7 @@ class Inference(Worker):
         self._cast = cast
         self._settings = settings
         self._make_driver = make_driver
+        self._on_poses = on_poses
         self._reader = voice.voice.reader(self.wake)
 
     def settle(self) -> None:
@@ -181,10 +187,12 @@ class Inference(Worker):
         poses = driver.feed(samples[:, 0])
         if not poses:
             return
-        cast.timeline.append([p.replace(stream_time_s=p.stream_time_s + start_s) for p in poses])
+        poses = [p.replace(stream_time_s=p.stream_time_s + start_s) for p in poses]
+        cast.timeline.append(poses)
         done_s = time.perf_counter()
+        self._on_poses(poses)
         _, captured_s, written_s = self._voice.voice_stamp
-        newest_s = poses[-1].stream_time_s + start_s
+        newest_s = poses[-1].stream_time_s
         self.timing = PoseTiming(newest_s, captured_s, written_s, done_s)
         self.delay.observe(self._clock.stream_time(done_s) - newest_s)
         self.busy_ms += 0.05 * ((done_s - begun_s) * 1000 - self.busy_ms)

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from app.live.latency import LatencyMeter, LatencyReport
 from app.live.level import VoiceSettings
 from app.live.microphone import InputDevice
 from app.live.monitor import Monitor
+from app.live.outputs import Outputs, OutputSettings
 from app.live.rendering import LiveImage, Rendering, Scene
 from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
@@ -91,6 +92,7 @@ class LiveSession:
         self._driver_settings = Latest(driver or DriverSettings())
         self._held: Latest[Float32[np.ndarray, "52"]] = Latest(expression_weights(None))
         self._cast: Latest[Cast | None] = Latest(None)
+        self._output_settings = Latest(OutputSettings())
         self._on_image = on_image
         self._on_notice = on_notice
         self._recording: _Recording | None = None
@@ -109,8 +111,17 @@ class LiveSession:
 
         self.voice = VoiceInput(self.clock, self._voice_settings, failed)
         self.devices = Devices(self.voice, source or Source(), on_source, failed)
+        self.outputs = Outputs(
+            self.clock, self._output_settings, lambda: self.inference.delay.delay_s, failed, on_notice
+        )
         self.inference = Inference(
-            self.voice, self.clock, self._cast, self._driver_settings, make_driver or self._driver, failed
+            self.voice,
+            self.clock,
+            self._cast,
+            self._driver_settings,
+            make_driver or self._driver,
+            failed,
+            self.outputs.offer_poses,
         )
         self.rendering = Rendering(
             self.clock,
@@ -136,7 +147,7 @@ class LiveSession:
     @property
     def workers(self) -> tuple[Worker, ...]:
         """Consumers first: the order of starting."""
-        return (self.rendering, self.inference, self.voice, self.devices)
+        return (self.outputs, self.rendering, self.inference, self.voice, self.devices)
 
     def start(self) -> None:
         """Start the consumers, then the producers. Once."""
@@ -184,8 +195,6 @@ class LiveSession:
     def set_scene(self, scene: Scene) -> None:
         """Draw this from the next image on. While recording, the size stays that of the recording."""
         if self._recording is not None:
-            from dataclasses import replace
-
             width, height = self._recording.size
             if (scene.width, scene.height) != (width, height):
                 backdrop = scene.backdrop
@@ -214,6 +223,12 @@ class LiveSession:
             UserError: for an unknown name.
         """
         self._held.put(expression_weights(name, amount))
+
+    def set_outputs(self, settings: OutputSettings) -> None:
+        """Send the animation elsewhere; what cannot be opened is said through `on_notice`."""
+        if settings != self._output_settings.get():
+            self._output_settings.put(settings)
+            self.outputs.refresh()
 
     def set_source(self, source: Source) -> None:
         """Listen to another device or file."""
@@ -309,6 +324,7 @@ class LiveSession:
             self.inference.settle()
         if (recording := self._recording) is not None:
             recording.image(image)
+        self.outputs.offer_image(image)
         self._on_image(image)
 
     def _shown_delay(self) -> float:

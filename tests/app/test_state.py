@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.state import LOOK_FIELDS, Settings, Store, load_settings
+from avatar.camera import PRESETS
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
@@ -139,6 +140,6 @@ def test_views_of_the_settings_are_valid() -> None:
     assert settings.voice.gain == 1.0
     framing = settings.framing
     assert framing.yaw_deg == 20
-    assert framing.fov_deg == pytest.approx(9.5)
+    assert framing.fov_deg == pytest.approx(PRESETS["portrait"].fov_deg / 2)
     assert framing.target[0] == pytest.approx(-0.05)
     assert set(LOOK_FIELDS) <= set(Settings.__struct_fields__)

@@ -367,3 +367,30 @@ def test_a_picker_remembers_a_microphone_that_is_gone(make_window: Any, plugged:
 def test_a_failure_reads_as_one_line() -> None:
     failure = Failure.of("render", RuntimeError("first\nsecond"))
     assert failure.message == "RuntimeError: first second"
+
+
+def test_the_stage_window_shows_the_avatar_alone(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    window.toggle_stage()
+    stage = window._stage_window
+    assert stage is not None
+    assert window.store.value.background == "transparent"
+    qtbot.waitUntil(lambda: stage._picture is not None, timeout=15000)
+    QTest.keyClick(stage, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: window._stage_window is None, timeout=3000)
+
+
+def test_outputs_are_off_until_asked_for(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    session = window.bridge.session
+    assert session._output_settings.get() == type(session._output_settings.get())()
+    window.outputs.vmc_target.setText("nonsense:port")
+    window.outputs.vmc_target.editingFinished.emit()
+    assert "HOST:PORT" in window.banner.text
+    assert window.outputs.vmc_target.text() == "127.0.0.1:39539"
+    window.outputs.vmc_target.setText("10.1.2.3")
+    window.outputs.vmc_target.editingFinished.emit()
+    window.outputs.vmc.click()
+    assert session._output_settings.get().vmc == "10.1.2.3:39539"
+    window.outputs.vmc.click()
+    assert session._output_settings.get().vmc is None

@@ -1,0 +1,185 @@
+"""The animation taken elsewhere while live: VMC, Live Link Face, a virtual camera."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from app.live.clock import StreamClock
+from app.live.exchange import Latest
+from app.live.rendering import LiveImage
+from app.live.worker import Failure, Worker
+from app.output.livelink import LiveLinkSender
+from app.output.osc import VmcSender
+from app.output.virtual_camera import VirtualCamera
+from avatar.errors import UserError
+from avatar.flame.arkit import NAMES
+from avatar.flame.params import FlameParams
+
+__all__ = ["OutputSettings", "Outputs", "parse_target"]
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What is sent where; all off unless asked for."""
+
+    vmc: str | None = None
+    """HOST:PORT of a VMC receiver."""
+    livelink: str | None = None
+    """HOST:PORT of a Live Link Face receiver."""
+    virtual_camera: bool = False
+
+
+class _Sender(Protocol):
+    def send(self, params: FlameParams, weights: np.ndarray) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def parse_target(text: str, port: int) -> tuple[str, int]:
+    """Host and port of `host:port`, `host` or `:port`.
+
+    Raises:
+        UserError: if the port is no port.
+    """
+    host, _, number = text.strip().rpartition(":") if ":" in text else (text.strip(), "", "")
+    try:
+        chosen = int(number) if number else port
+    except ValueError as error:
+        raise UserError(f"{text!r}: expected HOST:PORT, such as 127.0.0.1:{port}") from error
+    if not 1 <= chosen <= 65535:
+        raise UserError(f"{text!r}: a port lies between 1 and 65535")
+    return host or "127.0.0.1", chosen
+
+
+class Outputs(Worker):
+    """Sends poses and images, in step with the picture: a pose leaves when the image that shows it is drawn.
+
+    Exchange: the inference thread gives poses (a queue of 100; the oldest go first when it is full), the render thread
+    images (one slot); settings through `Latest`. An output that fails is closed and said once; the others go on.
+    """
+
+    def __init__(
+        self,
+        clock: StreamClock,
+        settings: Latest[OutputSettings],
+        delay: Callable[[], float],
+        on_failure: Callable[[Failure], None] | None = None,
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """
+        Args:
+            delay: seconds by which the picture is behind the sound.
+        """
+        super().__init__("outputs", on_failure)
+        self.sent = 0
+        """Poses sent."""
+        self._clock = clock
+        self._settings = settings
+        self._delay = delay
+        self._on_notice = on_notice
+        self._poses: deque[FlameParams] = deque(maxlen=100)
+        self._image: Latest[LiveImage | None] = Latest(None)
+        self._senders: dict[str, _Sender] = {}
+        self._camera: VirtualCamera | None = None
+        self._camera_size = (0, 0)
+        self._camera_wanted = False
+
+    def offer_poses(self, poses: Sequence[FlameParams]) -> None:
+        """On the inference thread."""
+        if self._senders:
+            self._poses.extend(poses)
+            self.wake.set()
+
+    def offer_image(self, image: LiveImage) -> None:
+        """On the render thread."""
+        if self._camera_wanted:
+            self._image.put(image)
+            self.wake.set()
+
+    def run(self) -> None:
+        version = seen = -1
+        try:
+            while not self.stopping:
+                newest, wanted = self._settings.versioned()
+                if newest != version:
+                    version = newest
+                    self._open(wanted)
+                self.wake.wait(self._send_due())
+                number, image = self._image.versioned()
+                if number != seen and image is not None:
+                    seen = number
+                    self._show(image)
+        finally:
+            self._close()
+
+    def refresh(self) -> None:
+        """The settings have changed."""
+        self.wake.set()
+
+    def _send_due(self) -> float:
+        """Send what is due; seconds until the next."""
+        while self._poses:
+            due_s = self._poses[0].stream_time_s + self._delay() - self._clock.now()
+            if due_s > 0:
+                return min(due_s, 0.25)
+            pose = self._poses.popleft()
+            weights = getattr(pose, "blendshape_weights", None)
+            if weights is None:
+                weights = np.zeros(len(NAMES), np.float32)
+            for name, sender in list(self._senders.items()):
+                try:
+                    sender.send(pose, weights)
+                    self.sent += 1
+                except (UserError, OSError) as error:
+                    self._give_up(name, error)
+        return 0.25
+
+    def _show(self, image: LiveImage) -> None:
+        height, width = image.bgra.shape[:2]
+        try:
+            if self._camera is None or self._camera_size != (width, height):
+                if self._camera is not None:
+                    self._camera.close()
+                self._camera = VirtualCamera(width, height)
+                self._camera_size = (width, height)
+            self._camera.send_image(image.bgra)
+        except (UserError, OSError, RuntimeError) as error:
+            self._camera_wanted = False
+            self._camera = None
+            self._on_notice(f"Virtual camera: {error}")
+
+    def _open(self, wanted: OutputSettings) -> None:
+        self._close()
+        for name, target, make, port in (
+            ("VMC", wanted.vmc, VmcSender, 39539),
+            ("Live Link", wanted.livelink, LiveLinkSender, 11111),
+        ):
+            if target is None:
+                continue
+            try:
+                host, chosen = parse_target(target, port)
+                self._senders[name] = make(host, chosen)
+            except (UserError, OSError) as error:
+                self._give_up(name, error)
+        self._camera_wanted = wanted.virtual_camera
+
+    def _give_up(self, name: str, error: Exception) -> None:
+        sender = self._senders.pop(name, None)
+        if sender is not None:
+            sender.close()
+        self._on_notice(f"{name}: {error}")
+
+    def _close(self) -> None:
+        for sender in self._senders.values():
+            sender.close()
+        self._senders = {}
+        self._poses.clear()
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+        self._camera_wanted = False
