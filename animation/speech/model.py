@@ -27,7 +27,9 @@ __all__ = [
     "SpeechModelConfig",
     "SpeechNetwork",
     "SpeechOutput",
+    "expected_shapes",
     "load_weights",
+    "read_about",
     "save_weights",
 ]
 
@@ -198,6 +200,18 @@ def save_weights(
     partial = path.with_suffix(".partial")
     save_file(kept, partial, metadata)
     partial.replace(path)
+
+
+def read_about(path: Path | None = None) -> dict[str, object]:
+    """What is known about a weights file: data statement, training, scores.
+
+    Raises:
+        UserError: as `load_weights`.
+    """
+    path = path or DEFAULT_WEIGHTS
+    load_weights(path)
+    with safe_open(path, "np") as file:
+        return dict(json.loads(file.metadata()["about"]))
 
 
 def load_weights(path: Path | None = None) -> tuple[SpeechModelConfig, dict[str, np.ndarray]]:

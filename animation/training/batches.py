@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from animation.audio import FRAMES_PER_HOP, HOP_S, HOP_SAMPLES, N_MELS, SAMPLE_RATE, LevelTracker, log_mel
+from animation.audio import FRAMES_PER_HOP, HOP_S, HOP_SAMPLES, N_MELS, LevelTracker, log_mel
 from animation.data.articulation import REST, closure_spans, trajectories
 from animation.data.corpus import Utterance, load_utterances, source_names, split_of
 from animation.data.phonemes import Segment, phoneme_labels, viseme_labels
@@ -39,6 +39,7 @@ Progress = Callable[[str, float], None]
 _TOLERANCE_S = 0.04
 _VOICE_MARGIN_S = 0.06
 IGNORED = -1.0
+_MUSIC_SHARE = 0.35
 _LN10_OVER_10 = np.log(10.0) / 10.0
 
 
@@ -168,14 +169,12 @@ class NoiseBank:
             kind: np.concatenate([noise(kind, 6.0, rng) for _ in range(int(seconds / 6))])
             for kind in NOISE_KINDS
         }
-        if music:
-            parts = []
-            for piece in music:
-                length = int(seconds * SAMPLE_RATE)
-                start = int(rng.integers(0, max(1, len(piece) - length)))
-                part = piece[start : start + length]
-                parts.append(part * (0.1 / (np.sqrt(np.mean(part**2)) + 1e-9)))
-            sounds["music"] = np.concatenate(parts)
+        parts = [
+            sounds.pop("band"),
+            np.concatenate([noise("band", 6.0, rng) for _ in range(int(seconds / 6))]),
+        ]
+        parts += [piece * np.float32(0.1 / (np.sqrt(np.mean(piece**2)) + 1e-9)) for piece in music]
+        sounds["music"] = np.concatenate(parts)
         self.quiet = {kind: np.exp(log_mel(sound)) for kind, sound in sounds.items()}
         self.babble = np.exp(log_mel(babble(voices, seconds, rng)))
 
@@ -198,7 +197,12 @@ class NoiseBank:
     ) -> Float[np.ndarray, "t m"]:
         """A random stretch of mel power; of babble with the given probability."""
         kinds = list(self.quiet)
-        source = self.babble if rng.random() < with_babble else self.quiet[kinds[rng.integers(len(kinds))]]
+        if rng.random() < with_babble:
+            source = self.babble
+        elif rng.random() < _MUSIC_SHARE and "music" in self.quiet:  # the sound most like speech
+            source = self.quiet["music"]
+        else:
+            source = self.quiet[kinds[rng.integers(len(kinds))]]
         start = rng.integers(0, len(source) - frames)
         return source[start : start + frames]
 
@@ -270,7 +274,7 @@ def draw_batch(
     size: int,
     hops: int,
     lookahead_hops: int,
-    quiet_share: float = 0.1,
+    quiet_share: float = 0.15,
 ) -> Batch:
     """A batch of random crops, altered.
 

@@ -206,7 +206,9 @@ def initialise(model: FusionModel, data: FusionData) -> None:
     """
     config = model.config
     rng = np.random.default_rng([config.seed, 7])
-    x: dict[str, Tensor] = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
+    x: dict[str, Tensor] = {
+        domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS
+    }
     both = torch.cat([x[domain] for domain in DOMAINS])
     with torch.no_grad():
         movement = both.unflatten(-1, (-1, 3)).square().sum(-1).mean(0).sqrt()

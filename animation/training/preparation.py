@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 _RATES = (5.0, 22.0)  # phonemes a second of speech that are believable
 _SHORTEST_S = 0.35
 _DISAGREEMENT_S = 0.03
+_TRAINING_DISAGREEMENT_S = 0.06
 
 
 def prepare_corpus(
@@ -208,7 +209,8 @@ def _aligned(
             continue
         if source.role != "split" or source.doubtful_words:
             other = sphinx.get(recording.name)
-            if other is None or disagreement_s(alignment.segments, other.segments) > _DISAGREEMENT_S:
+            limit_s = _DISAGREEMENT_S if source.role != "split" else _TRAINING_DISAGREEMENT_S
+            if other is None or disagreement_s(alignment.segments, other.segments) > limit_s:
                 continue
         found.append((recording, alignment))
     share = config.dropped_share if source.role == "split" and not source.doubtful_words else 0.0

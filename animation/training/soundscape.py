@@ -13,7 +13,7 @@ from animation.audio import SAMPLE_RATE
 
 __all__ = ["NOISE_KINDS", "babble", "change_speed", "noise", "room", "telephone"]
 
-NOISE_KINDS = ("white", "pink", "brown", "hum", "fan", "clicks", "breath", "tones", "rumble")
+NOISE_KINDS = ("white", "pink", "brown", "hum", "fan", "clicks", "breath", "tones", "rumble", "band")
 
 
 def change_speed(samples: Float[np.ndarray, " n"], factor: float) -> Float[np.ndarray, " m"]:
@@ -75,6 +75,55 @@ def _bursts(
     return envelope
 
 
+def _note(pitch: float, seconds: float, rng: np.random.Generator, resonances: int) -> Float[np.ndarray, " n"]:
+    """A decaying tone with vibrato and a random spectrum, with resonances such as instruments and choirs have."""
+    time_s = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    bend = 1 + rng.uniform(0, 0.01) * np.sin(2 * np.pi * rng.uniform(4, 7) * time_s)
+    phase = 2 * np.pi * np.cumsum(pitch * bend) / SAMPLE_RATE
+    peaks = rng.uniform(300, 3500, resonances)
+    tone = np.zeros_like(time_s)
+    roll_off = rng.uniform(0.6, 2.0)
+    for k in range(1, min(24, int(7500 / pitch)) + 1):
+        lift = 1 + 6 * np.exp(-(((k * pitch - peaks) / 200) ** 2)).sum()
+        tone += lift / k**roll_off * np.sin(k * phase)
+    attack = np.minimum(1, time_s / rng.uniform(0.003, 0.05))
+    return tone * attack * np.exp(-time_s * rng.uniform(0.3, 5)) / (np.abs(tone).max() + 1e-9)
+
+
+def _band(n: int, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
+    """A small band: drums, bass, chords and a lead, some of them silent."""
+    x = np.zeros(n)
+    beat = int(60 / rng.uniform(70, 160) * SAMPLE_RATE)
+    root = 55 * 2 ** (rng.integers(0, 12) / 12)
+    gains = rng.uniform(0, 1, 5) * (rng.random(5) < 0.8)
+    scale = np.array([0, 2, 4, 5, 7, 9, 11, 12])
+
+    def put(sound: np.ndarray, start: int, gain: float) -> None:
+        end = min(n, start + len(sound))
+        if start < n:
+            x[start:end] += gain * sound[: end - start]
+
+    short = np.arange(int(0.2 * SAMPLE_RATE)) / SAMPLE_RATE
+    kick = np.sin(2 * np.pi * (50 * short + 4 * (1 - np.exp(-short * 25)))) * np.exp(-short * 18)
+    for number, start in enumerate(range(0, n, max(1, beat // 2))):
+        if number % 4 == 0:
+            put(kick, start, gains[0])
+        if number % 4 == 2:
+            put(rng.normal(0, 0.4, len(short)) * np.exp(-short * 25) + 0.3 * kick, start, gains[0])
+        put(np.diff(rng.normal(0, 0.2, len(short) + 1)) * np.exp(-short * 60), start, gains[1])
+        if number % 2 == 0:
+            put(_note(root * 2 ** (rng.choice(scale) / 12), beat / SAMPLE_RATE, rng, 0), start, gains[2])
+        if number % 8 == 0:
+            step = int(rng.integers(0, 5))
+            for third in (0, 2, 4):
+                pitch = 4 * root * 2 ** (scale[(step + third) % 8] / 12)
+                put(_note(pitch, 4 * beat / SAMPLE_RATE, rng, 2), start, 0.5 * gains[3])
+        if rng.random() < 0.6:
+            pitch = 8 * root * 2 ** (rng.choice(scale) / 12) / rng.choice([1, 2])
+            put(_note(pitch, rng.uniform(0.5, 2) * beat / SAMPLE_RATE, rng, 3), start, 0.7 * gains[4])
+    return x + 1e-3 * rng.normal(0, 1, n)
+
+
 def noise(kind: str, seconds: float, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
     """A sound without speech at a level of -20 dBFS.
 
@@ -120,6 +169,8 @@ def noise(kind: str, seconds: float, rng: np.random.Generator) -> Float[np.ndarr
             note = sum(np.sin(2 * np.pi * pitch * k * part) / k ** rng.uniform(1, 2) for k in range(1, 8))
             x[start : start + len(part)] += note * np.exp(-part * rng.uniform(0.5, 6)) * rng.uniform(0.2, 1)
         x = x + 1e-3 * rng.normal(0, 1, n)
+    elif kind == "band":
+        x = _band(n, rng)
     else:
         raise ValueError(f"expected one of {', '.join(NOISE_KINDS)}, got {kind!r}")
     return (x * (0.1 / (np.sqrt(np.mean(np.square(x))) + 1e-9))).astype(np.float32)

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 
-_SOURCE_WEIGHTS = {"espeak": 0.10, "flite": 0.055, "festival": 0.022, "prompts": 0.09}
+_SOURCE_WEIGHTS = {"espeak": 0.10, "flite": 0.055, "festival": 0.022, "prompts": 0.09, "menardi": 0.07}
 _CHECKPOINT = "speech-checkpoint.pt"
 _MUSIC_HELD_OUT = "reno_project-system"
 
@@ -201,7 +201,7 @@ def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, 
     torch.manual_seed(config.seed)
     torch.set_flush_denormal(True)
     banks, weights = _load_banks(folder, config, progress)
-    path = folder / "features" / f"noises-{config.seed}.npz"
+    path = folder / "features" / f"noise-{config.seed}.npz"
     noises = NoiseBank.cached(path, partial(_build_noises, folder, config.seed))
     network = TrainableSpeechNetwork(config.model)
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}

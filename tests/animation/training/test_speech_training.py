@@ -45,7 +45,7 @@ def corpus(tmp_path: Path) -> Path:
     save_utterances(tmp_path, "prompts_en", made)
     (tmp_path / "features").mkdir()
     sound = rng.gamma(4, 0.25, (300, N_MELS)).astype(np.float32)
-    np.savez(tmp_path / "features" / "noises-0.npz", babble=sound, hiss=sound)
+    np.savez(tmp_path / "features" / "noise-0.npz", babble=sound, hiss=sound)
     return tmp_path
 
 
