@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from animation.blendshapes import AdditiveFusion, Fusion
-from animation.emotion import EmotionState, EmotionTrack, check_emotion
+from animation.emotion import EmotionCue, EmotionState, EmotionTrack, check_emotion
 from animation.idle import IdleMotion, IdlePose
 from animation.lids import LidModel, default_lids
 from animation.lips import LipModel, default_lips
@@ -186,9 +186,9 @@ class AvatarDriver:
         if settings.seed != old.seed:
             self._emotion = EmotionState(settings.seed, self._rate)
             self._idle = IdleMotion(settings.seed, self._rate)
-            self._aim_emotion(None)
+            self._aim_emotion(self._cue or settings, 0.0)
         elif (settings.emotion, settings.intensity) != (old.emotion, old.intensity):
-            self._aim_emotion(settings.transition_s)
+            self._aim_emotion(settings, settings.transition_s)
         if settings.closure != old.closure:
             self._closure = settings.closure.start()
         if settings.smoothing != old.smoothing:
@@ -229,13 +229,11 @@ class AvatarDriver:
         self._closure = settings.closure.start()
         self._smooth = _smoother(settings.smoothing, self._rate)
         self._gate = Envelope(self._rate, attack_s=0.0, release_s=0.08)
-        self._cue = self._track.at(0.0) if self._track else None
-        self._aim_emotion(None)
+        self._cue: EmotionCue | None = self._track.at(0.0) if self._track else None
+        self._aim_emotion(self._cue or settings, 0.0)
 
-    def _aim_emotion(self, transition_s: float | None) -> None:
-        """Point the emotion at what the settings, or the track's present cue, ask for; None shows it at once."""
-        source = self._cue or self._settings
-        self._emotion.set(source.emotion, source.intensity, 0.0 if transition_s is None else transition_s)
+    def _aim_emotion(self, source: EmotionCue | DriverSettings, transition_s: float) -> None:
+        self._emotion.set(source.emotion, source.intensity, transition_s)
 
     def _poses(self, frames: SpeechFramesLike) -> list[FlameParams]:
         rows = zip(frames.articulation, frames.closure, frames.voice, frames.loudness_db, strict=True)
@@ -278,9 +276,9 @@ class AvatarDriver:
 
     def _follow_track(self, time_s: float) -> None:
         cue = self._track.at(time_s) if self._track else None
-        if cue is not self._cue:
+        if cue is not None and cue is not self._cue:
             self._cue = cue
-            self._aim_emotion(self._settings.transition_s)
+            self._aim_emotion(cue, self._settings.transition_s)
 
     def _assemble(self, weights: Float[np.ndarray, "52"], idle: IdlePose, time_s: float) -> DrivenPose:
         weights = np.array(weights, np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from animation.prosody import Prosody
-from animation.smoothing import Envelope, SlowNoise, ease
+from animation.smoothing import Envelope, SlowNoise, Spring
 from avatar.errors import UserError
 from avatar.flame.arkit import weights_from_dict
 
@@ -278,7 +278,7 @@ class _Pulse:
 class EmotionState:
     """An emotion that sets in, breathes, flickers and gives way. One step a pose; reproducible from its seed.
 
-    - A change eases over its transition time, from whatever mixture shows at that moment.
+    - A change takes its transition time, and may be changed again midway: position and speed go on smoothly.
     - Every action unit wanders slowly around its level, each on its own.
     - Now and then a passing expression of half a second reinforces one or two units.
     - Stresses of the voice show on the brows.
@@ -296,8 +296,8 @@ class EmotionState:
         """Neutral, at the start of the stream."""
         self._rng = np.random.default_rng([self._seed, 1])
         self._wander = SlowNoise(self._rng, len(_UNIT_NAMES), 0.06, 0.5)
-        self._from = self._mix = self._to = np.zeros(len(EMOTIONS))
-        self._since_s = self._transition_s = 0.0
+        self._mix = self._to = np.zeros(len(EMOTIONS))
+        self._change = Spring(len(EMOTIONS), self._rate, 1.0)
         self._yield = Envelope(self._rate, attack_s=0.09, release_s=0.35)
         self._pulses: list[_Pulse] = []
         self._next_pulse_s = self._rng.exponential(self._PULSE_EVERY_S)
@@ -309,17 +309,16 @@ class EmotionState:
             UserError: for an unknown emotion or numbers out of range.
         """
         check_emotion(emotion, intensity, transition_s)
-        self._from = self._mix
         self._to = np.zeros(len(EMOTIONS))
         self._to[EMOTIONS.index(emotion)] = intensity
-        self._since_s, self._transition_s = 0.0, transition_s
+        self._change.settle_s = max(transition_s, 1 / self._rate)
+        if transition_s == 0:
+            self._change.jump(self._to)
 
     def step(self, time_s: float, prosody: Prosody) -> Feeling:
         """The next pose, `time_s` after the start of the stream."""
-        self._since_s += 1 / self._rate
-        done = ease(self._since_s / self._transition_s) if self._transition_s > 0 else 1.0
-        self._mix = self._from + done * (self._to - self._from)
-        mix = self._mix
+        mix = self._change.feed(self._to)
+        self._mix = mix = np.where(np.abs(mix - self._to) < 1e-3, self._to, mix)
         strength = min(float(mix[1:].sum()), 1.0)
 
         units = mix @ _RECIPE_UNITS

@@ -78,14 +78,19 @@ class Spring:
         """
         Args:
             size: how many values follow at once.
-            settle_s: time to come within 5 % of a new target.
+            settle_s: time to come within 5 % of a new target; may be changed at any time.
         """
-        self._size, self._dt, self._omega = size, 1 / rate_hz, 4.74 / settle_s
+        self._size, self._dt = size, 1 / rate_hz
+        self.settle_s = settle_s
         self.reset()
 
     def reset(self) -> None:
         """At rest at zero."""
         self.position, self._velocity = np.zeros(self._size), np.zeros(self._size)
+
+    def jump(self, position: Float[np.ndarray, " n"]) -> None:
+        """Be at rest somewhere else."""
+        self.position, self._velocity = np.array(position, np.float64), np.zeros(self._size)
 
     def push(self, velocity: Float[np.ndarray, " n"]) -> None:
         """Give it a knock: `velocity` in units a second."""
@@ -93,10 +98,11 @@ class Spring:
 
     def feed(self, target: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """One step, solved exactly, so that it is stable at any rate."""
-        decay = math.exp(-self._omega * self._dt)
+        omega = 4.74 / self.settle_s
+        decay = math.exp(-omega * self._dt)
         offset = self.position - target
-        drive = (self._velocity + self._omega * offset) * self._dt
-        self._velocity = (self._velocity - self._omega * drive) * decay
+        drive = (self._velocity + omega * offset) * self._dt
+        self._velocity = (self._velocity - omega * drive) * decay
         self.position = target + (offset + drive) * decay
         return self.position
 
