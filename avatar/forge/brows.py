@@ -98,7 +98,7 @@ def _colours(
     rng: np.random.Generator, count: int, segments: int, colour: tuple[float, float, float], grey: float
 ) -> np.ndarray:
     shade = np.exp(rng.normal(0, 0.22, (count, 1)))
-    silver = np.array([0.34, 0.34, 0.345]) * np.exp(rng.normal(0, 0.2, (count, 1)))
+    silver = np.array([0.20, 0.198, 0.196]) * np.exp(rng.normal(0, 0.2, (count, 1)))
     plain = np.where(rng.random((count, 1)) < grey, silver, np.array(colour) * shade)
     return np.repeat(plain[:, None], segments, 1)
 
@@ -120,21 +120,21 @@ def grow_brows(points: SurfacePoints, marks: FaceMarks, recipe: BrowRecipe, seed
     density = brow_density(points.positions, marks, recipe)
     patchy = np.clip(1 + 0.5 * gradient_noise(points.positions, 420, seed), 0.3, 1.6)
     weight = density**0.8 * patchy * points.radius_m**2
-    count = int(820 * recipe.density * (0.6 + 0.4 * recipe.thickness))
+    count = int(1000 * recipe.density * (0.6 + 0.4 * recipe.thickness))
     index = rng.choice(len(points), count, p=weight / weight.sum())
     roots = points.positions[index] + rng.normal(0, 1, (count, 3)) * points.radius_m[index, None] * 0.45
     roots += ((points.positions[index] - roots) * points.normals[index]).sum(1, keepdims=True) * points.normals[index]
     x, side = np.abs(roots[:, 0]) / marks.width, np.sign(roots[:, 0])
     middle, half = _brow_line(np.abs(roots[:, 0]), marks, recipe)
     off = np.clip((roots[:, 1] - middle) / half, -1.2, 1.2)
-    angle = np.interp(x, [0.008, 0.013, 0.020, 0.030, 0.040, 0.052], [1.25, 0.95, 0.55, 0.25, -0.12, -0.45])
-    angle = angle - 0.38 * off * smoothstep(x, 0.012, 0.022) + rng.normal(0, 0.10, count)
+    angle = np.interp(x, [0.008, 0.013, 0.020, 0.030, 0.040, 0.052], [1.10, 0.85, 0.50, 0.22, -0.12, -0.45])
+    angle = angle - 0.38 * off * smoothstep(x, 0.012, 0.022) + rng.normal(0, 0.08, count)
     direction = np.stack([side * np.cos(angle), np.sin(angle), np.zeros(count)], 1)
     length = rng.uniform(0.0050, 0.0082, count) * np.interp(x, [0.008, 0.016, 0.03, 0.052], [0.62, 0.95, 1.0, 0.66])
     curves = _curves(roots, points.normals[index], direction, length, 0.22, 0.75, 4)
     return Strands(
         curves,
-        rng.uniform(5.5e-5, 8.5e-5, count),
+        rng.uniform(4.5e-5, 7.5e-5, count),
         _colours(rng, count, 3, recipe.colour, recipe.grey),
         points.carrier[index],
     )
@@ -216,7 +216,9 @@ def beard_density(
     below = smoothstep(cheek - y + ragged, -0.003, 0.006)
     back = np.clip(marks.menton[2] - 0.010 - z, 0.0, 0.08)
     low = marks.menton[1] - 0.017 + 0.30 * back
-    jaw = below * smoothstep(y - low + ragged, -0.004, 0.007) * smoothstep(z, marks.ear[2] + 0.010, marks.ear[2] + 0.018)
+    jaw = (
+        below * smoothstep(y - low + ragged, -0.004, 0.007) * smoothstep(z, marks.ear[2] + 0.010, marks.ear[2] + 0.018)
+    )
     top = marks.subnasale[1] - 0.0015 - 0.10 * np.clip(x - 0.010, 0, 1)
     lip = (1 - smoothstep(x, 0.024, 0.029)) * smoothstep(top - y + 0.5 * ragged, -0.001, 0.003) * (y > m) * (z > 0.02)
     lip = lip * (1 - 0.45 * np.exp(-0.5 * (x / 0.0025) ** 2))
@@ -231,7 +233,7 @@ def beard_density(
 
 
 def grow_beard(
-    points: SurfacePoints, marks: FaceMarks, recipe: BeardRecipe, seed: int, count: int = 3200
+    points: SurfacePoints, marks: FaceMarks, recipe: BeardRecipe, seed: int, count: int = 4000
 ) -> Strands | None:
     """The hairs of a beard, rooted at samples of the skin; None for a shaved one."""
     if recipe.style in ("none", "stubble"):
@@ -255,7 +257,7 @@ def grow_beard(
     curves = _curves(roots, normals, direction, length, 0.60, 0.45, 4)
     return Strands(
         curves,
-        rng.uniform(7e-5, 1.2e-4, count),
+        rng.uniform(5.5e-5, 9e-5, count),
         _colours(rng, count, 3, recipe.colour, recipe.grey),
         points.carrier[index],
     )

@@ -16,7 +16,7 @@ from avatar.forge.eyes import IRIS_COLOURS, eye_splats
 from avatar.forge.facemarks import FaceMarks, region_mask
 from avatar.forge.fibres import DistanceField, Strands, fibre_splats
 from avatar.forge.hair import Hair, grow_hair, hair_density
-from avatar.forge.lighting import DensityGrid, MeshOccluder, Studio
+from avatar.forge.lighting import DensityGrid, MeshOccluder, Studio, diffuse
 from avatar.forge.mesh import triangulate
 from avatar.forge.mouth import mouth_splats
 from avatar.forge.noise import smoothstep
@@ -36,19 +36,20 @@ _HAIR_SHADOW = 0.5
 """How much of a strand's area blocks light; the rest is scattered on through the hair."""
 
 
-def forge(recipe: AvatarRecipe, progress: Progress | None = None) -> Avatar:
-    """Build an avatar; takes a minute or two.
+def forge(recipe: AvatarRecipe, progress: Progress | None = None, studio: Studio | None = None) -> Avatar:
+    """Build an avatar; takes about a minute. The same recipe gives the same avatar.
 
     Args:
         recipe: who.
         progress: called with a fraction 0..1 and what is being made.
+        studio: the light to bake; by default that of a portrait.
 
     Raises:
         UserError: if the anatomy's data files are missing or the recipe asks for something unknown.
     """
     tell = progress or (lambda fraction, what: None)
     tell(0.0, "anatomy")
-    stage = _Stage(recipe)
+    stage = _Stage(recipe, studio or Studio.portrait())
     layers: list[_Layer] = []
     tell(0.10, "hair and clothes")
     stage.dress()
@@ -88,14 +89,14 @@ class _Layer:
 class _Stage:
     """The head on which an avatar is made, with everything that the parts share."""
 
-    def __init__(self, recipe: AvatarRecipe) -> None:
+    def __init__(self, recipe: AvatarRecipe, studio: Studio) -> None:
         self.recipe = recipe
-        self.studio = Studio.portrait()
+        self.studio = studio
         self.anatomy: Anatomy = build_anatomy(recipe.phenotype)
         self.poses = extreme_poses(self.anatomy)
         self.vertices = self.poses["neutral"]
         self.faces = triangulate(self.anatomy.quads)
-        quads = np.flatnonzero(np.isin(self.anatomy.quad_parts, ["skin", "mouth", "socket"]))
+        self.quads = quads = np.flatnonzero(np.isin(self.anatomy.quad_parts, ["skin", "mouth", "socket"]))
         self.surface = SkinSurface.from_head(
             self.vertices, self.faces, quads, self.anatomy.uv, triangulate(self.anatomy.quads_uv)
         )
@@ -104,7 +105,9 @@ class _Stage:
         self.uv[self.surface.triangles.ravel()] = self.surface.uv.reshape(-1, 2)
         self.part = self.anatomy.quad_parts[quads][np.arange(len(self.surface.triangles)) // 32]
         regions = self.anatomy.regions
-        lids = np.concatenate([regions[f"{row}_lid_{side}"] for row in ("upper", "lower") for side in ("left", "right")])
+        lids = np.concatenate(
+            [regions[f"{row}_lid_{side}"] for row in ("upper", "lower") for side in ("left", "right")]
+        )
         lid_quad = np.isin(self.anatomy.quads[quads], lids).all(1) & (self.anatomy.quad_parts[quads] != "socket")
         self.on_lid = lid_quad[np.arange(len(self.surface.triangles)) // 32]
 
@@ -150,42 +153,40 @@ class _Stage:
 
     # --- light ------------------------------------------------------------------------------------------------------
 
-    def _occluder(self, vertices: np.ndarray, surface: SkinSurface) -> MeshOccluder:
+    def _occluder(self) -> MeshOccluder:
+        """Skin, eyeballs and cloth at rest; a coarser skin than the lit one casts the same shadows for less."""
+        skin = SkinSurface.from_head(
+            self.vertices, self.faces, self.quads, self.anatomy.uv, triangulate(self.anatomy.quads_uv), levels=1
+        )
         eyes = np.isin(np.repeat(self.anatomy.quad_parts, 2), ["eye_left", "eye_right"])
         cloth = self.garment.occluder()
-        n, m = len(surface.vertices), len(vertices)
+        n, m = len(skin.vertices), len(self.vertices)
         return MeshOccluder(
-            np.concatenate([surface.vertices, vertices, cloth.vertices]),
-            np.concatenate([surface.triangles, self.faces[eyes] + n, cloth.faces + n + m]),
+            np.concatenate([skin.vertices, self.vertices, cloth.vertices]),
+            np.concatenate([skin.triangles, self.faces[eyes] + n, cloth.faces + n + m]),
         )
 
     def light(self) -> None:
-        """Bake the skin at rest, and the lids and lips also as they look when closed and open."""
+        """Bake the skin at rest, but the lids as if closed and the inside of the lips as if parted."""
         surface = self.surface
-        self.occluder = self._occluder(self.vertices, surface)
+        self.occluder = self._occluder()
         albedo = self._material(surface.vertices, surface.normals, self.uv).albedo
         ears = region_mask("ears", self.uv)
-        at_rest = bake_skin(surface, self.studio, self.occluder, albedo, ears, self.density)
-        self.baked = at_rest
+        rest = bake_skin(surface, self.studio, self.occluder, albedo, ears, self.density)
+        # A closed lid lies in front of everything at rest, so the shadows at rest are right for it too.
         self.closed = surface.posed(self.poses["blink"])
-        lids = self._baked_again(self.closed, "blink", self._lid_vertices(), albedo)
-        self.baked_lids = BakedSkin(
-            0.25 * at_rest.visibility + 0.75 * lids.visibility, 0.25 * at_rest.light + 0.75 * lids.light
-        )
-        # The parts of the lips that touch at rest are dark there; what shows of them shows when they part.
-        inside = region_mask("inside-mouth", self.uv)
-        shut = 1 - smoothstep(at_rest.visibility.mean(1), 0.08, 0.20)
-        touching = np.clip(inside + region_mask("lips", self.uv) * shut, 0, 1)
-        opened = self._baked_again(surface.posed(self.poses["funnel"]), "funnel", touching > 0.02, albedo)
-        part = 0.85 * touching[:, None].astype(np.float32)
-        self.baked = BakedSkin(
-            np.maximum(at_rest.visibility, part * opened.visibility), np.maximum(at_rest.light, part * opened.light)
-        )
-
-    def _baked_again(self, posed: SkinSurface, pose: str, where: np.ndarray, albedo: np.ndarray) -> BakedSkin:
-        """The light of another pose at the vertices `where`; elsewhere that of the pose at rest."""
-        occluder = self._occluder(self.poses[pose], posed)
-        return bake_skin(posed, self.studio, occluder, albedo, np.zeros(len(albedo)), self.density, where, self.baked)
+        soft = self._softened(self._lid_vertices(), 0.008)
+        near = soft > 0.02
+        shut = bake_skin(self.closed, self.studio, self.occluder, albedo, 0 * ears, self.density, near, rest)
+        part = (0.75 * soft * near)[:, None].astype(np.float32)
+        visibility = rest.visibility + part * (shut.visibility - rest.visibility)
+        light = rest.light + part * (shut.light - rest.light)
+        # What of the lips touches at rest is dark there, but shows when they part.
+        lips = region_mask("lips", self.uv)
+        open_ = rest.visibility.mean(1)
+        typical = np.median(rest.light[(lips > 0.5) & (open_ > 0.25)], axis=0)
+        touching = np.clip(region_mask("inside-mouth", self.uv) + lips, 0, 1) * (1 - smoothstep(open_, 0.08, 0.20))
+        self.baked = BakedSkin(visibility, np.maximum(light, 0.75 * touching[:, None] * typical))
 
     def _material(self, points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> SkinMaterial:
         recipe, marks = self.recipe, self.marks
@@ -208,14 +209,20 @@ class _Stage:
         rng = np.random.default_rng(recipe.seed)
         radius = skin_radius(surface, marks, self.scalp, self.garment.hidden, recipe.detail_m)
         inside = region_mask("inside-mouth", self.uv)
+        ears = region_mask("ears", self.uv)
         features = np.clip(region_mask("lips", self.uv) + inside, 0, 1)
-        coarse = np.where((radius > 0) & (features < 0.2), np.maximum(2.1 * radius, 0.0014), 0.0)
+        coarse = np.where((radius > 0) & (features < 0.2), np.maximum((2.1 - 0.9 * ears) * radius, 0.0013), 0.0)
         layers = []
 
         def lay(points: SurfacePoints, baked: BakedSkin, first: float, last: float, **look: float) -> None:
             material = self._material(points.positions, points.normals, points.uv)
             splats = skin_splats(
-                points, material, surface.carry(baked.visibility, points), surface.carry(baked.light, points), self.studio, **look
+                points,
+                material,
+                surface.carry(baked.visibility, points),
+                surface.carry(baked.light, points),
+                self.studio,
+                **look,
             )
             layers.append(_Layer(splats, first, last, self.vertices))
 
@@ -238,17 +245,26 @@ class _Stage:
         lid_points = without(self.closed.sample(np.where(self._lid_vertices(), lid_radius, 0.0), rng), lids=True)
         rest = surface.points(lid_points.dense, lid_points.barycentric, lid_points.radius_m)
         material = self._material(rest.positions, rest.normals, rest.uv)
-        material = SkinMaterial(material.albedo, material.specular, material.roughness, lid_points.normals, material.inside)
+        material = SkinMaterial(
+            material.albedo, material.specular, material.roughness, lid_points.normals, material.inside
+        )
         splats = skin_splats(
             lid_points,
             material,
-            surface.carry(self.baked_lids.visibility, lid_points),
-            surface.carry(self.baked_lids.light, lid_points),
+            surface.carry(self.baked.visibility, lid_points),
+            surface.carry(self.baked.light, lid_points),
             self.studio,
             spread=0.90,
         )
         layers.append(_Layer(splats, 0.0, 0.1, self.poses["blink"]))
         return layers
+
+    def _softened(self, mask: np.ndarray, radius_m: float) -> np.ndarray:
+        """A vertex mask with soft edges, 0..1."""
+        spread = diffuse(
+            np.repeat(mask[:, None].astype(float), 3, 1), self.surface.vertices, self.surface.edges, (radius_m,) * 3
+        )
+        return smoothstep(spread[:, 0], 0.02, 0.6)
 
     def _lid_vertices(self) -> np.ndarray:
         mask = np.zeros(len(self.surface.vertices), bool)
@@ -258,9 +274,13 @@ class _Stage:
     def feature_layers(self) -> list[_Layer]:
         """Eyes, teeth, tongue, brows, lashes and beard."""
         recipe, marks, regions = self.recipe, self.marks, self.anatomy.regions
+        rng = np.random.default_rng(recipe.seed)
+        mouth = mouth_splats(self.anatomy, recipe.mouth, self.studio, recipe.seed)
         layers = [
-            _Layer(eye_splats(self.anatomy, IRIS_COLOURS[recipe.eyes], self.studio, recipe.seed), 0.0, 0.1, self.vertices),
-            _Layer(mouth_splats(self.anatomy, recipe.mouth, self.studio, recipe.seed), 0.0, 0.1, self.vertices),
+            _Layer(
+                eye_splats(self.anatomy, IRIS_COLOURS[recipe.eyes], self.studio, recipe.seed), 0.0, 0.1, self.vertices
+            ),
+            _Layer(mouth.select(rng.permutation(len(mouth))), 0.04, 0.16, self.vertices),
         ]
         brows = grow_brows(self.fine, marks, recipe.brows, recipe.seed)
         upper, lower = grow_lashes(self.surface, regions, marks, recipe.brows, recipe.seed)
@@ -318,14 +338,20 @@ class _Stage:
         return self.field.gradient(points)
 
     def _fibres(
-        self, strands: Strands, outward: np.ndarray, opacity: float, gloss: float, taper: float, density: DensityGrid | None
+        self,
+        strands: Strands,
+        outward: np.ndarray,
+        opacity: float,
+        gloss: float,
+        taper: float,
+        density: DensityGrid | None,
     ) -> Splats:
         return fibre_splats(strands, self.studio, outward, self.occluder, density, opacity, gloss, taper)
 
 
 def _root_colour(colour: tuple[float, float, float], grey: float) -> np.ndarray:
     """What a dense stand of hairs looks like from above, where their roots stand in their own shade."""
-    return 0.75 * np.array(colour) * (1 - grey) + 0.16 * grey
+    return 0.75 * np.array(colour) * (1 - grey) + 0.09 * grey
 
 
 def _ordered(layers: list[_Layer], faces: np.ndarray, seed: int) -> BoundGaussians:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from avatar.errors import UserError
 from avatar.forge.facemarks import FaceMarks
-from avatar.forge.lighting import MeshOccluder, Studio, diffuse, irradiance
+from avatar.forge.lighting import MeshOccluder, Studio, irradiance
 from avatar.forge.mesh import vertex_normals
 from avatar.forge.noise import bumped, fbm, gradient_noise, smoothstep
 from avatar.forge.shading import shade_surface
@@ -51,7 +51,6 @@ class _Cut:
 
     front_m: float
     back_rise_m: float
-    vee_m: float
     band_m: float
     thick_m: float
     ribs: int
@@ -59,10 +58,10 @@ class _Cut:
 
 
 _CUTS = {
-    "jumper": _Cut(0.058, 0.036, 0.0, 0.021, 0.0030, 150, 0.0050),
-    "tshirt": _Cut(0.064, 0.040, 0.0, 0.014, 0.0016, 0, 0.0030),
-    "turtleneck": _Cut(0.056, 0.030, 0.0, 0.046, 0.0036, 120, 0.0045),
-    "shirt": _Cut(0.060, 0.030, 0.050, 0.0, 0.0016, 0, 0.0035),
+    "jumper": _Cut(0.064, 0.036, 0.020, 0.0030, 84, 0.0050),
+    "tshirt": _Cut(0.066, 0.040, 0.013, 0.0016, 0, 0.0030),
+    "turtleneck": _Cut(0.056, 0.030, 0.046, 0.0036, 84, 0.0045),
+    "shirt": _Cut(0.062, 0.032, 0.027, 0.0017, 0, 0.0035),
 }
 
 
@@ -100,7 +99,6 @@ def _below_neckline(points: np.ndarray, marks: FaceMarks, cut: _Cut) -> np.ndarr
     angle = np.arctan2(np.abs(points[:, 0]), points[:, 2] - axis_z)
     front = marks.menton[1] - cut.front_m
     line = front + cut.back_rise_m * (1 - np.cos(angle)) / 2
-    line = line - cut.vee_m * np.clip(1 - angle / 0.75, 0, 1) ** 1.2
     return line - points[:, 1]
 
 
@@ -195,7 +193,7 @@ def _band(garment: Garment, cut: _Cut, columns: int) -> np.ndarray:
     up = up + np.array([0.0, 0.35, 0.0])
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     rows = []
-    for s in np.linspace(-0.42, 0.92, max(7, int(cut.band_m / 0.0016))):
+    for s in np.linspace(-0.42, 0.92, max(7, int(cut.band_m / 0.0012))):
         bulge = np.sqrt(max(0.0, 1 - (2 * max(s, 0.0) - 1) ** 4))
         height = cut.thick_m * (0.55 + 0.75 * bulge) + 0.0012
         if s < 0:
@@ -206,33 +204,19 @@ def _band(garment: Garment, cut: _Cut, columns: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def _collar_leaf(garment: Garment, cut: _Cut, columns: int) -> np.ndarray:
-    """A shirt's collar: up from the neckline, over a fold, and down to points in front: (r, m, 3)."""
-    m = len(garment.loop)
-    # Leave the opening in front: the loop starts and ends at the back, its middle is the front.
-    angle = np.linspace(-np.pi, np.pi, m, endpoint=False)
-    where = np.linspace(0.115, 2 * np.pi - 0.115, columns)  # from the front over the back to the front
-    source = np.mod(where + np.pi, 2 * np.pi) - np.pi
-
-    def pick(values: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(source, angle, values[:, c], period=2 * np.pi) for c in range(3)], 1)
-
-    loop, out = pick(garment.loop), pick(garment.loop_out)
-    front = np.abs(source)
-    horizontal = out * np.array([1.0, 0.15, 1.0])
-    horizontal /= np.linalg.norm(horizontal, axis=1, keepdims=True)
-    stand = np.interp(front, [0.1, 0.5, 1.2, np.pi], [0.012, 0.020, 0.028, 0.033])[:, None]
-    leaf = np.interp(front, [0.1, 0.30, 0.75, 1.6, np.pi], [0.050, 0.046, 0.040, 0.038, 0.042])[:, None]
-    up = np.array([0.0, 1.0, 0.0])
-    flare = np.interp(front, [0.1, 0.6, 1.5, np.pi], [0.30, 0.55, 0.55, 0.40])[:, None]
-    side = np.sign(source)[:, None] * np.array([1.0, 0.0, 0.0]) * np.exp(-front / 0.5)[:, None] * 0.35
-    down = -up + flare * horizontal + side
-    down /= np.linalg.norm(down, axis=1, keepdims=True)
-    rows = [loop + up * stand * s + horizontal * (0.003 + 0.002 * s) for s in np.linspace(-0.1, 0.9, 8)]
-    top = loop + up * stand + horizontal * 0.0055
-    rows.append(top)
-    rows += [top + horizontal * 0.0025 - up * 0.0006 + down * leaf * s for s in np.linspace(0.03, 1.0, 17)]
-    return np.stack(rows)
+def _placket(points: np.ndarray, albedo: np.ndarray, marks: FaceMarks) -> np.ndarray:
+    """The overlap down the front of a shirt: its stitched edge, and buttons."""
+    front = points[:, 2] > marks.ear[2] + 0.02
+    edge = np.exp(-0.5 * ((points[:, 0] - 0.013) / 0.0011) ** 2) * front
+    albedo = albedo * (1 - 0.55 * edge)[:, None]
+    top = marks.menton[1] - 0.050
+    for k in range(4):
+        across = np.hypot(points[:, 0], points[:, 1] - (top - 0.062 * k))
+        button = smoothstep(0.0052 - across, 0.0, 0.0012) * front
+        rim = np.exp(-0.5 * ((across - 0.0056) / 0.0008) ** 2) * front
+        albedo = albedo * (1 - 0.5 * rim)[:, None]
+        albedo = albedo * (1 - button[:, None]) + (0.55 * albedo.mean(0) + 0.08) * button[:, None]
+    return albedo
 
 
 def _hang(points: np.ndarray, garment: Garment) -> np.ndarray:
@@ -283,16 +267,18 @@ def garment_splats(
     def weave(p: np.ndarray) -> np.ndarray:
         return folds(p) + 1.5e-4 * gradient_noise(p, 420, seed + 3)
 
-    def lit(points, normals, scales, opacity, height, specular):  # type: ignore[no-untyped-def]
+    def lit(points, normals, axis, scales, opacity, height, specular):  # type: ignore[no-untyped-def]
         n = bumped(normals, points, height)
         visibility = occluder.visibility(points, normals, studio.directions, bias_m=0.003)
         visibility *= transmittance(points, studio.directions)
         light = irradiance(studio, n, visibility, wrap=(0.18, 0.18, 0.18)) + 0.02
         fuzz = 1 + recipe.heather * (0.35 * rng.normal(size=len(points)) + 0.3 * gradient_noise(points, 500, seed + 5))
-        albedo = np.clip(np.array(recipe.colour) * np.clip(fuzz, 0.3, 2.0)[:, None], 0.002, 0.9)
+        albedo = np.array(recipe.colour) * np.clip(fuzz, 0.3, 2.0)[:, None]
+        if recipe.garment == "shirt":
+            albedo = _placket(points, albedo, marks)
+        albedo = np.clip(albedo, 0.002, 0.9)
         sh = shade_surface(studio, albedo, n, visibility, light, specular, 0.72)
-        helper = np.where(np.abs(normals[:, :1]) < 0.8, np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 0.0]]))
-        frames = frames_from_axes(np.cross(normals, helper), normals)
+        frames = frames_from_axes(axis - (axis * normals).sum(1, keepdims=True) * normals, normals)
         return Splats(points, frames, scales, opacity, sh, _hang(points, garment))
 
     layers = []
@@ -304,6 +290,7 @@ def garment_splats(
             lit(
                 points.positions - sink * points.normals,
                 points.normals,
+                np.cross(points.normals, np.array([0.31, 0.27, 0.91])),
                 np.stack([sigma, sigma, 0.15 * sigma], 1),
                 fade,
                 folds if factor > 1 else weave,
@@ -311,21 +298,19 @@ def garment_splats(
             )
         )
     columns = int(2 * np.pi * 0.068 / 0.00125)
-    if recipe.garment == "shirt":
-        sheet = _collar_leaf(garment, cut, columns)
-    else:
-        sheet = _band(garment, cut, columns)
+    sheet = _band(garment, cut, columns)
     centres, normals, along, across = _sheet(sheet)
     outward = centres - np.array([0.0, 0.0, marks.ear[2] - 0.012])
     outward[:, 1] = 0.02
     normals = normals * np.sign((normals * outward).sum(1, keepdims=True) + 1e-9)
-    rib = np.tile(np.arange(columns) / columns, len(sheet)) * 2 * np.pi * cut.ribs
-
+    ring = (np.roll(sheet, -1, 1) - np.roll(sheet, 1, 1)).reshape(-1, 3)
+    ring /= np.linalg.norm(ring, axis=1, keepdims=True)
+    rounded = normals
     if cut.ribs:
-        ring = np.roll(sheet, -1, 1) - np.roll(sheet, 1, 1)
-        tangent = (ring / np.linalg.norm(ring, axis=2, keepdims=True)).reshape(-1, 3)
-        normals = normals + 0.75 * np.sin(rib)[:, None] * tangent
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    scales = np.stack([along * 0.72, across * 0.80, np.full(len(centres), 2.5e-4)], 1)
-    band = lit(centres, normals, scales, np.full(len(centres), 0.97), lambda p: 1e-4 * gradient_noise(p, 420, seed + 3), 0.25)
+        rib = np.tile(np.arange(columns) / columns, len(sheet)) * 2 * np.pi * cut.ribs
+        rounded = normals + 0.75 * np.sin(rib)[:, None] * ring
+        rounded /= np.linalg.norm(rounded, axis=1, keepdims=True)
+    scales = np.stack([along * 0.70, across * 0.75, np.full(len(centres), 2.5e-4)], 1)
+    opacity = np.full(len(centres), 0.97)
+    band = lit(centres, rounded, ring, scales, opacity, lambda p: 1e-4 * gradient_noise(p, 420, seed + 3), 0.25)
     return layers[0], concatenate([layers[1], band])

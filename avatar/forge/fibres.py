@@ -19,6 +19,13 @@ __all__ = ["DistanceField", "Strands", "concatenate_strands", "fibre_splats"]
 
 _REACH_M = 0.035
 
+_SCATTERED_ON = 0.6
+"""Hair passes light on from strand to strand: its own shadow is softer than that of a black fog, by this power."""
+
+
+_GLOW = 0.035
+"""Light that reaches even the innermost strands by many bounces, as a share of the open studio."""
+
 
 @dataclass(frozen=True)
 class DistanceField:
@@ -40,7 +47,7 @@ class DistanceField:
         normals: Float[np.ndarray, "v 3"],
         low: Sequence[float],
         high: Sequence[float],
-        cell_m: float = 0.004,
+        cell_m: float = 0.005,
         smooth_cells: float = 0.8,
     ) -> DistanceField:
         """The field of a surface given by dense vertices and outward normals, in the box `low`..`high`.
@@ -103,6 +110,13 @@ class Strands:
         """Middles of all segments, strand by strand."""
         return (0.5 * (self.points[:, 1:] + self.points[:, :-1])).reshape(-1, 3)
 
+    def thinned(self, step: int) -> Strands:
+        """Every `step`-th point only."""
+        points = self.points[:, ::step]
+        return Strands(
+            points, self.width_m, self.albedo[:, ::step][:, : points.shape[1] - 1], self.carrier, self.flatness
+        )
+
     def shadow_area_m2(self) -> Float[np.ndarray, " m"]:
         """The area that each segment blocks, seen from its side."""
         length = np.linalg.norm(np.diff(self.points, axis=1), axis=2)
@@ -153,7 +167,8 @@ def fibre_splats(
         if head is not None:
             visibility *= head.visibility(centres, outward, studio.directions, bias_m=0.004)
         if density is not None:
-            visibility *= density.transmittance(centres, studio.directions)
+            visibility *= density.transmittance(centres, studio.directions) ** _SCATTERED_ON
+    visibility = _GLOW + (1 - _GLOW) * visibility
     sh = shade_fibres(studio, strands.albedo.reshape(-1, 3), tangents, outward, visibility, gloss)
     t = np.linspace(0, 1, k)
     profile = 1 - taper * t**1.6

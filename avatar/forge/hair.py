@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
 from avatar.errors import UserError
-from avatar.forge.fibres import DistanceField, Strands
 from avatar.forge.facemarks import FaceMarks
+from avatar.forge.fibres import DistanceField, Strands
 from avatar.forge.noise import fbm, gradient_noise, smoothstep
 
 __all__ = ["STYLES", "Hair", "HairRecipe", "grow_hair", "hair_density"]
@@ -162,12 +162,12 @@ def _swept(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
     n = len(p)
     height = _height(roots, marks)
     side = _side(p, recipe, roots)
-    top = smoothstep(height, 0.60, 0.86)
+    front = smoothstep(roots[:, 2], marks.ear[2] + 0.055, marks.ear[2] + 0.09)
+    top = smoothstep(height + 0.28 * front, 0.60, 0.82)
     lying = np.stack([0 * side, np.full(n, -0.9), np.full(n, -0.45)], 1)
     away = np.where(side == np.sign(recipe.parting_m), side, -np.sign(recipe.parting_m))
     combed = np.stack([away * 0.75, np.full(n, 0.30), np.full(n, -0.25)], 1)
-    front = smoothstep(roots[:, 2], marks.ear[2] + 0.06, marks.ear[2] + 0.09)
-    combed += front[:, None] * np.stack([0.0 * side, np.full(n, 0.65), np.full(n, 0.05)], 1)
+    combed += front[:, None] * np.stack([0.0 * side, np.full(n, 0.55), np.full(n, -0.35)], 1)
     return lying * (1 - top[:, None]) + combed * top[:, None]
 
 
@@ -204,25 +204,26 @@ def _tied_length(roots, recipe, head):  # type: ignore[no-untyped-def]
 
 
 def _curly(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
-    """Outwards in all directions, a little down at the sides."""
+    """Outwards, but bent this way and that by a field of a curl's size: coils that crowd each other."""
     out = p - head.centre
     out /= np.linalg.norm(out, axis=1, keepdims=True)
-    return out + np.array([0.0, 0.05, -0.05])
+    swirl = np.stack([gradient_noise(p, 105, 900 + c) + 0.8 * gradient_noise(p, 230, 930 + c) for c in range(3)], 1)
+    return 0.60 * out + 1.7 * swirl + np.array([0.0, 0.03, -0.03])
 
 
 def _curly_length(roots, recipe, head):  # type: ignore[no-untyped-def]
     height = np.clip(_height(roots, head.marks), -0.6, 1)
     front = smoothstep(roots[:, 2], head.marks.ear[2] + 0.05, head.marks.ear[2] + 0.10)
-    return np.interp(height, [-0.6, 0.0, 0.6, 1.0], [0.018, 0.032, 0.044, 0.047]) * (1 - 0.40 * front)
+    return np.interp(height, [-0.6, 0.0, 0.6, 1.0], [0.020, 0.040, 0.060, 0.064]) * (1 - 0.35 * front)
 
 
 STYLES: dict[str, _Style] = {
-    "long": _Style(20, 0.016, _falling, _long_length, 0.62, 0.30, 0.62, 0.00034, 0.0021, 0.0075, 0.085),
+    "long": _Style(19, 0.021, _falling, _long_length, 0.58, 0.24, 0.62, 0.00025, 0.0021, 0.0075, 0.085),
     "bob": _Style(15, 0.014, _falling, _bob_length, 0.50, 0.22, 0.62, 0.00032, 0.0020, 0.004, 0.07),
     "tied": _Style(11, 0.006, _tied, _tied_length, 0.35, 0.10, 0.30, 0.00030, 0.0020, 0.002, 0.06),
-    "short": _Style(10, 0.017, _swept, _swept_length, 0.55, 0.30, 0.55, 0.00026, 0.0015, 0.002, 0.04),
+    "short": _Style(10, 0.018, _swept, _swept_length, 0.50, 0.20, 0.50, 0.00019, 0.0015, 0.002, 0.04),
     "cropped": _Style(4, 0.010, _crop, _crop_length, 0.15, 0.45, 0.40, 0.00020, 0.0016, 0.0, 0.04),
-    "curly": _Style(16, 0.060, _curly, _curly_length, 0.55, 0.60, 0.50, 0.00036, 0.0036, 0.0042, 0.013),
+    "curly": _Style(15, 0.060, _curly, _curly_length, 0.0, 0.30, 0.35, 0.00034, 0.0036, 0.0026, 0.012),
     "none": _Style(2, 0.0, _crop, _crop_length, 0.0, 0.0, 0.5, 0.0002, 0.001),
 }
 """Hair styles by name."""
@@ -271,12 +272,14 @@ def grow_hair(
         base = np.array(recipe.colour) * shade * np.array([1.0, 1.0, 1.0]) ** rng.normal(1, 0.02, (count, 1))
         warm = np.exp(rng.normal(0, 0.10, (count, 1)) * np.array([[1.0, 0.1, -0.7]]))
         grey = rng.random((count, 1)) < recipe.grey
-        silver = np.array([0.36, 0.36, 0.37]) * np.exp(rng.normal(0, 0.25, (count, 1)))
+        silver = np.array([0.215, 0.213, 0.212]) * np.exp(rng.normal(0, 0.20, (count, 1)))
         colour = np.where(grey, silver, base * warm)
         tips = 1 + (0.55 * (1 - recipe.grey)) * np.linspace(0, 1, k)[None, :, None] ** 1.5
         return colour[:, None] * tips * depth[:, None, None]
 
-    def make(count: int, floor: float, width: float, layer: np.ndarray, shrink: float, spread: float, flat: float) -> Strands:
+    def make(
+        count: int, floor: float, width: float, layer: np.ndarray, shrink: float, spread: float, flat: float
+    ) -> Strands:
         roots, root_normals, d = roots_of(count, floor)
         strands = _lay(roots, root_normals, d, layer, style, recipe, head, rng, seed, shrink)
         k = style.points - 1
@@ -289,9 +292,11 @@ def grow_hair(
             flat,
         )
 
-    n_base = {"cropped": 1100, "short": 900, "curly": 620}.get(recipe.style, 620)
+    n_base = {"cropped": 1100, "short": 900, "curly": 620}.get(recipe.style, 560)
     base_layer = rng.uniform(0.05, 0.62, n_base)
+    # Ribbons are wide, so they need fewer points than strands.
     base = make(n_base, 0.55, style.base_width_m, base_layer, 0.9 if recipe.style != "curly" else 0.72, 0.10, 0.45)
+    base = base.thinned(2) if style.points > 8 else base
     detail = make(recipe.strands, 0.03, style.width_m, rng.beta(1.6, 1.1, recipe.strands), 1.0, 0.24, 1.0)
     n_fine = max(1, recipe.strands // 7)
     fine = make(n_fine, 0.005, style.width_m * 0.45, rng.uniform(0.9, 1.35, n_fine), 0.9, 0.3, 1.0)
@@ -316,6 +321,8 @@ def _lay(
     length *= 0.30 + 0.70 * smoothstep(density, 0.05, 0.75)  # baby hairs along the edge
     step = length / (k - 1)
     rise = style.lift_m * recipe.volume * layer * (0.35 + 0.65 * np.clip(_height(roots, head.marks), 0, 1)) + 0.0012
+    if recipe.style in ("long", "bob", "short"):
+        rise = rise * (0.35 + 0.65 * smoothstep(np.abs(roots[:, 0] - recipe.parting_m), 0.0, 0.022))
     scatter = style.frizz * np.stack([gradient_noise(roots, 160, seed + 40 + c) for c in range(3)], 1)
     wild = style.frizz * 0.5 * rng.normal(size=(n, 3))
     position, velocity = roots.copy(), normals.copy()
@@ -329,7 +336,9 @@ def _lay(
         wanted = wanted + 0.30 * scatter + 0.05 * wild
         if clinging:
             # On the skull a strand glides at its own height above it; beyond, it hangs and only keeps out.
-            on_skull = smoothstep(away[:, 1], -0.45, 0.0) * smoothstep(position[:, 1], marks.ear[1] - 0.015, marks.ear[1] + 0.03)
+            on_skull = smoothstep(away[:, 1], -0.45, 0.0) * smoothstep(
+                position[:, 1], marks.ear[1] - 0.015, marks.ear[1] + 0.03
+            )
             gap = rise * min(1.0, i / 3.0) - head.field.at(position)
             climb = np.clip(0.7 * gap / step, -1.0, 1.0) * np.maximum(on_skull, gap > 0)
             along = (wanted * away).sum(1)
@@ -345,6 +354,8 @@ def _lay(
             position += head.field.gradient(position) * fix[:, None]
         path.append(position.copy())
     strands = np.stack(path, 1)
+    for _ in range(2 if clinging else 0):  # the field's cells leave small kinks
+        strands[:, 1:-1] = 0.5 * strands[:, 1:-1] + 0.25 * (strands[:, 2:] + strands[:, :-2])
     t = np.linspace(0, 1, k)[None, :, None]
     if style.clump > 0:
         n_locks = max(1, n // 16)
@@ -365,10 +376,17 @@ def _lay(
         out = strands - head.centre
         out /= np.linalg.norm(out, axis=2, keepdims=True)
         across = np.cross(tangent, out)
-        grow = smoothstep(run, 0.01, 0.10)[..., None] if recipe.style in ("long", "bob") else smoothstep(run, 0.0, 0.012)[..., None]
+        grow = (
+            smoothstep(run, 0.01, 0.10)[..., None]
+            if recipe.style in ("long", "bob")
+            else smoothstep(run, 0.0, 0.012)[..., None]
+        )
         amount = style.wave_m * recipe.wave * grow
         normal = np.cross(across, tangent)
-        strands = strands + amount * (across * np.sin(bend)[..., None] + (0.6 if recipe.style != "curly" else 1.0) * normal * np.cos(bend)[..., None])
+        strands = strands + amount * (
+            across * np.sin(bend)[..., None]
+            + (0.6 if recipe.style != "curly" else 1.0) * normal * np.cos(bend)[..., None]
+        )
     flat = strands.reshape(-1, 3)
     inside = np.clip(0.0006 - head.field.at(flat), 0, None)
     flat = flat + head.field.gradient(flat) * inside[:, None]

@@ -1,7 +1,7 @@
 """Display colours of lit surfaces and fibres, as spherical harmonics of degree 2 of the viewing direction.
 
 References:
-    R. Ramamoorthi, P. Hanrahan, "An Efficient Representation for Irradiance Environment Maps" (2001): the SH basis and its order.
+    R. Ramamoorthi, P. Hanrahan, "An Efficient Representation for Irradiance Environment Maps" (2001): the SH basis.
     B. Walter et al., "Microfacet Models for Refraction through Rough Surfaces" (2007): the GGX lobe.
     J. Kajiya, T. Kay, "Rendering Fur with Three Dimensional Textures" (1989): light on a fibre.
 """
@@ -85,7 +85,7 @@ def constant_sh(colours: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 9 3"]
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _ggx_sum(normals, visibility, lights, radiance, views, alpha, amount):  # type: ignore[no-untyped-def]
-    """(n, k, 3) light mirrored towards every view by a GGX lobe with Schlick's Fresnel and a smooth-joint shadowing term."""
+    """(n, k, 3) light mirrored towards every view: GGX lobe, Schlick's Fresnel, smooth-joint shadowing."""
     n, k, d = normals.shape[0], views.shape[0], lights.shape[0]
     out = np.zeros((n, k, 3), np.float32)
     half = np.empty((k, d, 3), np.float32)
@@ -166,7 +166,7 @@ def shade_surface(
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _fibre_sum(tangents, outward, visibility, lights, radiance, views, albedo, gloss, shift):  # type: ignore[no-untyped-def]
-    """(n, k, 3) light from fibres: a wide diffuse term, a white lobe shifted to the root, a coloured one shifted to the tip."""
+    """(n, k, 3) light from fibres: wide diffuse, a white lobe towards the root, a coloured one towards the tip."""
     n, k, d = tangents.shape[0], views.shape[0], lights.shape[0]
     out = np.zeros((n, k, 3), np.float32)
     for p in range(n):

@@ -21,10 +21,10 @@ _TONES = np.array(
         [0.640, 0.445, 0.360],
         [0.530, 0.345, 0.262],
         [0.440, 0.268, 0.190],
-        [0.330, 0.185, 0.122],
-        [0.205, 0.110, 0.070],
-        [0.120, 0.064, 0.042],
-        [0.072, 0.040, 0.030],
+        [0.335, 0.180, 0.112],
+        [0.225, 0.106, 0.060],
+        [0.140, 0.062, 0.035],
+        [0.085, 0.040, 0.026],
     ]
 )
 """Linear reflectance from the fairest to the darkest skin, evenly spaced in the `melanin` slider."""
@@ -96,7 +96,7 @@ def skin_tone(recipe: SkinRecipe) -> np.ndarray:
 
 
 def _creases(p: np.ndarray, marks: FaceMarks, seed: int) -> np.ndarray:
-    """Depth field of the lines of age, 0..1: forehead, between the brows, crow's feet, under the eye, beside the mouth."""
+    """Depth of the lines of age, 0..1: forehead, between the brows, crow's feet, under the eye, beside the mouth."""
     w = marks.width
     x, y = np.abs(p[:, 0]) / w, p[:, 1]
     front = smoothstep(p[:, 2], -0.005, 0.02)
@@ -167,21 +167,22 @@ def skin_material(
     wing = _spot(p, (0.016 * w, marks.subnasale[1] + 0.008, nose[2] - 0.014), (0.006, 0.007, 0.012))
     chin = _spot(p, (0, marks.menton[1] + 0.013, mouth[2]), (0.014, 0.008, 0.03))
     forehead = _spot(p, (0, marks.hairline_y - 0.012, 0.05), (0.045, 0.022, 0.05))
-    blood = 0.62 * cheek + 0.62 * tip + 0.45 * wing + 0.22 * chin + 0.75 * ears - 0.18 * forehead
+    blood = 0.62 * cheek + 0.62 * tip + 0.45 * wing + 0.22 * chin + 0.38 * ears - 0.18 * forehead
     blood *= 1 + 0.5 * fbm(points, 110, seed + 1, 3)
-    blood += 0.20 * fbm(points, 60, seed + 2, 3) + 0.20 * fbm(points, 330, seed + 3, 3)
+    blood += 0.22 * fbm(points, 60, seed + 2, 3) + 0.34 * fbm(points, 330, seed + 3, 3)
     blood *= 0.55 + 0.9 * recipe.redness
-    pigment = 0.10 * fbm(points, 45, seed + 4, 3) + 0.09 * fbm(points, 420, seed + 5, 3)
+    pigment = 0.10 * fbm(points, 45, seed + 4, 3) + 0.14 * fbm(points, 450, seed + 5, 3)
     socket = _spot(p, (eye[0] - 0.006, eye[1] - 0.0135, eye[2] + 0.008), (0.010, 0.0048, 0.02))
     inner = _spot(p, (eye[0] - 0.016, eye[1] - 0.001, eye[2] + 0.004), (0.005, 0.009, 0.02))
-    lid_shade = lids * 0.18 + 0.22 * _spot(p, (eye[0], eye[1] + 0.012, eye[2] + 0.008), (0.014, 0.005, 0.02))
-    tired = 0.42 * socket + 0.35 * inner + lid_shade
+    lid_shade = lids * 0.16 + 0.10 * _spot(p, (eye[0], eye[1] + 0.012, eye[2] + 0.008), (0.014, 0.005, 0.02))
+    tired = 0.42 * socket + 0.35 * inner
 
     albedo = np.tile(skin_tone(recipe), (len(points), 1))
     red = np.array([0.035, 0.30, 0.30]) * (0.45 + 0.55 * fair)
     albedo *= np.exp(-blood[:, None] * red)
     albedo *= np.exp(-pigment[:, None] * np.array([0.35, 0.55, 0.70]))
     albedo *= np.exp(-tired[:, None] * np.array([0.20, 0.34, 0.26]))
+    albedo *= np.exp(-lid_shade[:, None] * np.array([0.12, 0.42, 0.42]))
 
     if recipe.freckles > 0:
         where = _spot(p, (0.026 * w, nose[1] + 0.008, 0.05), (0.026, 0.014, 0.03)) + 0.25 * _spot(
@@ -204,7 +205,7 @@ def skin_material(
         )
 
     # Lips: a soft, slightly uneven border, the upper one darker, fine vertical lines.
-    edge = np.clip(lips + 0.10 * gradient_noise(points, 600, seed + 13), 0, 1)
+    edge = np.clip(lips + 0.06 * gradient_noise(points, 350, seed + 13), 0, 1)
     lip = smoothstep(edge, 0.25, 0.9)
     tone = skin_tone(recipe)
     flesh = tone * np.array([0.90, 0.56, 0.60]) * (0.55 + 0.45 * fair) + np.array([0.060, 0.006, 0.008])
@@ -220,7 +221,7 @@ def skin_material(
     albedo *= np.exp(-1.1 * nostril * smoothstep(-normals[:, 1], 0.1, 0.7))[:, None]
 
     def height(q: np.ndarray) -> np.ndarray:
-        h = 2.4e-5 * gradient_noise(q, 700, seed + 20) + 7e-5 * gradient_noise(q, 260, seed + 21)
+        h = 5e-5 * gradient_noise(q, 700, seed + 20) + 1.1e-4 * gradient_noise(q, 260, seed + 21)
         if recipe.lines > 0:
             h = h - 5.5e-4 * recipe.lines * _creases(q, marks, seed + 30)
         return h + 6e-5 * lip * gradient_noise(q * np.array([1.0, 0.16, 0.3]), 950, seed + 14)
@@ -236,6 +237,7 @@ def skin_material(
     )
     cheekbone = _spot(p, (0.042 * w, eye[1] - 0.017, 0.03), (0.015, 0.008, 0.03))
     specular = (0.55 + 0.75 * t_zone + 0.40 * cheekbone) * (0.55 + 0.9 * recipe.gloss)
+    specular *= 1 - 0.35 * np.clip(recipe.melanin, 0, 1)
     specular *= np.clip(1 + 0.55 * fbm(points, 480, seed + 16, 3), 0.2, 2)
     specular = specular * (1 - lip) + 1.25 * lip * np.clip(1 + 0.5 * lines, 0.3, 2)
     rough = 0.50 - 0.07 * t_zone - 0.15 * lip
@@ -303,7 +305,7 @@ def skin_radius(
     hidden: Float[np.ndarray, " n"],
     detail_m: float,
 ) -> Float[np.ndarray, " n"]:
-    """How far apart splats may be on each dense vertex: `detail_m` on the cheek, closer on the features, wide under hair.
+    """How far apart splats may be on each dense vertex: `detail_m` on the cheek, closer on features, wide under hair.
 
     Args:
         hidden: 1 where clothes cover the skin for good; no splats there.

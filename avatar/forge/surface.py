@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -83,13 +84,17 @@ class SkinSurface:
         quad_ids: Int[np.ndarray, " q"],
         uv: Float[np.ndarray, "u 2"],
         faces_uv: Int[np.ndarray, "f 3"],
+        levels: int = _LEVELS,
     ) -> SkinSurface:
-        """Refine the quads `quad_ids` of a head whose triangles come in pairs (0 1 2)(0 2 3)."""
+        """Refine the quads `quad_ids` of a head whose triangles come in pairs (0 1 2)(0 2 3).
+
+        Points can be taken only of a surface with the default `levels`; a coarser one serves to cast shadows.
+        """
         quads = _quads(head_faces)[quad_ids]
         quads_uv = _quads(faces_uv)[quad_ids]
         refine, dense_uv = None, uv
         n, n_uv = len(head_vertices), len(uv)
-        for _ in range(_LEVELS):
+        for _ in range(levels):
             step, quads = catmull_clark(quads, n)
             n = step.shape[0]
             refine = step if refine is None else step @ refine
@@ -128,12 +133,13 @@ class SkinSurface:
             self.head_faces,
         )
 
-    @property
+    @cached_property
     def edges(self) -> Int[np.ndarray, "e 2"]:
         """The dense mesh's edges, each once."""
-        t = self.triangles
+        t, n = self.triangles, len(self.vertices)
         pairs = np.sort(np.concatenate([t[:, [0, 1]], t[:, [1, 2]], t[:, [2, 0]]]), axis=1)
-        return np.unique(pairs, axis=0)
+        codes = np.unique(pairs[:, 0] * n + pairs[:, 1])
+        return np.stack([codes // n, codes % n], 1)
 
     def sample(self, radius_m: Float[np.ndarray, " n"], rng: np.random.Generator, tries: float = 12.0) -> SurfacePoints:
         """Points about `radius_m` (per dense vertex; 0 or less: none) apart, in random order.
