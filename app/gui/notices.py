@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 
 from PyQt6.QtCore import QEvent, QSize, Qt, QTimer, QUrl
-from PyQt6.QtGui import QColor, QDesktopServices, QGuiApplication, QPainter, QPaintEvent, QPen
+from PyQt6.QtGui import QColor, QDesktopServices, QFontDatabase, QGuiApplication, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -23,7 +23,9 @@ from app.gui.icons import icon
 from app.gui.theme import SPACE, current
 from app.log import log_path
 
-__all__ = ["Action", "Banner", "ErrorDialog"]
+__all__ = ["LASTING", "Action", "Banner", "ErrorDialog"]
+
+LASTING = "failure"
 
 Action = tuple[str, Callable[[], None]]
 
@@ -73,8 +75,11 @@ class Banner(QWidget):
 
         Args:
             kind: `info`, `good`, `warn` or `bad`.
+            key: what it is about; a message with the key `LASTING` gives way only to another, or to the user.
             for_s: it goes by itself after so long; 0 stays.
         """
+        if self.isVisible() and self.key == LASTING and key != LASTING:
+            return
         self._kind, self.key = kind, key
         self._text.setText(text)
         self.setAccessibleName(text)
@@ -109,6 +114,7 @@ class Banner(QWidget):
         name = "info" if self._kind in ("info", "good") else "warning"
         self._icon.setPixmap(icon(name, tint, 20).pixmap(QSize(20, 20)))
         self._close.setIcon(icon("cross", theme.muted, 16))
+        self.update()
 
     def eventFilter(self, watched: object, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.Resize and self.isVisible():
@@ -156,6 +162,7 @@ class ErrorDialog(QDialog):
         if details:
             field = QPlainTextEdit(details)
             field.setReadOnly(True)
+            field.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
             field.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
             field.setAccessibleName(self.tr("Details"))
             field.setMinimumHeight(180)

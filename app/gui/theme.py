@@ -186,7 +186,7 @@ def _style(t: Theme) -> str:
     QListWidget::item:selected {{ background: {t.accent_soft}; color: {t.text}; }}
     QPlainTextEdit {{
         background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; border-radius: 6px; padding: 8px;
-        font-size: {small}px;
+        font-family: monospace; font-size: {small}px;
     }}
     QMenu {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 8px; padding: 4px; }}
     QMenu::item {{ padding: 6px 24px 6px 12px; border-radius: 4px; color: {t.text}; }}

@@ -25,7 +25,7 @@ from animation.emotion import EMOTIONS
 from app.gui.bridge import Bridge, MakeSession
 from app.gui.controls import Panel
 from app.gui.menus import Menus
-from app.gui.notices import Banner, ErrorDialog
+from app.gui.notices import LASTING, Banner, ErrorDialog
 from app.gui.outputs_panel import OutputsPanel
 from app.gui.panels import EmotionPanel, ExpressionPanel, MotionPanel
 from app.gui.recording_bar import RecordingBar
@@ -285,10 +285,14 @@ class MainWindow(QMainWindow):
 
     def _on_failed(self, failure: Failure) -> None:
         _log.error("%s: %s", failure.worker, failure.message)
+        names = {
+            "render": self.tr("The renderer"), "inference": self.tr("The animation"), "audio": self.tr("The sound"),
+            "devices": self.tr("The microphone"), "outputs": self.tr("The output"),
+        }  # fmt: skip
         self.banner.put_up(
-            self.tr("The {} stopped: {}").format(failure.worker, failure.message),
+            self.tr("{} stopped: {}").format(names.get(failure.worker, failure.worker), failure.message),
             "bad",
-            "failure",
+            LASTING,
             (
                 (self.tr("Details"), lambda: self.show_error(failure)),
                 (self.tr("Restart"), self._restart),
