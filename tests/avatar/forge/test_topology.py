@@ -52,4 +52,4 @@ def test_the_mirror_of_the_mirror_is_the_vertex_itself() -> None:
     np.testing.assert_array_equal(mirror[mirror], np.arange(len(vertices)))
     np.testing.assert_allclose(vertices[mirror] * [-1, 1, 1], vertices, atol=1e-12)
     with pytest.raises(ValueError, match="no mirror image"):
-        mirror_map(vertices + [0.5, 0, 0])
+        mirror_map(vertices + np.array([0.5, 0, 0]))
