@@ -52,7 +52,7 @@ def animate(
     if out_path.resolve() == Path(audio_path).resolve():
         raise UserError(f"{out_path}: this is the input; give the output another name")
     options = RenderOptions(default_name()) if options is None else options
-    avatar = open_avatar(options.avatar)
+    avatar = open_avatar(options.avatar or default_name())
     poses = list(poses_of_audio(audio_path, avatar, options, progress))
     curves = Curves.from_poses(poses, avatar.arkit)
     if rate_hz is not None and len(curves) > 1:

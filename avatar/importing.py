@@ -92,8 +92,8 @@ def load_ply(path: Path, flame: str | None = None) -> Avatar:
 def _keep(avatar: Avatar, name: str | None, path: Path) -> str:
     target = _target(user_dir(), name or avatar.name)
     source = str(avatar.metadata.get("source", "avatar"))
-    about = str(avatar.metadata.get("about", "")) or f"{source}, imported from {path.name}"
-    save_avatar(replace(avatar, name=target.stem, metadata=avatar.metadata | {"about": about}), target)
+    about = str(avatar.metadata.get("description", "")) or f"{source}, imported from {path.name}"
+    save_avatar(replace(avatar, name=target.stem, metadata=avatar.metadata | {"description": about}), target)
     return f"{source} {target.stem!r}: {len(avatar.gaussians):,} Gaussians; open it by that name"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from rich.table import Table
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from app.cli.terminal import console, messages, print_json, registry
 
@@ -38,6 +39,21 @@ def import_(source: Positional[Path], *, name: str | None = None, flame: str | N
     from avatar.importing import import_file
 
     console.print(import_file(source, name, flame=flame))
+    return 0
+
+
+@registry.command
+def export(avatar: Positional[str], *, out: Annotated[Path, arg(aliases=["-o"])] = Path("out/exported")) -> int:
+    """Write an avatar as GaussianAvatars does: a PLY with bindings, flame_param.npz, and its head.
+
+    Args:
+        avatar: a name from `gaussian-avatar avatars`, or a file.
+        out: the folder to write to.
+    """
+    from avatar.formats.gaussian_avatars import save_trained
+    from avatar.library import open_avatar
+
+    console.print(f"Wrote {save_trained(open_avatar(avatar), out)}")
     return 0
 
 

@@ -196,8 +196,8 @@ class _Surface:
             jaw: how far each point follows the jaw (skinning weight): closed lips touch, and this tells them apart.
 
         Returns:
-            The points, the triangles' vertices, barycentric weights, distances, and whether a triangle near by
-            faces the same way (else the nearest of any facing is given).
+            The points, the triangles' vertices, barycentric weights, distances, and whether the triangle faces the
+            same way and follows the jaw alike (else the nearest of any kind is given).
         """
         candidates = self._tree.query(points, k=_CANDIDATES)[1]
         weights = _closest_barycentric(points[:, None], self._a[candidates], self._b[candidates], self._c[candidates])
@@ -206,14 +206,15 @@ class _Surface:
         distance = np.linalg.norm(found - points[:, None], axis=-1)
         facing = np.einsum("nmc,nc->nm", self._normals[candidates], normals) > 0.3
         apart = np.maximum(np.abs(self._jaw[candidates] - jaw[:, None]) - _JAW_SLACK, 0)
-        pick = np.argmin(distance + _JAW_COST_M * apart + np.where(facing, 0, 1.0), 1)
+        clash = apart > _JAW_SLACK
+        pick = np.argmin(distance + _JAW_COST_M * apart + np.where(facing, 0, 1.0) + 2.0 * clash, 1)
         rows = np.arange(len(points))
         return (
             found[rows, pick],
             self._triangles[candidates[rows, pick]],
             weights[rows, pick],
             distance[rows, pick],
-            facing.any(1),
+            (facing & ~clash)[rows, pick],
         )
 
 

@@ -63,7 +63,7 @@ def test_lam_zips_and_our_own_files(tmp_path: Path) -> None:
     import_file(tmp_path / "x.safetensors", "mine")
     import_file(save_trained(make_avatar(), tmp_path / "exported"), "exported")
     assert {"me", "mine", "exported"} <= set(names())
-    assert open_avatar("me").metadata["about"] == "LAM, imported from me.zip"
+    assert open_avatar("me").metadata["description"] == "LAM, imported from me.zip"
     assert open_avatar(tmp_path / "me.zip").name == "me"
 
 
