@@ -63,7 +63,7 @@ class StreamingResampler:
     _ZERO_CROSSINGS = 24
     _KAISER_BETA = 9.0
     _ROLL_OFF = 0.94
-    _BLOCK = 4096  # outputs computed at once: bounds the memory of a long chunk
+    _BLOCK = 1024  # outputs computed at once: bounds the memory of a long chunk
 
     def __init__(self, rate: int, channels: int = 1) -> None:
         if rate < 1 or channels < 1:
@@ -139,10 +139,12 @@ class StreamingResampler:
             position = np.arange(self._emitted, self._emitted + count) * self._down
             base = position // self._up - (self._half - 1) - self._first
             phase = position % self._up
-            # Tap by tap, not as a matrix product: element-wise sums do not depend on how many outputs are made at once.
-            total = np.zeros(count, np.float32)
-            for tap, weights in enumerate(self._taps):
-                total += weights[phase] * self._history[base + tap]
+            # Summed tap after tap down the columns, not as a matrix product: so a sum does not depend on how many
+            # outputs are made at once. A lone column would be summed pairwise; hence never fewer than two.
+            if count == 1:
+                base, phase = np.repeat(base, 2), np.repeat(phase, 2)
+            products = self._taps[:, phase] * self._history[base + np.arange(len(self._taps))[:, None]]
+            total = np.add.reduce(products, axis=0)[:count]
             pieces.append(total)
             self._emitted += count
         oldest = self._emitted * self._down // self._up - (self._half - 1)
@@ -233,7 +235,7 @@ class LevelTracker:
 
     def hop(self, energy_db: float) -> float:
         """Take the energy of the next hop in dB; give the level in dB."""
-        self.level_db = float(self.advance(np.float64(self.level_db), np.float64(energy_db)))
+        self.level_db = float(self.advance(np.asarray(self.level_db), np.asarray(energy_db)))
         return self.level_db
 
     @classmethod

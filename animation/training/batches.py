@@ -204,7 +204,22 @@ class NoiseBank:
         else:
             source = self.quiet[kinds[rng.integers(len(kinds))]]
         start = rng.integers(0, len(source) - frames)
-        return source[start : start + frames]
+        return source[start : start + frames] * _disguise(frames, rng)
+
+
+def _disguise(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "t m"]:
+    """Random resonances, and slow or fast swelling, as factors of power: no two machines sound the same."""
+    factor = np.ones((frames, N_MELS), np.float32)
+    if rng.random() < 0.6:
+        count = int(rng.integers(4, 21))
+        knots = rng.normal(0, rng.uniform(0.5, 2.0), count)
+        factor *= np.exp(np.interp(np.linspace(0, count - 1, N_MELS), np.arange(count), knots)).astype(
+            np.float32
+        )
+    if rng.random() < 0.3:
+        phase = 2 * np.pi * (rng.uniform(0.2, 8) * np.arange(frames) * HOP_S / FRAMES_PER_HOP + rng.random())
+        factor *= np.exp(rng.uniform(0, 1.5) * np.sin(phase)).astype(np.float32)[:, None]
+    return factor
 
 
 @dataclass(frozen=True)
