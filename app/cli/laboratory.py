@@ -83,7 +83,7 @@ def bench_render(*, json: bool = False, quick: bool = False) -> int:
     from app.benchmarks.render import bench_render as bench
 
     with messages() as progress:
-        report = bench(quick=quick, progress=progress)
+        report = bench(quick, lambda line: progress(line, 0.0))
     if json:
         print_json(report)
         return 0
@@ -112,4 +112,24 @@ def bench_latency(*, json: bool = False, seconds: float = 30.0) -> int:
     else:
         for name, value in report.items():
             console.print(f"{name}: {value}")
+    return 0
+
+
+@registry.command(name="bench soak")
+def bench_soak(*, minutes: float = 30.0, json: bool = False) -> int:
+    """Let the window run and watch memory, threads and overflows.
+
+    Args:
+        minutes: how long.
+        json: print JSON.
+    """
+    from app.benchmarks.latency import bench_soak as soak
+
+    with messages() as progress:
+        report = soak(minutes, report=lambda row: progress(f"{row['memory_mb']:.0f} MB", row["seconds"] / 60 / minutes))
+    if json:
+        print_json(report)
+    else:
+        for name in ("minutes", "memory_mb", "threads", "images_per_s", "overflows"):
+            console.print(f"{name}: {report[name]}")
     return 0

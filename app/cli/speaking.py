@@ -156,6 +156,9 @@ def live(
     camera: str = "portrait",
     backend: str = "auto",
     monitor: bool = False,
+    vmc: str | None = None,
+    livelink: str | None = None,
+    virtual_camera: bool = False,
 ) -> int:
     """Talk and watch: the window, or with --headless no window.
 
@@ -173,16 +176,20 @@ def live(
         background: a colour name, #rrggbb, or transparent (headless).
         camera: as for `render` (headless).
         backend: auto, gsplat, opengl or cpu.
-        monitor: play the voice, delayed to be in step with the lips.
+        monitor: play the voice, delayed to be in step with the lips (headless).
+        vmc: send to a VTuber program: HOST:PORT, usually 127.0.0.1:39539 (headless).
+        livelink: send Live Link Face packets: HOST:PORT, usually 127.0.0.1:11111 (headless).
+        virtual_camera: be a webcam (headless; needs the extra virtual-camera).
     """
     if not headless:
-        if record or seconds is not None:
-            raise UserError("--record and --seconds go with --headless")
+        if record or seconds is not None or vmc or livelink or virtual_camera or monitor:
+            raise UserError("recording, sending and --seconds are for --headless; the window has buttons for them")
         from app.gui import run as run_window
 
         return run_window(audio_file, device, avatar)
     from app.live import HeadlessOptions, run_headless
     from app.live.devices import Source
+    from app.live.outputs import OutputSettings
     from app.offline import parse_background, parse_size
 
     width, height = parse_size(size)
@@ -200,6 +207,7 @@ def live(
         fps=fps,
         duration_s=seconds,
         monitor=monitor,
+        outputs=OutputSettings(vmc, livelink, virtual_camera),
     )
     return run_headless(options, console.print)
 
