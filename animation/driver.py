@@ -108,6 +108,8 @@ _REST = np.zeros(len(CHANNELS), np.float32)
 _REST[[JAW, CLOSED]] = 0.03, 0.75
 
 _TOUCHING_MM = 0.3
+_SCULPTED_GAZE = 0.4
+"""Radians a unit of eyeLook stands for on heads whose eyes do not turn but have the gaze sculpted."""
 _JAW_AGILITY = 0.15
 """How readily the jaw follows a jump, relative to the lips: it is heavy, and the lips close ahead of it."""
 
@@ -319,7 +321,7 @@ class _GazeMap:
 
     def __init__(self, arkit: ArkitMap) -> None:
         self._up, self._down, self._left, self._right = (
-            (indices(*names), 1.0 / max(float(np.mean(reach)), 1e-3))
+            (indices(*names), 1.0 / reach)
             for names, reach in (
                 _reach(arkit, 0, "eyeLookUpLeft", "eyeLookUpRight"),
                 _reach(arkit, 0, "eyeLookDownLeft", "eyeLookDownRight"),
@@ -336,7 +338,8 @@ class _GazeMap:
             weights[index] += np.float32(min(abs(value) * gain, 1.0))
 
 
-def _reach(arkit: ArkitMap, axis: int, left: str, right: str) -> tuple[tuple[str, str], list[float]]:
-    """The pair of blendshapes, and how far one unit of each turns its eye about an axis, radians."""
+def _reach(arkit: ArkitMap, axis: int, left: str, right: str) -> tuple[tuple[str, str], float]:
+    """The pair of blendshapes, and how far one unit of them turns the eyes about an axis, radians."""
     l, r = indices(left, right)
-    return (left, right), [abs(float(arkit.leye[l, axis])), abs(float(arkit.reye[r, axis]))]
+    turn = (abs(float(arkit.leye[l, axis])) + abs(float(arkit.reye[r, axis]))) / 2
+    return (left, right), turn if turn > 0.02 else _SCULPTED_GAZE

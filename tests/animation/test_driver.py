@@ -261,6 +261,12 @@ def test_heads_with_another_basis_move_through_their_map_alone():
     assert np.allclose(pose.jaw_pose, pose.blendshape_weights @ other.jaw, atol=1e-5)
 
 
+def test_heads_without_turning_eyes_get_moderate_gaze_weights(arkit):
+    still = ArkitMap(arkit.expression, arkit.jaw, np.zeros((52, 3)), np.zeros((52, 3)))
+    look = indices(*(n for n in NAMES if n.startswith("eyeLook")))
+    assert 0 < weights_of(drive(still, frames=silence(250)))[:, look].max() < 0.6
+
+
 @pytest.mark.parametrize(
     "bad",
     [{"emotion": "glad"}, {"intensity": 2.0}, {"transition_s": -1.0}, {"mouth_gain": 9.0}, {"smoothing": -0.1},
