@@ -6,13 +6,15 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from avatar import Avatar, Camera, FlameParams, Renderer, UserError, available_renderers, names, open_avatar
+from avatar import Avatar, Camera, FlameParams, Renderer, UserError, available_renderers, open_avatar
+from avatar.library import default_name
 from avatar.render import open_renderer
 
 __all__ = ["bench_render", "plot_render"]
@@ -24,7 +26,7 @@ _BACKGROUND = (0.80, 0.82, 0.85)
 
 def bench_render(
     quick: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str, float], None] | None = None,
     *,
     backends: Sequence[str] | None = None,
     avatar: Avatar | None = None,
@@ -36,7 +38,7 @@ def bench_render(
 
     Args:
         quick: fewer pictures.
-        progress: called with a line now and then.
+        progress: called now and then with what is being done and the share done.
         backends: which to measure; all that work here by default, except the reference.
         avatar: the first that ships by default.
         display: shows a picture (BGRA bytes, premultiplied), to be measured with the rest.
@@ -51,15 +53,14 @@ def bench_render(
         UserError: if a backend is asked for that cannot be used, or there is no avatar.
     """
     if avatar is None:
-        if not names():
-            raise UserError("there is no avatar to draw: build one with `gaussian-avatar forge`")
-        avatar = open_avatar(names()[0])
+        avatar = open_avatar(default_name())
     chosen = backends or [n for n, why in available_renderers().items() if why == "ok" and n != "reference"]
     results: list[dict[str, Any]] = []
-    for name in chosen:
-        renderer = open_renderer(name, progress)
+    for i, name in enumerate(chosen):
+        tell = _share_of(progress, i, len(chosen))
+        renderer = open_renderer(name, partial(_tell_start, tell))
         try:
-            results += _bench(renderer, name, avatar, 12 if quick else 60, progress, display)
+            results += _bench(renderer, name, avatar, 12 if quick else 60, tell, display)
         finally:
             renderer.close()
     return {
@@ -70,12 +71,26 @@ def bench_render(
     }
 
 
+def _share_of(progress: Callable[[str, float], None] | None, part: int, parts: int) -> Callable[[str, float], None]:
+    """Progress of one of several equal parts, told as progress of the whole."""
+
+    def tell(message: str, share: float) -> None:
+        if progress is not None:
+            progress(message, (part + share) / parts)
+
+    return tell
+
+
+def _tell_start(tell: Callable[[str, float], None], line: str) -> None:
+    tell(line, 0.0)
+
+
 def _bench(
     renderer: Renderer,
     name: str,
     avatar: Avatar,
     pictures: int,
-    progress: Callable[[str], None] | None,
+    progress: Callable[[str, float], None],
     display: Callable[[np.ndarray], None] | None,
 ) -> list[dict[str, Any]]:
     total = len(avatar.gaussians)
@@ -99,8 +114,7 @@ def _bench(
             if k >= 0:
                 times[size, count].append(time.perf_counter() - started)
                 stages[size, count].append(parts)
-        if progress is not None and k >= 0 and (k + 1) % max(1, rounds // 4) == 0:
-            progress(f"{name}: round {k + 1} of {rounds}")
+        progress(f"{name}: round {max(k, 0) + 1} of {rounds}", (k + 3) / (rounds + 2))
     rows = []
     for size, count in cases:
         seconds = np.array(times[size, count])
@@ -151,9 +165,8 @@ def _growth(results: list[dict[str, Any]]) -> dict[str, float]:
         return {}
     pixels = [_SIZES[r["size"]][0] * _SIZES[r["size"]][1] / 1e6 for r in results]
     matrix = np.array([[1.0, r["gaussians"] / 1e4, p] for r, p in zip(results, pixels, strict=True)])
-    base, by_count, by_pixels = np.linalg.lstsq(
-        matrix, np.array([1e3 / r["images_per_s"] for r in results]), rcond=None
-    )[0]
+    times_ms = np.array([1e3 / r["images_per_s"] for r in results])
+    base, by_count, by_pixels = np.linalg.lstsq(matrix, times_ms, rcond=None)[0]
     return {
         "base_ms": round(float(base), 2),
         "ms_per_10k_gaussians": round(float(by_count), 3),

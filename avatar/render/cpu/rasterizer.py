@@ -23,6 +23,7 @@ __all__ = ["Rasterizer"]
 
 _log = logging.getLogger(__name__)
 _CHUNKS_PER_THREAD = 4
+_GAUSSIANS_PER_THREAD = 2000  # with fewer, another thread costs more than it brings
 _NO_IMAGE = np.empty((0, 0, 4), np.float32)
 
 
@@ -66,6 +67,7 @@ class Rasterizer:
         """What the stages of the last picture cost."""
         self.visible = 0
         self.pairs = 0
+        self._active = 1
         self._counter = np.zeros(1, np.int64)
         self._ranges = np.zeros((self.threads, 2), np.uint32)
         self._histogram = np.zeros((2, BUCKETS), np.int64)
@@ -97,7 +99,8 @@ class Rasterizer:
         """
         with KERNELS:
             previous = numba.get_num_threads()
-            numba.set_num_threads(self.threads)
+            self._active = max(1, min(self.threads, count // _GAUSSIANS_PER_THREAD))
+            numba.set_num_threads(self._active)
             try:
                 self._rasterize(gaussians, count, frames, camera, background, pixels, image)
             finally:
@@ -128,22 +131,20 @@ class Rasterizer:
         columns = -(-camera.width // TILE)
         self._fit(count, columns * -(-camera.height // TILE))
         g, stamps = self._per_gaussian, [time.perf_counter()]
-        K = camera.K
+        K, ranges = camera.K, self._ranges[: self._active]
         project(
             count, gaussians.local, gaussians.triangles, frames, gaussians.sh,
             np.ascontiguousarray(camera.viewmat[:3, :3].T), K[0, 0], K[1, 1], K[0, 2], K[1, 2],
-            camera.width, camera.height, self._counter, g.splats, g.tiles, g.keys, self._ranges,
+            camera.width, camera.height, self._counter, g.splats, g.tiles, g.keys, ranges,
         )  # fmt: skip
         stamps.append(time.perf_counter())
-        self.visible = sort(
-            count, g.keys, self._ranges, self._histogram, g.codes, g.shown, g.codes2, g.half_sorted, g.order
-        )
+        self.visible = sort(count, g.keys, ranges, self._histogram, g.codes, g.shown, g.codes2, g.half_sorted, g.order)
         stamps.append(time.perf_counter())
         while True:
             p = self._per_pair
             bin_tiles(
                 self.visible, g.order, g.tiles, g.splats, columns, p.capacity, self._counter,
-                self._cursors, self._starts, p.tiles, p.unordered, p.ids, self._used, self.threads,
+                self._cursors, self._starts, p.tiles, p.unordered, p.ids, self._used, self._active,
             )  # fmt: skip
             if int(self._used.max()) <= p.capacity:
                 break
@@ -153,9 +154,9 @@ class Rasterizer:
         red, green, blue = (np.float32(v) for v in background or (0, 0, 0))
         composite(
             self._starts, p.capacity, p.ids, g.splats, red, green, blue, np.float32(background is not None),
-            self._counter, self._scratch, self._row_scratch, pixels.view(np.uint32)[..., 0],
+            self._counter, self._scratch[: self._active], self._row_scratch, pixels.view(np.uint32)[..., 0],
             _NO_IMAGE if image is None else image,
         )  # fmt: skip
         stamps.append(time.perf_counter())
-        names = ("project", "sort", "bin", "composite")
+        names = ("projection", "sort", "binning", "raster")
         self.stages_ms = dict(zip(names, (np.diff(stamps) * 1e3).tolist(), strict=True))

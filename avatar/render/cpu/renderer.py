@@ -88,7 +88,7 @@ class CpuRenderer:
             count = total if max_gaussians is None else max(0, min(max_gaussians, total))
             pixels = self._buffer(camera.height, camera.width)
             self._rasterizer.rasterize(prepared.gaussians, count, frames, camera, background, pixels)
-            self.stages_ms = {"pose": (posed - started) * 1e3, **self._rasterizer.stages_ms}
+            self.stages_ms = {"posing": (posed - started) * 1e3, **self._rasterizer.stages_ms}
             return pixels
 
     def close(self) -> None:

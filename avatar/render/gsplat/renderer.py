@@ -134,8 +134,8 @@ class GsplatRenderer:
             buffer.copy_(picture, non_blocking=True)
             self._wait()
             self.stages_ms = {
-                "pose+raster": (submitted - started) * 1e3,
-                "wait+download": (time.perf_counter() - submitted) * 1e3,
+                "posing and raster": (submitted - started) * 1e3,
+                "wait and download": (time.perf_counter() - submitted) * 1e3,
             }
             return buffer.numpy()
 

@@ -125,7 +125,7 @@ class SplatPainter:
         self._accumulate(prepared.uploaded, len(order), camera)
         self._finish(target, camera, background, offset, flip, bgra)
         stamps.append(time.perf_counter())
-        self.stages_ms = dict(zip(("pose", "sort", "raster"), (np.diff(stamps) * 1e3).tolist(), strict=True))
+        self.stages_ms = dict(zip(("posing", "sort", "raster"), (np.diff(stamps) * 1e3).tolist(), strict=True))
 
     def render_cloud(self, gaussians: PackedGaussians, camera: Camera) -> Float32[np.ndarray, "h w 4"]:
         """Draw Gaussians that are bound to the world alone, over nothing."""
