@@ -10,12 +10,14 @@ Reference: He et al., "LAM: Large Avatar Model for One-shot Animatable Gaussian 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from avatar.binding import BoundGaussians, triangle_frames, unbind
@@ -36,6 +38,7 @@ _LIDS = torch.tensor([0.0, 0.020, 0.040])  # between the lids of a head in this 
 _EYE_DEPTH = 0.016  # of an eyeball's centre behind its lids
 _LOOK_RAD = 0.25
 _THINNEST_M = 1e-5
+_LIPS_PART_M, _LIPS_TOUCH_M, _LIP_PAIRS = 0.005, 0.003, 11
 _ROOT = torch.tensor([0.0, -0.16, -0.030])
 _NECK = torch.tensor([0.0, -0.055, -0.030])
 _NECK_TURNS_Y = (-0.150, -0.075)  # below the first height nothing turns with the neck, above the second all does
@@ -169,8 +172,37 @@ def _head(mesh: _Mesh) -> HeadModel:
         uv=vertices[:, :2].contiguous(),
         faces_uv=mesh.faces,
         expression_names=names,
-        regions={"face": basis.abs().amax((1, 2)).gt(1e-5).nonzero().squeeze(-1)},
+        regions={"face": basis.abs().amax((1, 2)).gt(1e-5).nonzero().squeeze(-1), **_lips(vertices, mesh.targets)},
     )
+
+
+def _lips(vertices: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inner edges of the lips, in pairs: what touches at rest and parts when the jaw opens.
+
+    With them closures are solved on this very mouth; without (a mesh whose lips stand apart) on the generic one.
+    """
+    drop = -targets["jawOpen"][:, 1]
+    widest = float(drop.max())
+    if widest < _LIPS_PART_M:
+        return {}
+    lower, upper = (drop > 0.6 * widest).nonzero().squeeze(-1), (drop < 0.2 * widest).nonzero().squeeze(-1)
+    if not len(lower) or not len(upper):
+        return {}
+    distance, nearest = cKDTree(vertices[upper].numpy()).query(vertices[lower].numpy())
+    near = distance < _LIPS_TOUCH_M
+    across = vertices[lower, 0].numpy()
+    pairs = []
+    if near.any():
+        bins = np.linspace(across[near].min(), across[near].max() + 1e-6, _LIP_PAIRS + 1)
+        for low, high in itertools.pairwise(bins):
+            inside = np.flatnonzero(near & (across >= low) & (across < high))
+            if len(inside):
+                i = inside[distance[inside].argmin()]
+                pairs.append((int(upper[nearest[i]]), int(lower[i])))
+    if len(pairs) < _LIP_PAIRS // 2:
+        return {}
+    columns = torch.tensor(pairs).T.contiguous()
+    return {"upper_lip_inner": columns[0], "lower_lip_inner": columns[1]}
 
 
 def _regressor(vertices: Tensor, joints: Tensor, basis: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, weights_from_dict
-from avatar.formats.lam_zip import load_lam
+from avatar.formats.lam_zip import _lips, load_lam
 from avatar.formats.native import load_avatar, save_avatar
 from tests.avatar.formats.samples import LAM_NAMES, write_lam
 
@@ -68,6 +68,21 @@ def test_saved_as_our_own_file_it_comes_back(tmp_path: Path) -> None:
     pose = avatar.arkit.params(np.full(52, 0.2, np.float32))
     difference = (back.pose(pose).means - avatar.pose(pose).means).norm(dim=-1)
     assert float(difference.max()) < 1e-4 and back.metadata["source"] == "LAM"
+
+
+def test_lips_are_found_where_the_jaw_parts_what_touches() -> None:
+    """Two rows that touch, one of which drops; and rows that stand apart, of which nothing is said."""
+    x = torch.linspace(-0.02, 0.02, 41)
+    upper = torch.stack([x, -0.05 + 0 * x, 0.05 + 0 * x], -1)
+    lower = upper - torch.tensor([0.0, 0.0005, 0.0])
+    chin = lower - torch.tensor([0.0, 0.02, 0.0])
+    drop = torch.zeros(123, 3)
+    drop[41:, 1] = -0.012
+    regions = _lips(torch.cat([upper, lower, chin]), {"jawOpen": drop})
+    assert 5 <= len(regions["upper_lip_inner"]) == len(regions["lower_lip_inner"]) <= 11
+    np.testing.assert_array_equal(regions["lower_lip_inner"] - 41, regions["upper_lip_inner"])
+    assert _lips(torch.cat([upper, chin, chin]), {"jawOpen": drop}) == {}
+    assert _lips(torch.cat([upper, lower, chin]), {"jawOpen": 0.1 * drop}) == {}
 
 
 def repacked(path: Path, changes: dict[str, bytes | None]) -> Path:
@@ -128,3 +143,6 @@ def test_a_real_avatar() -> None:
     eyes = avatar.head.joints(avatar.head.v_template)[3:]
     np.testing.assert_allclose(eyes, [[0.032, 0.020, 0.024], [-0.032, 0.020, 0.024]], atol=2e-3)
     assert float(cloud.means.norm(dim=-1).max()) < 0.4
+    lips = avatar.head.v_template[torch.stack([avatar.head.regions[f"{n}_lip_inner"] for n in ("upper", "lower")])]
+    assert len(lips[0]) == 11 and float((lips[0] - lips[1]).norm(dim=-1).max()) < 2e-3
+    assert float(lips[0, -1, 0] - lips[0, 0, 0]) == pytest.approx(0.041, abs=2e-3)  # from corner to corner
