@@ -71,7 +71,7 @@ class MainWindow(QMainWindow):
     def __init__(self, store: Store, make_session: MakeSession = LiveSession, audio_file: Path | None = None) -> None:
         """
         Args:
-            audio_file: played once the avatar is there.
+            audio_file: played once there is a picture.
         """
         super().__init__()
         self.store = store
@@ -83,7 +83,7 @@ class MainWindow(QMainWindow):
         self._last_file: Path | None = None
         self._error_dialog: ErrorDialog | None = None
         self._closing = False
-        self._backends_asked = False
+        self._seen_image = False
         self._stage_window: StageWindow | None = None
 
         self.viewport = Viewport()
@@ -258,9 +258,10 @@ class MainWindow(QMainWindow):
             self.viewport.show_image(image)
             if self._stage_window is not None:
                 self._stage_window.show_image(image)
-            if not self._backends_asked:
-                self._backends_asked = True
+            if not self._seen_image:
+                self._seen_image = True
                 self.bridge.ask_backends()
+                self._play_first()
 
     def _on_painted(self, image: LiveImage, at_s: float) -> None:
         self.bridge.session.painted(image, at_s)
@@ -271,14 +272,16 @@ class MainWindow(QMainWindow):
         self.voice.show_devices(session.inputs, state)
         key = "source"
         if state.kind in ("missing", "lost") and self.bridge.playing is None:
-            first = state.kind == "missing" and not self._sample_offered
-            self._sample_offered = True
             text = state.problem[:1].upper() + state.problem[1:]
-            if first and sample_clip() is not None and self._first_audio is None:
-                self.toggle_clip()
+            if state.kind == "missing" and not self._sample_offered and sample_clip() is not None:
+                self._sample_offered = True
+                self._first_audio = self._first_audio or sample_clip()
+            if self._first_audio is not None:
                 text = self.tr("{}. Playing a sample instead.").format(text)
             actions = ((self.tr("Look again"), self._look_again),)
             self.banner.put_up(text, "warn" if state.kind == "missing" else "bad", key, actions)
+            if self._seen_image:
+                self._play_first()
         elif state.kind in ("device", "none") and self.banner.key == key and not state.problem:
             self.banner.take_down()
         self._show_playing()
@@ -301,6 +304,13 @@ class MainWindow(QMainWindow):
         if self.bridge.session.images.get() is None:
             self.viewport.set_waiting("")
 
+    def _play_first(self) -> None:
+        """What is played at the start, once there is a picture to see it with."""
+        if self._first_audio is not None:
+            path, self._first_audio = self._first_audio, None
+            self.bridge.play(path)
+            self._show_playing()
+
     def _explain_waiting(self) -> None:
         if self.bridge.session.images.get() is None and not self.bridge.session.failures:
             self.viewport.set_waiting(self.tr("Preparing the renderer. The first start takes a little longer."))
@@ -312,10 +322,6 @@ class MainWindow(QMainWindow):
         if self.banner.key == "avatar":
             self.banner.take_down()
         self._list_avatars()
-        if self._first_audio is not None:
-            path, self._first_audio = self._first_audio, None
-            self.bridge.play(path)
-            self._show_playing()
 
     def _on_avatar_failed(self, asked: str, problem: str) -> None:
         actions = ((self.tr("Open a file…"), self.choose_avatar),)

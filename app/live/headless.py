@@ -20,6 +20,9 @@ from avatar.errors import UserError
 
 __all__ = ["HeadlessOptions", "run_headless", "status_line"]
 
+_PATIENCE_S = 600.0
+"""The first start of a GPU renderer may compile for minutes."""
+
 
 @dataclass(frozen=True)
 class HeadlessOptions:
@@ -67,7 +70,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
         source = replace(source, device=find_device(source.device))
     failed = threading.Event()
     session = LiveSession(
-        source,
+        Source(none=True),
         Scene(
             PRESETS[options.camera],
             options.width,
@@ -81,9 +84,12 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
         on_notice=report,
     )
     session.set_avatar(options.avatar)
-    started = time.monotonic()
     with session:
         try:
+            report("preparing")
+            _prepare(session, failed)
+            session.set_source(source)
+            started = time.monotonic()
             if options.monitor:
                 session.set_monitor(True)
             session.set_outputs(options.outputs)
@@ -118,12 +124,20 @@ def status_line(status: SessionStatus) -> str:
     return f"{text}; {status.source.problem}" if status.source.problem else text
 
 
+def _prepare(session: LiveSession, failed: threading.Event) -> None:
+    """Wait for the first pictures, so that nothing that is said falls on deaf ears."""
+    for _ in range(int(_PATIENCE_S / 0.1)):
+        if session.rendering.count > 3 or failed.wait(0.1):
+            return
+    raise UserError(f"no picture after {_PATIENCE_S:.0f} s; gaussian-avatar doctor says what this machine has")
+
+
 def _over(session: LiveSession, options: HeadlessOptions, started_s: float) -> bool:
     if options.duration_s is not None and time.monotonic() - started_s >= options.duration_s:
         return True
     if options.source.file is None or options.source.loop:
         return False
-    if session.devices.state.kind == "none" and session.devices.state.problem:
+    if session.devices.state.problem:
         raise UserError(session.devices.state.problem)
     capture = session.devices.capture
     return isinstance(capture, FileCapture) and capture.ended
