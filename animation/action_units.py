@@ -54,7 +54,7 @@ _UNITS: dict[str, _ActionUnit] = {
     "7": _ActionUnit(_sided(eyeSquint=0.85)),
     "9": _ActionUnit(_sided(noseSneer=0.9), 0.15),
     "10": _ActionUnit(_sided(mouthUpperUp=0.55), 0.55),
-    "12": _ActionUnit(_sided(mouthSmile=0.72, mouthStretch=0.25, mouthDimple=0.25), 0.25),
+    "12": _ActionUnit(_sided(mouthSmile=0.78, mouthStretch=0.08, mouthDimple=0.15), 0.25),
     "12L": _ActionUnit({"mouthSmileLeft": 0.9}, 0.35),
     "14L": _ActionUnit({"mouthDimpleLeft": 0.9}, 0.3),
     "15": _ActionUnit(_sided(mouthFrown=0.9), 0.4),
@@ -84,7 +84,7 @@ class _Recipe:
 
 _RECIPES: dict[str, _Recipe] = {
     "neutral": _Recipe({}),
-    "happy": _Recipe({"6": 0.85, "12": 0.9, "25": 1.1, "26": 0.2}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
+    "happy": _Recipe({"6": 0.85, "12": 0.88, "25": 0.95, "26": 0.2}, head_deg=(-1.0, 0.0, 1.5), movement=1.2),
     "sad": _Recipe(
         {"1": 0.95, "4": 0.45, "15": 0.6, "17": 0.3, "43": 0.14},
         head_deg=(4.0, 0.0, 1.5), gaze_deg=(-2.0, 0.0), blink_rate=0.85, movement=0.6,
@@ -103,7 +103,7 @@ _RECIPES: dict[str, _Recipe] = {
         {"4": 1.0, "5": 0.45, "7": 0.6, "9": 0.3, "15": 0.3, "17": 0.45, "23": 0.7},
         head_deg=(3.0, 0.0, 0.0), blink_rate=0.6, movement=1.2,
     ),
-    "contempt": _Recipe({"12L": 0.36, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
+    "contempt": _Recipe({"12L": 0.3, "14L": 0.85, "7": 0.2}, head_deg=(-3.0, 0.0, -1.5), movement=0.8),
 }  # fmt: skip
 
 # A stress of the voice shows on the brows, in the way the emotion lets it.
