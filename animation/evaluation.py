@@ -311,9 +311,9 @@ def evaluate_speech(
             for score in (total, own, shared):
                 _score(score, utterance, frames, gaps_mm)
             if spent < 60 * emotion_minutes_per_source:
-                for emotion, score in by_emotion.items():
+                for emotion, closures in by_emotion.items():
                     settings = DriverSettings(emotion, 1.0, blinks=False, gaze=False, head=False)
-                    score.add(
+                    closures.add(
                         score_closures(utterance.segments, lip_gaps_mm(frames, settings) < SEALED_GAP_MM)
                     )
     progress("done", 1.0)

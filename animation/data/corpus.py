@@ -34,6 +34,7 @@ from animation.data.texts import FORTUNE_PACKAGES, sentences
 from avatar.errors import UserError
 
 __all__ = [
+    "VOICE_PACKAGES",
     "CorpusConfig",
     "Utterance",
     "load_utterances",
@@ -47,6 +48,12 @@ Progress = Callable[[str, float], None]
 Split = Literal["train", "validation", "test"]
 
 _log = logging.getLogger(__name__)
+
+VOICE_PACKAGES = (
+    "apt install espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts festvox-italp16k "
+    "festvox-itapc16k festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph festvox-suopuhe-lj "
+    "festvox-suopuhe-mv festvox-ca-ona-hts festvox-ru"
+)
 
 _SPLIT_PARTS = 12
 # Voices of espeak-ng that no person has, and those kept back for other uses.
@@ -270,4 +277,7 @@ def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progre
         if (folder / f"{name}.json").exists():
             continue
         minutes = save_utterances(folder, name, make())
-        _log.info("%s: %.1f minutes", name, minutes)
+        if minutes:
+            _log.info("%s: %.1f minutes", name, minutes)
+        else:
+            _log.warning("%s: this voice says nothing; is its package installed? (%s)", name, VOICE_PACKAGES)

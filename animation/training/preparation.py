@@ -34,6 +34,7 @@ __all__ = ["MUSIC_PACKAGE", "prepare_corpus"]
 
 MUSIC_PACKAGE = "asterisk-moh-opsound-g722"
 _MUSIC_FOLDER = "music"
+_ALIGNER_FILE = "aligner.safetensors"
 
 Progress = Callable[[str, float], None]
 _log = logging.getLogger(__name__)
@@ -72,10 +73,13 @@ def prepare_corpus(
     prepare_synthetic(folder, packages, config, progress)
     _prepare_music(folder, packages)
     missing = [source for source in SOURCES if not (folder / f"{source.name}.json").exists()]
+    aligned_before = (folder / _ALIGNER_FILE).exists()
+    needed = missing if aligned_before else [s for s in SOURCES if s in missing or _teaches(s)]
+    pronunciations: dict[str, dict[str, list[str]]] = {}
     if missing:
-        pronunciations = {s.name: _pronunciations(s, packages) for s in SOURCES}
-        for number, source in enumerate(SOURCES):
-            progress(f"aligning {source.name} with pocketsphinx", number / len(SOURCES))
+        for number, source in enumerate(needed):
+            progress(f"aligning {source.name} with pocketsphinx", number / len(needed))
+            pronunciations[source.name] = _pronunciations(source, packages)
             _sphinx_alignments(source, folder, packages, pronunciations[source.name])
         aligner = _bootstrap_aligner(folder, packages, pronunciations, config, progress)
         for number, source in enumerate(missing):
@@ -87,6 +91,11 @@ def prepare_corpus(
     return {
         name: sum(u.duration_s for u in load_utterances(folder, name)) / 60 for name in source_names(folder)
     }
+
+
+def _teaches(source: Source) -> bool:
+    """Whether the aligner learns from the source: its words are sure, and it is not kept for tests."""
+    return source.role == "split" and not source.doubtful_words
 
 
 def _prepare_music(folder: Path, packages: Path) -> None:
@@ -154,7 +163,7 @@ def _bootstrap_aligner(
     progress: Progress,
 ) -> Aligner:
     """Train on synthetic voices and what pocketsphinx aligned in the divided sources' training files."""
-    kept = folder / "aligner.safetensors"
+    kept = folder / _ALIGNER_FILE
     settings = AlignerConfig(steps=config.aligner_steps, seed=config.seed)
     if kept.exists():
         return Aligner.load(kept, settings)
@@ -165,7 +174,7 @@ def _bootstrap_aligner(
             weight = 0.4 if name == "espeak" else 1.0
             examples += [(utterance, weight) for utterance in load_utterances(folder, name)]
     for source in SOURCES:
-        if source.role == "split" and not source.doubtful_words:
+        if _teaches(source):
             sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
             found = [(r, sphinx[r.name]) for r in recordings(source, packages) if r.name in sphinx]
             weight = 3.0 if source.language == "en" else 1.5

@@ -29,6 +29,7 @@ from animation.training.batches import (
     training_utterances,
 )
 from animation.training.network import SpeechLogits, TrainableSpeechNetwork
+from animation.training.tuning import tune_seal
 from avatar.errors import UserError
 
 __all__ = ["DATA_STATEMENT", "TrainingConfig", "speech_loss", "train_speech"]
@@ -161,7 +162,7 @@ def _source_weight(name: str) -> float:
 def _load_banks(
     folder: Path, config: TrainingConfig, progress: Progress
 ) -> tuple[list[FeatureBank], Float[np.ndarray, " s"]]:
-    utterances = training_utterances(folder)
+    utterances = {name: found for name, found in training_utterances(folder).items() if found}
     if not utterances:
         raise UserError(f"no speech corpus in {folder}: make it with gaussian-avatar corpus speech")
     banks, weights = [], []
@@ -186,7 +187,7 @@ def _build_noises(folder: Path, seed: int) -> NoiseBank:
 
 
 def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, progress: Progress) -> None:
-    """Train the speech model and write its weights.
+    """Train the speech model, tune its seal on the validation speakers, and write its weights.
 
     Args:
         data_dir: the corpus; features and the checkpoint are kept there too.
@@ -263,6 +264,7 @@ def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, 
             save_weights(
                 out, config.model, tensors, {"data": DATA_STATEMENT, **facts, "sample_rate": SAMPLE_RATE}
             )
+    tune_seal(folder, out, progress)
 
 
 def _schedule(step: int, steps: int, warm_up: int = 100) -> float:

@@ -73,7 +73,7 @@ def tune_seal(
         minutes_per_source: how much of each validation source to use.
 
     Returns:
-        The rule and what it reaches.
+        The rule and what it reaches; nothing when there is nothing to listen to.
     """
     config, tensors = load_weights(weights)
     network = SpeechNetwork(config, tensors)
@@ -88,7 +88,10 @@ def tune_seal(
             seconds += utterance.duration_s
             if seconds > 60 * minutes_per_source:
                 break
-        heard.append(chosen)
+        if chosen:
+            heard.append(chosen)
+    if not heard:
+        return {}
     best = _search(heard, config, progress)
     rule = {
         name: getattr(best, name) for name in ("closure_on", "closure_likely", "closure_off", "closure_hold")
