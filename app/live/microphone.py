@@ -6,7 +6,10 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
@@ -21,9 +24,13 @@ __all__ = [
     "Capture",
     "DeviceCapture",
     "InputDevice",
+    "Resident",
     "find_device",
     "fresh_inputs",
+    "guarded",
     "list_inputs",
+    "move_in",
+    "move_out",
     "open_device",
     "rescan",
 ]
@@ -128,16 +135,57 @@ def find_device(name: str) -> str:
     return found[0]
 
 
+class Resident(Protocol):
+    """Whoever keeps a PortAudio stream open beside the microphone."""
+
+    def suspend(self) -> None:
+        """Close the stream."""
+
+    def resume(self) -> None:
+        """Open it again; what goes wrong is kept, not raised."""
+
+
+_residents: list[Resident] = []
+_guard = threading.RLock()
+"""Held while PortAudio starts anew, and while residents open and close: a stream must not outlive its PortAudio."""
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Open and close streams of residents in here."""
+    with _guard:
+        yield
+
+
+def move_in(resident: Resident) -> None:
+    """Be told when PortAudio starts anew."""
+    with _guard:
+        _residents.append(resident)
+
+
+def move_out(resident: Resident) -> None:
+    """The opposite of `move_in`. Idempotent."""
+    with _guard:
+        if resident in _residents:
+            _residents.remove(resident)
+
+
 def rescan() -> None:
-    """Make PortAudio look for devices again. Ends every open stream: call it while there is none."""
-    try:
-        sd = _sounddevice()
-        sd._terminate()
-        sd._initialize()
-    except UserError:
-        return
-    except Exception as error:  # PortAudioError; the class is not importable without PortAudio
-        _log.warning("looking for devices again failed: %s", error)
+    """Make PortAudio look for devices again. Ends every open stream: residents are asked to close theirs and open them
+    again afterwards; no microphone may be open."""
+    with _guard:
+        for resident in _residents:
+            resident.suspend()
+        try:
+            sd = _sounddevice()
+            sd._terminate()
+            sd._initialize()
+        except UserError:
+            return
+        except Exception as error:  # PortAudioError; the class is not importable without PortAudio
+            _log.warning("looking for devices again failed: %s", error)
+        for resident in _residents:
+            resident.resume()
 
 
 def open_device(key: str | None) -> DeviceCapture:

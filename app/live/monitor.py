@@ -11,6 +11,7 @@ import numpy as np
 
 from app.live.clock import StreamClock
 from app.live.exchange import AudioRing
+from app.live.microphone import guarded, move_in, move_out
 from app.live.voice import SOUND_RATE
 from avatar.errors import UserError
 
@@ -36,16 +37,44 @@ class Monitor:
         Raises:
             UserError: if there is no output device.
         """
+        self._reader = sound.reader()
+        self._clock = clock
+        self._delay = delay
+        self._stream: Any = None
+        self.jumps = 0
+        with guarded():
+            self._open()
+            move_in(self)
+
+    def close(self) -> None:
+        """Give the device back. Idempotent."""
+        with guarded():
+            move_out(self)
+            self.suspend()
+
+    def suspend(self) -> None:
+        """See `app.live.microphone.Resident`."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            try:
+                stream.abort(ignore_errors=True)
+            finally:
+                stream.close(ignore_errors=True)
+
+    def resume(self) -> None:
+        """See `app.live.microphone.Resident`."""
+        try:
+            self._open()
+        except UserError as error:
+            _log.warning("the monitor stays silent: %s", error)
+
+    def _open(self) -> None:
         try:
             import sounddevice
         except OSError as error:
             raise UserError("playback needs the PortAudio library (Debian: apt install libportaudio2)") from error
-        self._reader = sound.reader()
-        self._clock = clock
-        self._delay = delay
-        self.jumps = 0
         try:
-            self._stream: Any = sounddevice.OutputStream(
+            self._stream = sounddevice.OutputStream(
                 samplerate=SOUND_RATE,
                 blocksize=SOUND_RATE // 100,
                 channels=1,
@@ -55,24 +84,19 @@ class Monitor:
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
+            self._stream = None
             raise UserError(f"no loudspeaker could be opened ({error})") from error
-
-    def close(self) -> None:
-        """Give the device back. Idempotent."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            try:
-                stream.abort(ignore_errors=True)
-            finally:
-                stream.close(ignore_errors=True)
 
     # The device's thread: nothing here may wait, lock or log.
     def _callback(self, outdata: np.ndarray, frames: int, times: Any, status: Any) -> None:
         ahead_s = times.outputBufferDacTime - times.currentTime
         heard_s = time.perf_counter() + (ahead_s if 0.0 <= ahead_s < 1.0 else 0.02)
         goal = round((self._clock.stream_time(heard_s) - self._delay()) * SOUND_RATE)
+        if goal < 0:  # nothing was said yet
+            outdata.fill(0.0)
+            return
         if abs(goal - self._reader.position) > self._JUMP_S * SOUND_RATE:
-            self._reader.skip_to(max(goal, 0))
+            self._reader.skip_to(goal)
             self.jumps += 1
         block = self._reader.read(frames)
         n = len(block)
