@@ -261,6 +261,20 @@ def test_heads_with_another_basis_move_through_their_map_alone():
     assert np.allclose(pose.jaw_pose, pose.blendshape_weights @ other.jaw, atol=1e-5)
 
 
+def test_a_driver_made_for_the_generic_head_is_the_usual_one(arkit):
+    head, _ = open_head()
+    driver = AvatarDriver.for_head(head, arkit, DriverSettings(emotion="happy"), Recital(FRAMES))
+    samples = np.zeros(60 * HOP, np.float32)
+    assert driver.feed(samples) == drive(arkit, DriverSettings(emotion="happy"))[:56]
+
+
+def test_a_head_that_names_no_lips_is_driven_all_the_same(arkit):
+    head, _ = open_head()
+    bare = replace(head, regions={})
+    driver = AvatarDriver.for_head(bare, arkit, None, Recital(FRAMES))
+    assert len(driver.feed(np.zeros(10 * HOP, np.float32))) == 6
+
+
 def test_heads_without_turning_eyes_get_moderate_gaze_weights(arkit):
     still = ArkitMap(arkit.expression, arkit.jaw, np.zeros((52, 3)), np.zeros((52, 3)))
     look = indices(*(n for n in NAMES if n.startswith("eyeLook")))
