@@ -56,10 +56,11 @@ IRIS_COLOURS: dict[str, IrisColour] = {
 _SIDES = {"left": 1.0, "right": -1.0}
 _BELOW_MESH_M, _BELOW_LIDS_M = 0.00045, 0.00040  # the eye's surface under its mesh, and under the lids in every pose
 _IRIS_RADIUS_M = 0.00595
+_MAX_LOWER_M = 0.0011
 _PUPIL = 0.36  # of the iris
 _CAP_DEG = 66.0  # how far from the optical axis the sclera is drawn
 _N_IRIS, _N_SCLERA, _N_TEAR = 1500, 1700, 26
-_SCLERA = np.array([0.62, 0.575, 0.54])
+_SCLERA = np.array([0.57, 0.525, 0.49])
 _FLESH = np.array([0.50, 0.22, 0.19])
 # Reflections in the cornea: offset from the optical axis (towards the subject's left, up), half size (metres), opacity.
 _KEY_LIGHT = ((-0.0023, 0.0021), (0.00080, 0.00098), 0.95)
@@ -122,6 +123,9 @@ class _Eye:
         self.eyeball_centres = v[triangles[self.eyeball]].mean(1)
         self.upper = v[anatomy.regions[f"upper_lid_margin_{side}"]]
         self.lower = v[anatomy.regions[f"lower_lid_margin_{side}"]]
+        # A sagging lower lid would bare the white below the iris; the iris of such an eye sits lower.
+        bared = -self._below(self.lower, self.centre[None])[0] - 0.93 * _IRIS_RADIUS_M
+        self.lower_by = float(np.clip(bared, 0.0, _MAX_LOWER_M))
         lid = np.flatnonzero(np.isin(triangles, anatomy.regions[f"lower_lid_{side}"]).all(1))
         self.lid_triangles, self.lid_centres = lid, v[triangles[lid]].mean(1)
 
@@ -132,22 +136,25 @@ class _Eye:
         theta, phi, sizes = _spread()
         rim = np.arcsin(_IRIS_RADIUS_M / self.radius)
         theta = np.where(sizes > 0, theta * rim, theta)  # the iris is given in units of its own radius
-        normals = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], 1)
+        local = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], 1)
+        c, s = np.sqrt(1 - (self.lower_by / self.radius) ** 2), self.lower_by / self.radius
+        tilt = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+        normals = local @ tilt.T
         points = self.centre + self.radius * normals
         r = np.sin(theta) / np.sin(rim)  # 1 at the limbus
 
         # The iris proper lies on a shallow bowl behind the surface.
         depth = np.where(r < 1, self.radius * (np.cos(theta) - np.cos(rim)) * 0.85, 0.0)
         depth *= 1 - smoothstep(r, 0.86, 1.0)
-        points[:, 2] -= depth
+        points -= depth[:, None] * tilt[:, 2]
 
         iris = _iris_albedo(r, phi, colour, rng)
         white = self._sclera_albedo(points, normals, seed)
         mix = smoothstep(r, 0.93, 1.09)[:, None]
         albedo = iris * (1 - mix) + white * mix
         # Light enters through the cornea and falls on the far side of the iris.
-        bowl = normals * np.where(r < 1, -1.0, 1.0)[:, None] * np.array([1.0, 1.0, 0.0]) + [0, 0, 1.0]
-        bowl /= np.linalg.norm(bowl, axis=1, keepdims=True)
+        bowl = local * np.where(r < 1, -1.0, 1.0)[:, None] * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, 1.0])
+        bowl = bowl @ tilt.T / np.linalg.norm(bowl, axis=1, keepdims=True)
         shading_normal = bowl * (1 - mix) + normals * mix
         shading_normal /= np.linalg.norm(shading_normal, axis=1, keepdims=True)
 
@@ -177,7 +184,7 @@ class _Eye:
         parts = []
         for (x, y), (half_x, half_y), opacity in (_KEY_LIGHT, _FILL_LIGHT):
             lid = float(self._below(self.upper, self.centre[None] + [[x, 0.0, 0.0]])[0])
-            y = min(y, lid - 1.25 * half_y)  # a low lid must not hide the light that makes the eye live
+            y = min(y - self.lower_by, lid - 1.25 * half_y)  # a low lid must not hide the light that makes the eye live
             gx, gy = (g.ravel() for g in np.meshgrid([-0.55, 0.0, 0.55], [-0.6, 0.0, 0.6]))
             offset = np.stack([x + gx * half_x, y + gy * half_y], 1)
             z = np.sqrt(self.radius**2 - (offset**2).sum(1))

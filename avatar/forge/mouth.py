@@ -25,7 +25,8 @@ __all__ = ["MouthRecipe", "mouth_splats"]
 _GUM = np.array([0.40, 0.135, 0.125])
 _TONGUE = np.array([0.46, 0.165, 0.155])
 _MUCOSA = np.array([0.33, 0.10, 0.092])
-_DEEP = np.array([0.055, 0.013, 0.012])
+_DEEP = np.array([0.085, 0.020, 0.018])
+_SCATTERED = 0.13  # of the light in front, anywhere in the mouth
 _LIT_DEPTH_M = 0.030  # light has all but gone this far behind the front teeth
 
 
@@ -65,7 +66,7 @@ class _MouthLight:
         """What is left of the light at a depth: 1 at the front teeth (or at `front_z`)."""
         front_z = self.front_z if front_z is None else front_z
         depth = np.clip((front_z - points[:, 2]) / _LIT_DEPTH_M, 0, 1.6)
-        return np.exp(-2.1 * depth**1.2)
+        return _SCATTERED + (1 - _SCATTERED) * np.exp(-2.1 * depth**1.2)
 
     def shade(
         self,
