@@ -57,17 +57,17 @@ class FusionConfig:
     """Principal coordinates of the encoders' linear path beside the network; 0 leaves it out."""
     sparsity: float = 1.0
     """Weight of all terms that hold secondary deformations down; 0 is an ablation."""
-    smoothness: float = 1.0
+    smoothness: float = 0.3
     """Weight of the blendshapes' Laplacian; 0 is an ablation."""
-    amplitude: tuple[float, float] = (0.02, 0.3)
+    amplitude: tuple[float, float] = (0.02, 0.5)
     """Within sparsity: price of expression on speech, of speech on expression."""
-    pace: tuple[float, float] = (3.0, 0.5)
+    pace: tuple[float, float] = (4.0, 0.5)
     """Within sparsity: price of fast changes of expression, on speech and on expressions."""
     mixing: float = 0.7
     """Largest share of the other domain that is added to an input."""
-    steps: int = 800
-    batch: int = 32
-    learning_rate: float = 2e-3
+    steps: int = 600
+    batch: int = 24
+    learning_rate: float = 3e-3
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -7,13 +7,14 @@ The losses, with their origin:
   sparse [stated]: sum over vertices of |B_E w_E| on speech and of |B_A w_A| on expressions. B w is penalised, because
   an L1 on w alone is evaded by growing B. Two more terms make the constraint tell what is hidden from what is wrong
   [chosen]. *Response*: to an input a share of the other domain is added, and the encoder has to answer with exactly
-  that share (the deformations are additive [stated], so this needs no labels). *Pace*: articulation is fast and
-  expression slow, so that fast changes of expression are penalised: in speech those of B_E w_E, in expressions the
-  curvature over time of what is kept.
+  that share (the deformations are additive [stated], so this needs no labels). Often only a random part of the face is
+  added, so that what hides in the brows is found without the mouth that usually goes with it. *Pace*: articulation is
+  fast and expression slow, so that fast changes of expression are penalised: in speech those of B_E w_E, in
+  expressions the curvature over time of what is kept.
 - Smoothness: |Lap B|^2 / |B|^2 [stated without the normalisation; without it the blendshapes shrink and weights grow].
 
-All terms take the length of each vertex's displacement, an L2 inside and an L1 outside, so that they do not depend on
-axes.
+Sparsity takes the length of a vertex's displacement, an L2 inside and an L1 outside, so that it does not depend on
+axes; every fourth vertex is enough to estimate it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ _log = logging.getLogger(__name__)
 
 _MM = 1e3
 _PACE_S = (0.12, 0.1)
-_RESPONSE_FLOOR = 1e-3
+_SPARSITY_STRIDE = 4
+_PART_OF_FACE = 0.6
+"""How often only a part of the face is added."""
+_LENGTH_FLOOR = 1e-3
 _INITIAL_SAMPLES = 3000
 
 
@@ -139,13 +143,14 @@ class FusionData:
 def _lengths(flat: Float[Tensor, "*b n3"]) -> Float[Tensor, ""]:
     """Mean length of the vertices' displacements, millimetres."""
     square = flat.unflatten(-1, (-1, 3)).square().sum(-1)
-    return (square + _RESPONSE_FLOOR**2).sqrt().mean()
+    return (square + _LENGTH_FLOOR**2).sqrt().mean()
 
 
 class FusionLoss(nn.Module):
     """The losses as one module, so that several devices can share the work."""
 
     laplacian: Tensor
+    rows: Tensor
 
     def __init__(self, model: FusionModel) -> None:
         super().__init__()
@@ -154,6 +159,8 @@ class FusionLoss(nn.Module):
         index = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
         matrix = torch.sparse_coo_tensor(index, torch.from_numpy(coo.data).float(), coo.shape).coalesce()
         self.register_buffer("laplacian", matrix, persistent=False)
+        rows = torch.arange(3 * model.image.n_vertices).unflatten(0, (-1, 3))[::_SPARSITY_STRIDE].flatten()
+        self.register_buffer("rows", rows, persistent=False)
 
     def forward(self, batch: tuple[FusionBatch, Tensor, Tensor]) -> dict[str, Tensor]:
         """Losses of a batch and the shares (b, 1) in which expression and speech are added."""
@@ -162,22 +169,28 @@ class FusionLoss(nn.Module):
         b_speech, b_expression = model.speech_decoder.weight, model.expression_decoder.weight
         n = len(expression_share)
 
+        # Suffix _s: on the sampled vertices only.
+        b_speech_s, b_expression_s = b_speech[self.rows], b_expression[self.rows]
         speech, added = moments.speech, expression_share * moments.added_expression
         seen = model.look(torch.cat([speech[0], speech[1], speech[0] + added]))
-        hidden, hidden_later, answered = model.expression_decoder(model.expression_encoder(seen)).split(n)
+        w_hidden = model.expression_encoder(seen)
+        hidden, hidden_later, answered = (w_hidden @ b_expression_s.T).split(n)
         expression, added_speech = moments.expression, speech_share * moments.added_speech
         seen = model.look(torch.cat([*expression, expression[1] + added_speech]))
-        *articulation, answered_speech = model.speech_decoder(model.speech_encoder(seen)).split(n)
+        w_articulation = model.speech_encoder(seen)
+        *articulation, answered_speech = (w_articulation @ b_speech_s.T).split(n)
 
         def left_over(flat: Tensor, blendshapes: Tensor) -> Tensor:
             return (flat - refit(blendshapes, flat) @ blendshapes.T).square().mean() * 3
 
-        reconstruction = left_over(speech[0] - hidden, b_speech)
-        reconstruction = reconstruction + left_over(expression[1] - articulation[1], b_expression)
-        response = _lengths(answered - hidden - added)
-        response = response + _lengths(answered_speech - articulation[1] - added_speech)
+        reconstruction = left_over(speech[0] - w_hidden[:n] @ b_expression.T, b_speech)
+        reconstruction = reconstruction + left_over(
+            expression[1] - w_articulation[n : 2 * n] @ b_speech.T, b_expression
+        )
+        response = _lengths(answered - hidden - added[:, self.rows])
+        response = response + _lengths(answered_speech - articulation[1] - added_speech[:, self.rows])
         amplitude = config.amplitude[0] * _lengths(hidden) + config.amplitude[1] * _lengths(articulation[1])
-        kept = [whole - part for whole, part in zip(expression, articulation, strict=True)]
+        kept = [whole[:, self.rows] - part for whole, part in zip(expression, articulation, strict=True)]
         pace = config.pace[0] * _lengths(hidden_later - hidden)
         pace = pace + config.pace[1] * _lengths(kept[0] - 2 * kept[1] + kept[2])
         smoothness = self._roughness(b_speech) + self._roughness(b_expression)
@@ -206,9 +219,7 @@ def initialise(model: FusionModel, data: FusionData) -> None:
     """
     config = model.config
     rng = np.random.default_rng([config.seed, 7])
-    x: dict[str, Tensor] = {
-        domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS
-    }
+    x: dict[str, Tensor] = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
     both = torch.cat([x[domain] for domain in DOMAINS])
     with torch.no_grad():
         movement = both.unflatten(-1, (-1, 3)).square().sum(-1).mean(0).sqrt()
@@ -260,6 +271,8 @@ class FusionTask:
     ) -> None:
         self.model, self.data, self._validation = model, data, validation
         self.steps, self.seed = model.config.steps, model.config.seed
+        places = model.image.uv - 0.5
+        self._places = places.astype(np.float32)
         self.module: nn.Module = FusionLoss(model)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -279,8 +292,18 @@ class FusionTask:
         rng = batch_rng(self.seed, step, rank)
         config = self.model.config
         moments = self.data.batch(config.batch, rng)
+        part = torch.from_numpy(self._parts(config.batch, rng))
+        masked = (moments.added_expression.unflatten(-1, (-1, 3)) * part[..., None]).flatten(1)
+        moments = moments._replace(added_expression=masked)
         shares = rng.uniform(0, config.mixing, (2, config.batch, 1)).astype(np.float32)
         return moments, torch.from_numpy(shares[0]), torch.from_numpy(shares[1])
+
+    def _parts(self, count: int, rng: np.random.Generator) -> Float32[np.ndarray, "b n"]:
+        """How much of each vertex is added: all, or a soft half of the square in a random direction."""
+        angle, offset = rng.uniform(0, 2 * np.pi, count), rng.uniform(-0.3, 0.3, count)
+        along = np.stack([np.cos(angle), np.sin(angle)], 1) @ self._places.T + offset[:, None]
+        whole = rng.random((count, 1)) >= _PART_OF_FACE
+        return np.where(whole, 1.0, 1 / (1 + np.exp(-16 * along))).astype(np.float32)
 
     def validate(self) -> Mapping[str, float]:
         """Measures on held-out people."""
