@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from app.doctor import has_display
 from app.live.devices import Source
-from app.live.microphone import list_inputs
+from app.live.microphone import find_device
+from app.live.session import LiveSession
+from app.state import Settings
 from avatar.errors import UserError
+
+if TYPE_CHECKING:
+    from app.gui.measured import Wait
+    from app.gui.window import MainWindow
 
 __all__ = ["LatencyOptions", "bench_latency", "bench_soak"]
 
@@ -36,7 +43,7 @@ class LatencyOptions:
     audio: Path | None = None
     """A sound file that is played in time in place of a microphone; None is the sample clip."""
     device: str | None = None
-    """A microphone's key, to measure with a real device instead of a file."""
+    """A microphone's name, to measure with a real device instead of a file."""
     record: bool = False
     """Record a video meanwhile."""
 
@@ -142,81 +149,44 @@ def bench_soak(
 
 
 @contextmanager
-def _running(options: LatencyOptions) -> Iterator[tuple[Any, Callable[[Callable[[], bool], float], bool]]]:
+def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
     """The window, warmed up, with a voice; and a way to wait while it runs."""
-    from app.doctor import has_display
-
     if not has_display():
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from PyQt6.QtCore import QEventLoop, QTimer
-    from PyQt6.QtWidgets import QApplication
-
-    from app.gui.theme import apply_theme
-    from app.gui.window import MainWindow, sample_clip
-    from app.state import Settings, Store
+    from app.gui.measured import measured_window
+    from app.gui.window import sample_clip
 
     audio = options.audio or sample_clip()
     if options.device is None and audio is None:
         raise UserError("there is no sample clip to play; name an audio file or a microphone")
-    if options.device is not None and options.device not in [d.key for d in list_inputs()]:
-        raise UserError(f"the microphone {options.device!r} is not connected")
-    app = QApplication.instance() or QApplication(["gaussian-avatar"])
-    settings = Settings(
-        picture=f"{options.size}x{options.size}",
-        avatar=options.avatar,
-        backend=options.backend,
-        max_gaussians=options.gaussians,
-        source="none" if options.device is None else "device",
-        device=options.device,
-        theme="dark",
-        collapsed=(),
-    )
-
-    def wait(until: Callable[[], bool], seconds: float) -> bool:
-        """Run Qt's loop until something holds or the time is over."""
-        loop, poll, over = QEventLoop(), QTimer(), QTimer()
-
-        def look() -> None:
-            if until():
-                loop.quit()
-
-        poll.timeout.connect(look)
-        over.setSingleShot(True)
-        over.timeout.connect(loop.quit)
-        over.start(round(seconds * 1000))
-        poll.start(50)
-        loop.exec()
-        poll.stop()
-        over.stop()
-        return until()
-
+    device = None if options.device is None else find_device(options.device)
     with tempfile.TemporaryDirectory() as folder:
-        if isinstance(app, QApplication):
-            apply_theme(app, "dark")
-        window = MainWindow(Store(settings, Path(folder) / "settings.json"))
-        window.thumbnails.stop()
-        try:
-            window.resize(1180, 800)
-            window.show()
-            window.start()
+        settings = Settings(
+            picture=f"{options.size}x{options.size}",
+            avatar=options.avatar,
+            backend=options.backend,
+            max_gaussians=options.gaussians,
+            source="none" if device is None else "device",
+            device=device,
+            theme="dark",
+            collapsed=(),
+        )
+        with measured_window(settings, Path(folder) / "settings.json") as (window, wait):
             session = window.bridge.session
             ready = wait(lambda: session.rendering.count > 20 or bool(session.failures), _START_S)
             _check(session)
             if not ready:
                 raise UserError(f"no picture after {_START_S:.0f} s: {window.banner.text or 'the machine is busy'}")
-            if options.device is None:
+            if audio is not None and device is None:
                 session.set_source(Source(file=audio, loop=True))
             if options.record:
                 session.record(Path(folder) / "bench.mp4")
             wait(lambda: False, _WARM_UP_S)
             _check(session)
             yield window, wait
-        finally:
-            window.shut_down()
-            window.close()
 
 
-def _check(session: Any) -> None:
+def _check(session: LiveSession) -> None:
     if session.failures:
         raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
 
