@@ -64,8 +64,9 @@ def _import_flame(path: Path, name: str | None) -> str:
             f"{path}: has {model.n_vertices} vertices; blendshapes can be fitted to FLAME's own 5,023 vertices only"
         )
     source, arkit = open_head()
-    model = transfer_regions(source, model, match_surfaces(source, model))
-    fit = fit_arkit(source, arkit, model)
+    match = match_surfaces(source, model)
+    model = transfer_regions(source, model, match)
+    fit = fit_arkit(source, arkit, model, match=match)
     target = _target(heads_dir(), name or path.stem)
     save_head(model, fit.arkit, target)
     return (

@@ -53,7 +53,9 @@ class ArkitFit:
         )
 
 
-def fit_arkit(source: HeadModel, arkit: ArkitMap, target: HeadModel, ridge: float = 1e-3) -> ArkitFit:
+def fit_arkit(
+    source: HeadModel, arkit: ArkitMap, target: HeadModel, ridge: float = 1e-3, match: Correspondence | None = None
+) -> ArkitFit:
     """The ARKit map of another head.
 
     Args:
@@ -61,8 +63,9 @@ def fit_arkit(source: HeadModel, arkit: ArkitMap, target: HeadModel, ridge: floa
         arkit: its map.
         target: the head to fit, with paired inner lips as regions.
         ridge: weight of the penalty on coefficients, relative to the mean power of the basis.
+        match: of their surfaces; found here if None.
     """
-    match = match_surfaces(source, target)
+    match = match_surfaces(source, target) if match is None else match
     poses = arkit.params(np.eye(len(NAMES), dtype=np.float32))
     rest = source.v_template.numpy()
     fields = {}

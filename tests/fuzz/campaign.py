@@ -17,6 +17,8 @@ from tests.fuzz.readers import Reader
 __all__ = ["Outcome", "run"]
 
 MAX_SECONDS = 5.0
+"""Of computing; a busy machine may take longer by the clock."""
+MAX_WAIT_S = 60.0
 MAX_GROWTH_MB = 400
 
 
@@ -44,7 +46,7 @@ def run(reader: Reader, folder: Path, count: int, seed: int = 0) -> Outcome:
         name = f"{reader.name}/{seed}/{k}"
         data = mutated(sound, random.Random(name), target.suffix)
         target.write_bytes(data)
-        start = time.perf_counter()
+        begun, start = time.perf_counter(), time.process_time()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -57,8 +59,8 @@ def run(reader: Reader, folder: Path, count: int, seed: int = 0) -> Outcome:
                 outcome.faults.append(f"{name}: not one clear line: {text!r}")
         except Exception:
             outcome.faults.append(f"{name}: {traceback.format_exc(limit=-4)}")
-        taken = time.perf_counter() - start
-        if taken > MAX_SECONDS:
+        taken = time.process_time() - start
+        if taken > MAX_SECONDS or time.perf_counter() - begun > MAX_WAIT_S:
             outcome.faults.append(f"{name}: took {taken:.1f} s")
         outcome.slowest_s = max(outcome.slowest_s, taken)
     target.write_bytes(sound)

@@ -30,8 +30,8 @@ def match(target: HeadModel) -> Correspondence:
 
 
 @pytest.fixture(scope="module")
-def fit(target: HeadModel) -> ArkitFit:
-    return fit_arkit(*open_head(), target)
+def fit(target: HeadModel, match: Correspondence) -> ArkitFit:
+    return fit_arkit(*open_head(), target, match=match)
 
 
 def test_barycentric_weights_are_weights(match: Correspondence) -> None:
@@ -75,8 +75,10 @@ def test_fitted_blendshapes_move_the_right_side(fit: ArkitFit, target: HeadModel
     assert moved[rest[:, 0] > 0.01].max() > 5 * moved[rest[:, 0] < -0.01].max()
 
 
-def test_a_heavier_penalty_gives_smaller_coefficients_and_a_worse_fit(fit: ArkitFit, target: HeadModel) -> None:
-    heavy = fit_arkit(*open_head(), target, ridge=1.0)
+def test_a_heavier_penalty_gives_smaller_coefficients_and_a_worse_fit(
+    fit: ArkitFit, target: HeadModel, match: Correspondence
+) -> None:
+    heavy = fit_arkit(*open_head(), target, ridge=1.0, match=match)
     assert np.abs(heavy.arkit.expression).sum() < np.abs(fit.arkit.expression).sum()
     assert heavy.arkit.residual_mm > fit.arkit.residual_mm
 
