@@ -119,7 +119,7 @@ def grow_brows(points: SurfacePoints, marks: FaceMarks, recipe: BrowRecipe, seed
     rng = np.random.default_rng(seed)
     density = brow_density(points.positions, marks, recipe)
     patchy = np.clip(1 + 0.5 * gradient_noise(points.positions, 420, seed), 0.3, 1.6)
-    weight = density**0.8 * patchy * points.radius_m**2
+    weight = np.where(density > 0.14, density, 0.0) ** 0.8 * patchy * points.radius_m**2
     count = int(1000 * recipe.density * (0.6 + 0.4 * recipe.thickness))
     index = rng.choice(len(points), count, p=weight / weight.sum())
     roots = points.positions[index] + rng.normal(0, 1, (count, 3)) * points.radius_m[index, None] * 0.45
@@ -221,7 +221,7 @@ def beard_density(
     )
     top = marks.subnasale[1] - 0.0015 - 0.10 * np.clip(x - 0.010, 0, 1)
     lip = (1 - smoothstep(x, 0.024, 0.029)) * smoothstep(top - y + 0.5 * ragged, -0.001, 0.003) * (y > m) * (z > 0.02)
-    lip = lip * (1 - 0.45 * np.exp(-0.5 * (x / 0.0025) ** 2))
+    lip = 0.8 * lip * (1 - 0.45 * np.exp(-0.5 * (x / 0.0025) ** 2))
     bare = np.exp(-0.5 * ((x - 0.014) / 0.006) ** 2 - 0.5 * ((y - m + 0.015) / 0.005) ** 2) * (z > 0.03)
     density = np.maximum(jaw * (1 - 0.8 * bare), lip)
     if style == "moustache":

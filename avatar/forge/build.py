@@ -302,10 +302,11 @@ class _Stage:
         if self.hair is None:
             return []
         layers = []
+        shine = 0.45 if self.recipe.hair.style == "curly" else 1.0  # coils turn their highlights every way
         for strands, opacity, gloss, first, last in (
-            (self.hair.base, 0.97, 0.5, 0.0, 0.1),
-            (self.hair.detail, 0.90, 1.0, 0.08, 1.0),
-            (self.hair.fine, 0.55, 1.0, 0.5, 1.0),
+            (self.hair.base, 0.97, 0.5 * shine, 0.0, 0.1),
+            (self.hair.detail, 0.90, shine, 0.08, 1.0),
+            (self.hair.fine, 0.55, shine, 0.5, 1.0),
         ):
             centre = np.array([0.0, self.marks.brow_y, self.marks.ear[2] - 0.012])
             outward = strands.centres - centre

@@ -99,7 +99,9 @@ def _below_neckline(points: np.ndarray, marks: FaceMarks, cut: _Cut) -> np.ndarr
     angle = np.arctan2(np.abs(points[:, 0]), points[:, 2] - axis_z)
     front = marks.menton[1] - cut.front_m
     line = front + cut.back_rise_m * (1 - np.cos(angle)) / 2
-    return line - points[:, 1]
+    # Sloping shoulders can rise above that line: beyond the neck everything near it is covered.
+    aside = np.minimum(np.abs(points[:, 0]) - 0.95 * marks.ear[0], line + 0.035 - points[:, 1])
+    return np.maximum(line - points[:, 1], aside)
 
 
 def cut_garment(
@@ -267,7 +269,7 @@ def garment_splats(
     def weave(p: np.ndarray) -> np.ndarray:
         return folds(p) + 1.5e-4 * gradient_noise(p, 420, seed + 3)
 
-    def lit(points, normals, axis, scales, opacity, height, specular):  # type: ignore[no-untyped-def]
+    def lit(points, normals, axis, scales, opacity, height, specular):
         n = bumped(normals, points, height)
         visibility = occluder.visibility(points, normals, studio.directions, bias_m=0.003)
         visibility *= transmittance(points, studio.directions)

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from avatar.forge.makehuman import data_dir
 from avatar.forge.surface import SkinSurface
@@ -15,10 +16,14 @@ from avatar.forge.surface import SkinSurface
 __all__ = ["FaceMarks", "region_mask"]
 
 
+_SOFT_TEXELS = 1.2
+"""The masks are as coarse as 1.3 mm a texel on the lips: smooth away the steps."""
+
+
 @lru_cache(maxsize=8)
 def _texture(name: str) -> np.ndarray:
     image = Image.open(data_dir() / "mpfb2/textures" / f"mpfb_{name}.jpg").convert("L")
-    return np.asarray(image, np.float32) / 255
+    return gaussian_filter(np.asarray(image, np.float32) / 255, _SOFT_TEXELS)
 
 
 def region_mask(name: str, uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:

@@ -128,7 +128,7 @@ def _side(p: np.ndarray, recipe: HairRecipe, roots: np.ndarray) -> np.ndarray:
     return np.sign(roots[:, 0] - recipe.parting_m + 0.0015 * np.sin(roots[:, 2] * 300))
 
 
-def _falling(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
+def _falling(p: np.ndarray, normals: np.ndarray, roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     """From a parting over the head, then straight down; the front swept aside, off the face."""
     marks = head.marks
     side = _side(p, recipe, roots)
@@ -144,19 +144,19 @@ def _falling(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
     return flow * (1 - low[:, None]) + down * low[:, None]
 
 
-def _long_length(roots, recipe, head):  # type: ignore[no-untyped-def]
+def _long_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     top = np.clip(_height(roots, head.marks), 0, 1)
     return 0.20 + 0.13 * top
 
 
-def _bob_length(roots, recipe, head):  # type: ignore[no-untyped-def]
+def _bob_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     marks = head.marks
     hem = marks.mouth[1] - 0.022 + 0.012 * smoothstep(marks.ear[2] - roots[:, 2], 0.0, 0.08)
     over = np.clip(marks.crown[1] - roots[:, 1], 0, 0.05) * 0.2
     return np.clip((roots[:, 1] - hem) * 1.02 + 0.035 * np.clip(_height(roots, marks), 0, 1) - over, 0.02, None)
 
 
-def _swept(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
+def _swept(p: np.ndarray, normals: np.ndarray, roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     """Short sides lying down and back, a longer top combed from the parting up, over and back."""
     marks = head.marks
     n = len(p)
@@ -171,12 +171,12 @@ def _swept(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
     return lying * (1 - top[:, None]) + combed * top[:, None]
 
 
-def _swept_length(roots, recipe, head):  # type: ignore[no-untyped-def]
+def _swept_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     height = _height(roots, head.marks)
     return np.interp(height, [-0.5, 0.1, 0.45, 0.75, 1.0], [0.006, 0.010, 0.018, 0.042, 0.048])
 
 
-def _crop(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
+def _crop(p: np.ndarray, normals: np.ndarray, roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     """Very short, standing off the skin and leaning away from the crown's whorl."""
     whorl = head.marks.crown + np.array([0.012, 0.0, -0.035])
     away = roots - whorl
@@ -184,12 +184,12 @@ def _crop(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
     return normals * 0.35 + away * 0.9 + np.array([0.0, -0.15, 0.1])
 
 
-def _crop_length(roots, recipe, head):  # type: ignore[no-untyped-def]
+def _crop_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     height = _height(roots, head.marks)
     return np.interp(height, [-0.5, 0.1, 0.6, 1.0], [0.004, 0.006, 0.011, 0.014])
 
 
-def _tied(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
+def _tied(p: np.ndarray, normals: np.ndarray, roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     """Combed tight to a knot at the back of the head."""
     return _knot(head) - p
 
@@ -199,11 +199,11 @@ def _knot(head: _Head) -> np.ndarray:
     return np.array([0.0, marks.brow_y + 0.030, marks.ear[2] - 0.115])
 
 
-def _tied_length(roots, recipe, head):  # type: ignore[no-untyped-def]
+def _tied_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     return 1.12 * np.linalg.norm(roots - _knot(head), axis=1) + 0.01
 
 
-def _curly(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
+def _curly(p: np.ndarray, normals: np.ndarray, roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     """Outwards, but bent this way and that by a field of a curl's size: coils that crowd each other."""
     out = p - head.centre
     out /= np.linalg.norm(out, axis=1, keepdims=True)
@@ -211,14 +211,14 @@ def _curly(p, normals, roots, recipe, head):  # type: ignore[no-untyped-def]
     return 0.60 * out + 1.7 * swirl + np.array([0.0, 0.03, -0.03])
 
 
-def _curly_length(roots, recipe, head):  # type: ignore[no-untyped-def]
+def _curly_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndarray:
     height = np.clip(_height(roots, head.marks), -0.6, 1)
     front = smoothstep(roots[:, 2], head.marks.ear[2] + 0.05, head.marks.ear[2] + 0.10)
     return np.interp(height, [-0.6, 0.0, 0.6, 1.0], [0.020, 0.040, 0.060, 0.064]) * (1 - 0.35 * front)
 
 
 STYLES: dict[str, _Style] = {
-    "long": _Style(19, 0.021, _falling, _long_length, 0.58, 0.24, 0.62, 0.00025, 0.0021, 0.0075, 0.085),
+    "long": _Style(19, 0.020, _falling, _long_length, 0.58, 0.24, 0.62, 0.00025, 0.0021, 0.0075, 0.085),
     "bob": _Style(15, 0.014, _falling, _bob_length, 0.50, 0.22, 0.62, 0.00032, 0.0020, 0.004, 0.07),
     "tied": _Style(11, 0.006, _tied, _tied_length, 0.35, 0.10, 0.30, 0.00030, 0.0020, 0.002, 0.06),
     "short": _Style(10, 0.018, _swept, _swept_length, 0.50, 0.20, 0.50, 0.00019, 0.0015, 0.002, 0.04),
@@ -293,7 +293,7 @@ def grow_hair(
         )
 
     n_base = {"cropped": 1100, "short": 900, "curly": 620}.get(recipe.style, 560)
-    base_layer = rng.uniform(0.05, 0.62, n_base)
+    base_layer = rng.uniform(0.02, 0.45, n_base)
     # Ribbons are wide, so they need fewer points than strands.
     base = make(n_base, 0.55, style.base_width_m, base_layer, 0.9 if recipe.style != "curly" else 0.72, 0.10, 0.45)
     base = base.thinned(2) if style.points > 8 else base
@@ -322,10 +322,14 @@ def _lay(
     step = length / (k - 1)
     rise = style.lift_m * recipe.volume * layer * (0.35 + 0.65 * np.clip(_height(roots, head.marks), 0, 1)) + 0.0012
     if recipe.style in ("long", "bob", "short"):
-        rise = rise * (0.35 + 0.65 * smoothstep(np.abs(roots[:, 0] - recipe.parting_m), 0.0, 0.022))
+        rise = rise * (0.30 + 0.70 * smoothstep(np.abs(roots[:, 0] - recipe.parting_m), 0.0, 0.038))
     scatter = style.frizz * np.stack([gradient_noise(roots, 160, seed + 40 + c) for c in range(3)], 1)
     wild = style.frizz * 0.5 * rng.normal(size=(n, 3))
     position, velocity = roots.copy(), normals.copy()
+    if recipe.style not in ("curly", "cropped"):
+        combed = style.flow(position, normals, roots, recipe, head)
+        combed = combed - np.minimum((combed * normals).sum(1, keepdims=True), 0) * normals
+        velocity = 0.45 * normals + 0.55 * combed / (np.linalg.norm(combed, axis=1, keepdims=True) + 1e-9)
     path = [position.copy()]
     marks = head.marks
     clinging = recipe.style not in ("curly", "cropped")

@@ -43,7 +43,7 @@ class Studio:
         up = dome[:, 1:2]
         front = np.clip(dome[:, 2:3], 0, 1)
         room = 0.215 + 0.12 * up + 0.08 * front
-        tint = np.array([0.96, 0.99, 1.06]) * (0.5 + 0.5 * up) + np.array([1.08, 0.98, 0.88]) * (0.5 - 0.5 * up)
+        tint = np.array([1.00, 0.99, 1.00]) * (0.5 + 0.5 * up) + np.array([1.08, 0.98, 0.88]) * (0.5 - 0.5 * up)
         directions, radiance = [dome], [room * tint * (4 * np.pi / len(dome))]
         areas = (
             # centre, half angle in degrees, samples, colour times total power

@@ -19,7 +19,7 @@ from avatar.forge.splats import SH_COEFFICIENTS, SH_DC
 
 __all__ = ["constant_sh", "display", "fit_sh", "sh_basis", "shade_fibres", "shade_surface", "view_directions"]
 
-_EXPOSURE = 1.0
+_EXPOSURE = 1.08
 
 
 def display(linear: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def constant_sh(colours: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 9 3"]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _ggx_sum(normals, visibility, lights, radiance, views, alpha, amount):  # type: ignore[no-untyped-def]
+def _ggx_sum(normals, visibility, lights, radiance, views, alpha, amount):
     """(n, k, 3) light mirrored towards every view: GGX lobe, Schlick's Fresnel, smooth-joint shadowing."""
     n, k, d = normals.shape[0], views.shape[0], lights.shape[0]
     out = np.zeros((n, k, 3), np.float32)
@@ -165,7 +165,7 @@ def shade_surface(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _fibre_sum(tangents, outward, visibility, lights, radiance, views, albedo, gloss, shift):  # type: ignore[no-untyped-def]
+def _fibre_sum(tangents, outward, visibility, lights, radiance, views, albedo, gloss, shift):
     """(n, k, 3) light from fibres: wide diffuse, a white lobe towards the root, a coloured one towards the tip."""
     n, k, d = tangents.shape[0], views.shape[0], lights.shape[0]
     out = np.zeros((n, k, 3), np.float32)

@@ -206,7 +206,7 @@ def skin_material(
 
     # Lips: a soft, slightly uneven border, the upper one darker, fine vertical lines.
     edge = np.clip(lips + 0.06 * gradient_noise(points, 350, seed + 13), 0, 1)
-    lip = smoothstep(edge, 0.25, 0.9)
+    lip = smoothstep(edge, 0.30, 0.74)
     tone = skin_tone(recipe)
     flesh = tone * np.array([0.90, 0.56, 0.60]) * (0.55 + 0.45 * fair) + np.array([0.060, 0.006, 0.008])
     upper = smoothstep(points[:, 1], mouth[1] - 0.001, mouth[1] + 0.002)
@@ -320,8 +320,8 @@ def skin_radius(
     eye = _spot(p, (marks.eye[0], marks.eye[1], marks.eye[2] + 0.012), (0.017, 0.011, 0.02))
     nose = _spot(p, (0, marks.nose_tip[1] - 0.004, marks.nose_tip[2]), (0.014, 0.012, 0.03))
     radius -= 0.36 * eye + 0.22 * nose
-    lips = region_mask("lips", uv)
-    radius = radius * (1 - lips) + 0.66 * lips
+    lips = smoothstep(region_mask("lips", uv), 0.01, 0.30)
+    radius = radius * (1 - lips) + 0.62 * lips
     ears = region_mask("ears", uv)
     radius = radius * (1 - ears) + 1.05 * ears
     inside = region_mask("inside-mouth", uv)

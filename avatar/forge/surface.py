@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 from numba import njit
+from scipy import sparse
 
 from avatar.forge.mesh import catmull_clark, face_areas, linear_subdivision, triangulate, vertex_normals
 
@@ -73,7 +74,7 @@ class SkinSurface:
     triangles: Int[np.ndarray, "t 3"]
     uv: Float[np.ndarray, "t 3 2"]
     quad_ids: Int[np.ndarray, " q"]
-    refine: object
+    refine: sparse.csr_matrix
     head_vertices: Float[np.ndarray, "b 3"]
     head_faces: Int[np.ndarray, "f 3"]
 
@@ -92,12 +93,12 @@ class SkinSurface:
         """
         quads = _quads(head_faces)[quad_ids]
         quads_uv = _quads(faces_uv)[quad_ids]
-        refine, dense_uv = None, uv
         n, n_uv = len(head_vertices), len(uv)
+        refine, dense_uv = sparse.identity(n, format="csr"), uv
         for _ in range(levels):
             step, quads = catmull_clark(quads, n)
             n = step.shape[0]
-            refine = step if refine is None else step @ refine
+            refine = step @ refine
             step_uv, quads_uv = linear_subdivision(quads_uv, n_uv)
             n_uv = step_uv.shape[0]
             dense_uv = step_uv @ dense_uv
