@@ -20,7 +20,7 @@ JAW, CLOSED, ROUNDING, SPREAD, LIP_IN, TONGUE, FUNNEL = range(len(CHANNELS))
 # What each channel does to the mouth at 1. jawOpen at 1 is a shout's 25 degrees; speech uses less than half of it.
 _SHAPES: dict[str, dict[str, float]] = {
     "jaw": {"jawOpen": 0.46},
-    "rounding": {"mouthPucker": 0.8, "mouthFunnel": 0.18},
+    "rounding": {"mouthPucker": 0.88, "mouthFunnel": 0.18},
     "spread": {
         "mouthStretchLeft": 0.55, "mouthStretchRight": 0.55, "mouthSmileLeft": 0.18, "mouthSmileRight": 0.18,
         "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.16, "mouthLowerDownRight": 0.16,
