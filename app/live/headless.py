@@ -120,7 +120,7 @@ def status_line(status: SessionStatus) -> str:
         f"{status.backend}, level {status.peak_db:.0f} dB, overflows {status.overflows}"
     )
     if status.recording is not None:
-        text += f", recording {status.recording.duration_s:.0f} s ({status.recording.images_dropped} images dropped)"
+        text += f", recording {status.recording.duration_s:.1f} s ({status.recording.images_dropped} images dropped)"
     return f"{text}; {status.source.problem}" if status.source.problem else text
 
 

@@ -63,7 +63,7 @@ _FORMATS = {
         _AAC_RATES,
         {
             "movflags": "hybrid_fragmented+frag_keyframe+delay_moov",
-            "frag_duration": "500000",
+            "frag_duration": "250000",
             "flush_packets": "1",
             "max_interleave_delta": "500000",
         },
