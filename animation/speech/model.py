@@ -123,6 +123,14 @@ class SpeechNetwork:
         self._frames = np.zeros((c.filter_frames, N_MELS), np.float32)
         self._state = [np.zeros(c.hidden, np.float32) for _ in range(c.layers)]
 
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """All that the network knows of the past, for `recall`."""
+        return (self._frames.copy(), *(state.copy() for state in self._state))
+
+    def recall(self, memory: tuple[np.ndarray, ...]) -> None:
+        """Go back to a past that `memory` gave."""
+        self._frames, *self._state = (array.copy() for array in memory)
+
     def step(self, features: Float[np.ndarray, "2 40"]) -> SpeechOutput:
         """Advance by one hop.
 

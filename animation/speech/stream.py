@@ -32,6 +32,8 @@ _JAW_BOUNDS = (0.8, 1.2)
 _USUAL_BELOW_LEVEL_DB = 6.0  # speech lies about this far below the level tracker, which follows peaks
 _SLOW, _FAST = 0.01, 0.15
 
+_SILENT_HOPS = 50
+
 _SEALED = 0.5
 _APART = 0.29
 _SEALED_JAW = 0.08
@@ -136,7 +138,19 @@ class SpeechStream:
         self._mel = LogMel()
         self._level = LevelTracker()
         self._seal = Seal(config)
+        self._memory, self._start_db = self._listen_to_silence()
         self.reset()
+
+    def _listen_to_silence(self) -> tuple[tuple[np.ndarray, ...], float]:
+        """The network's memory and the level after a second of silence, in which every stream begins.
+
+        A network that starts from nothing takes a noise that is there from the first sample on for a voice.
+        """
+        silence = np.zeros(HOP_SAMPLES, np.float32)
+        for _ in range(_SILENT_HOPS):
+            features, _ = self._features(silence)
+            self._network.step(features)
+        return self._network.memory(), self._level.level_db
 
     @property
     def lookahead_ms(self) -> float:
@@ -145,9 +159,9 @@ class SpeechStream:
 
     def reset(self) -> None:
         """Forget all sound, as if new."""
-        self._network.reset()
+        self._network.recall(self._memory)
         self._mel.reset()
-        self._level.reset()
+        self._level.level_db = self._start_db
         self._seal.reset()
         self._pending = np.zeros(0, np.float32)
         self._loudness: deque[tuple[float, float]] = deque()
@@ -186,17 +200,22 @@ class SpeechStream:
             return SpeechFrames.empty()
         return SpeechFrames(*(np.array(column, np.float32) for column in zip(*rows, strict=True)))
 
-    def _hop(
-        self, samples: Float[np.ndarray, " 320"]
-    ) -> tuple[Float[np.ndarray, " 7"], Float[np.ndarray, " v"], float, float, float] | None:
+    def _features(self, samples: Float[np.ndarray, " 320"]) -> tuple[Float[np.ndarray, "2 40"], float]:
+        """What the network sees of a hop, and the hop's energy relative to the speaker's level in dB."""
         mel = self._mel.hop(samples)
         energy_db = 10.0 * float(np.log10(np.exp(mel).mean()))
         level_db = self._level.hop(energy_db)
-        output = self._network.step(mel - np.float32(level_db * _NATURAL_PER_DB))
+        return mel - np.float32(level_db * _NATURAL_PER_DB), energy_db - level_db
+
+    def _hop(
+        self, samples: Float[np.ndarray, " 320"]
+    ) -> tuple[Float[np.ndarray, " 7"], Float[np.ndarray, " v"], float, float, float] | None:
+        features, below_level_db = self._features(samples)
+        output = self._network.step(features)
         loudness_db = 10.0 * float(
             np.log10(np.mean(np.square(samples), dtype=np.float64) + 10 ** (_QUIETEST_DB / 10))
         )
-        self._loudness.append((loudness_db, energy_db - level_db))
+        self._loudness.append((loudness_db, below_level_db))
         self._hops += 1
         if self._hops <= self._lookahead:
             return None
