@@ -67,21 +67,15 @@ class StreamingResampler:
 
     def __init__(self, rate: int, channels: int = 1) -> None:
         if rate < 1 or channels < 1:
-            raise ValueError(
-                f"expected a rate and channels of at least 1, got {rate} Hz and {channels} channels"
-            )
+            raise ValueError(f"expected a rate and channels of at least 1, got {rate} Hz and {channels} channels")
         self.rate = int(rate)
         self.channels = int(channels)
         common = math.gcd(self.rate, SAMPLE_RATE)
         self._up, self._down = SAMPLE_RATE // common, self.rate // common
-        cutoff = self._ROLL_OFF * min(
-            1.0, SAMPLE_RATE / self.rate
-        )  # in units of the input's Nyquist frequency
+        cutoff = self._ROLL_OFF * min(1.0, SAMPLE_RATE / self.rate)  # in units of the input's Nyquist frequency
         self._half = math.ceil(self._ZERO_CROSSINGS / cutoff)
         phase = np.arange(self._up)[:, None] / self._up
-        offset = (
-            np.arange(-self._half + 1, self._half + 1)[None] - phase
-        )  # of each tap from the output's instant
+        offset = np.arange(-self._half + 1, self._half + 1)[None] - phase  # of each tap from the output's instant
         window = np.i0(self._KAISER_BETA * np.sqrt(np.clip(1 - (offset / self._half) ** 2, 0, 1)))
         taps = cutoff * np.sinc(cutoff * offset) * window
         self._taps = (taps / taps.sum(1, keepdims=True)).astype(np.float32).T.copy()
@@ -160,9 +154,7 @@ def _mel_filters() -> Float[np.ndarray, "bins mels"]:
     def to_mel(hz: float) -> float:
         return 2595.0 * math.log10(1.0 + hz / 700.0)
 
-    edges = 700.0 * (
-        10.0 ** (np.linspace(to_mel(_LOWEST_HZ), to_mel(_HIGHEST_HZ), N_MELS + 2) / 2595.0) - 1.0
-    )
+    edges = 700.0 * (10.0 ** (np.linspace(to_mel(_LOWEST_HZ), to_mel(_HIGHEST_HZ), N_MELS + 2) / 2595.0) - 1.0)
     bins = np.fft.rfftfreq(_FFT_SIZE, 1 / SAMPLE_RATE)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])

@@ -86,9 +86,7 @@ def _runs(mask: Bool[np.ndarray, " t"]) -> Int[np.ndarray, "n 2"]:
     return np.stack([np.flatnonzero(change == 1), np.flatnonzero(change == -1)], axis=1)
 
 
-def score_closures(
-    segments: Sequence[Segment], sealed: Bool[np.ndarray, " t"], hop_s: float = HOP_S
-) -> ClosureScore:
+def score_closures(segments: Sequence[Segment], sealed: Bool[np.ndarray, " t"], hop_s: float = HOP_S) -> ClosureScore:
     """Compare seals with labels.
 
     A closure is hit when the lips are sealed at some pose from 40 ms before the phoneme to 40 ms after it. A seal is
@@ -134,9 +132,7 @@ def silent_poses(segments: Sequence[Segment], n_poses: int, hop_s: float = HOP_S
     silent = np.ones(n_poses, bool)
     for segment in segments:
         if segment.phoneme != SILENCE:
-            silent &= (times < segment.start_s - _SILENCE_MARGIN_S) | (
-                times > segment.end_s + _SILENCE_MARGIN_S
-            )
+            silent &= (times < segment.start_s - _SILENCE_MARGIN_S) | (times > segment.end_s + _SILENCE_MARGIN_S)
     return silent
 
 
@@ -182,9 +178,7 @@ class Condition:
         """The altered sound, clipped to what a converter can hold."""
         result = samples.astype(np.float64)
         if self.noise is not None and len(samples):
-            added = noise(self.noise, len(samples) / SAMPLE_RATE + 0.1, np.random.default_rng(seed))[
-                : len(samples)
-            ]
+            added = noise(self.noise, len(samples) / SAMPLE_RATE + 0.1, np.random.default_rng(seed))[: len(samples)]
             level = np.sqrt(np.mean(result**2)) * 10 ** (-self.ratio_db / 20)
             result = result + added * level / (np.sqrt(np.mean(added.astype(np.float64) ** 2)) + 1e-12)
         return np.clip(result * 10 ** (self.gain_db / 20), -1, 1).astype(np.float32)
@@ -246,9 +240,7 @@ def _frames_of(stream: SpeechStream, samples: Float[np.ndarray, " n"]) -> Speech
     return SpeechFrames.concatenate([stream.feed(samples), stream.finish()])
 
 
-def _score(
-    score: SpeechScore, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]
-) -> None:
+def _score(score: SpeechScore, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]) -> None:
     labels = viseme_labels(utterance.segments, len(frames))
     right = frames.visemes.argmax(1) == labels
     speech = labels != 0
@@ -313,9 +305,7 @@ def evaluate_speech(
             if spent < 60 * emotion_minutes_per_source:
                 for emotion, closures in by_emotion.items():
                     settings = DriverSettings(emotion, 1.0, blinks=False, gaze=False, head=False)
-                    closures.add(
-                        score_closures(utterance.segments, lip_gaps_mm(frames, settings) < SEALED_GAP_MM)
-                    )
+                    closures.add(score_closures(utterance.segments, lip_gaps_mm(frames, settings) < SEALED_GAP_MM))
     progress("done", 1.0)
     return {
         **total.summary(),

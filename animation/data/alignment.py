@@ -75,9 +75,7 @@ class SphinxAligner:
             raise UserError("pocketsphinx is missing: pip install 'gaussian-avatar[corpus]'") from error
         self._names = {word: f"w{number}" for number, word in enumerate(sorted(pronunciations))}
         self._pronunciations = pronunciations
-        lines = [
-            f"{self._names[w]} {' '.join(map(_sphinx_phone, p))}" for w, p in sorted(pronunciations.items())
-        ]
+        lines = [f"{self._names[w]} {' '.join(map(_sphinx_phone, p))}" for w, p in sorted(pronunciations.items())]
         with tempfile.TemporaryDirectory() as folder:
             dictionary = Path(folder) / "words.dict"
             dictionary.write_text("\n".join(lines) + "\n")

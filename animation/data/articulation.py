@@ -148,9 +148,7 @@ def dominances(phoneme: str) -> Float[np.ndarray, " 7"]:
     return _DOMINANCE_TABLE[PHONEME_INDEX[phoneme]].copy()
 
 
-def closure_spans(
-    segments: Sequence[Segment], phonemes: frozenset[str] = BILABIALS
-) -> Float[np.ndarray, "n 2"]:
+def closure_spans(segments: Sequence[Segment], phonemes: frozenset[str] = BILABIALS) -> Float[np.ndarray, "n 2"]:
     """Start and end in seconds of the time that the lips hold together on each of the phonemes (p, b, m by default).
 
     A p or b is held for 70 % of its length, the rest is the burst; at least 40 ms. Touching spans merge.
@@ -228,11 +226,7 @@ def trajectories(segments: Sequence[Segment], n_poses: int, hop_s: float = 0.02)
     for segment in segments:
         # Only p, b, m and silence may keep the lips together: everything else opens them for a moment at least.
         if segment.phoneme not in BILABIALS and segment.phoneme != SILENCE:
-            inside = (
-                _hold(times, segment.start_s + 0.02, segment.end_s - 0.02)
-                if segment.duration_s > 0.05
-                else 0.0
-            )
+            inside = _hold(times, segment.start_s + 0.02, segment.end_s - 0.02) if segment.duration_s > 0.05 else 0.0
             curves[:, closed] = np.minimum(curves[:, closed], 1.0 - 0.7 * inside)
     for phonemes, channel, lift in ((BILABIALS, closed, 0.92), (LABIODENTALS, lip_in, 0.85)):
         for start_s, end_s in closure_spans(segments, phonemes):

@@ -164,9 +164,7 @@ def _padded(speech: SyntheticSpeech, rng: np.random.Generator) -> SyntheticSpeec
     )
 
 
-def _espeak_utterances(
-    texts: dict[str, list[str]], config: CorpusConfig, progress: Progress
-) -> Iterator[Utterance]:
+def _espeak_utterances(texts: dict[str, list[str]], config: CorpusConfig, progress: Progress) -> Iterator[Utterance]:
     rng = np.random.default_rng(config.seed)
     engine = Espeak()
     variants = [v for v in engine.variants() if v not in _UNNATURAL]
@@ -198,9 +196,7 @@ def _espeak_utterances(
             progress("speaking with espeak-ng", min(1.0, seconds / 60 / config.espeak_minutes))
 
 
-def _flite_utterances(
-    texts: list[str], voice: str, config: CorpusConfig, progress: Progress
-) -> Iterator[Utterance]:
+def _flite_utterances(texts: list[str], voice: str, config: CorpusConfig, progress: Progress) -> Iterator[Utterance]:
     rng = np.random.default_rng([config.seed, zlib.crc32(voice.encode())])
     seconds, number = 0.0, 0
     low, high = (150, 235) if voice == "slt" else (85, 150)
@@ -227,13 +223,9 @@ def _festival_utterances(
         stretches = rng.uniform(0.8, 1.25, len(chosen)).tolist()
         for index, speech in festival(chosen, voice, stretches):
             name = f"{voice.name}-{first + index}"
-            yield Utterance(
-                f"festival_{voice.name}", name, voice.name, voice.language, speech.samples, speech.segments
-            )
+            yield Utterance(f"festival_{voice.name}", name, voice.name, voice.language, speech.samples, speech.segments)
             seconds += len(speech.samples) / SAMPLE_RATE
-        progress(
-            f"speaking with festival, voice {voice.name}", min(1.0, seconds / 60 / config.festival_minutes)
-        )
+        progress(f"speaking with festival, voice {voice.name}", min(1.0, seconds / 60 / config.festival_minutes))
         if seconds >= 60 * config.festival_minutes or seconds == 0.0:
             return
 
@@ -248,9 +240,7 @@ def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progre
         progress: called with a message and the share done.
     """
     fetch(sorted(FORTUNE_PACKAGES.values()), packages, progress)
-    texts = {
-        language: sentences(packages / package, language) for language, package in FORTUNE_PACKAGES.items()
-    }
+    texts = {language: sentences(packages / package, language) for language, package in FORTUNE_PACKAGES.items()}
     french = next(source for source in SOURCES if source.name == "prompts_fr")
     fetch(list(french.packages), packages, progress)
     texts["fr"] = [r.text for r in recordings(french, packages) if split_of(r.name) == "train"]
@@ -268,9 +258,7 @@ def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progre
         jobs.append(
             (
                 f"festival_{festival_voice.name}",
-                partial(
-                    _festival_utterances, texts[festival_voice.language], festival_voice, config, progress
-                ),
+                partial(_festival_utterances, texts[festival_voice.language], festival_voice, config, progress),
             )
         )
     for name, make in jobs:

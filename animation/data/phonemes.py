@@ -40,9 +40,7 @@ _NAMES = """
 """
 PHONEMES = tuple(_NAMES.split())
 PHONEME_INDEX = {phoneme: index for index, phoneme in enumerate(PHONEMES)}
-VOWELS = frozenset(
-    ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW", "UY")
-)
+VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW", "UY"))
 BILABIALS = frozenset(("P", "B", "M"))
 LABIODENTALS = frozenset(("F", "V"))
 
@@ -373,9 +371,7 @@ def split_diphthongs(segments: Iterable[Segment]) -> list[Segment]:
     return parts
 
 
-def _labels(
-    segments: Sequence[Segment], indices: Sequence[int], n_poses: int, hop_s: float
-) -> Int[np.ndarray, " t"]:
+def _labels(segments: Sequence[Segment], indices: Sequence[int], n_poses: int, hop_s: float) -> Int[np.ndarray, " t"]:
     times = (np.arange(n_poses) + 0.5) * hop_s
     labels = np.zeros(n_poses, np.int64)
     for segment, index in zip(segments, indices, strict=True):

@@ -58,15 +58,11 @@ class Recording:
 
 def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
     base = f"asterisk-core-sounds-{language}"
-    return Source(
-        f"prompts_{language}", language, (base, f"{base}-g722"), licence, "split", "prompts", espeak_voice
-    )
+    return Source(f"prompts_{language}", language, (base, f"{base}-g722"), licence, "split", "prompts", espeak_voice)
 
 
 def _stamps(language: str, role: Role) -> Source:
-    return Source(
-        f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language
-    )
+    return Source(f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language)
 
 
 SOURCES = (

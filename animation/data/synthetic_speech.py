@@ -96,9 +96,7 @@ class _Event(ctypes.Structure):
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class Espeak:
@@ -113,9 +111,7 @@ class Espeak:
         try:
             self._library = ctypes.CDLL(name)
         except OSError as error:
-            raise UserError(
-                f"espeak-ng is missing ({error}): apt install libespeak-ng1 espeak-ng-data"
-            ) from error
+            raise UserError(f"espeak-ng is missing ({error}): apt install libespeak-ng1 espeak-ng-data") from error
         self._rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
         if self._rate <= 0:
             raise UserError("espeak-ng found no voice data: apt install espeak-ng-data")
@@ -136,7 +132,7 @@ class Espeak:
         """Names of the voice variants ('!v'), to be put after a language and a plus sign."""
         return sorted(path.name for path in (self.data_dir() / "voices" / "!v").iterdir())
 
-    def _receive(self, samples, count: int, events) -> int:  # type: ignore[no-untyped-def]
+    def _receive(self, samples, count: int, events) -> int:
         if samples and count > 0:
             self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         index = 0
@@ -223,15 +219,11 @@ def _from_events(events: Sequence[tuple[str, float]], duration_s: float) -> list
     return segments
 
 
-def _closures_before_release(
-    segments: Sequence[Segment], samples: Float[np.ndarray, " n"], rate: int
-) -> list[Segment]:
+def _closures_before_release(segments: Sequence[Segment], samples: Float[np.ndarray, " n"], rate: int) -> list[Segment]:
     """Give the near-silence before a stop's burst back to the stop: espeak reports stops at their release."""
     step_s = 0.005
     edges = np.arange(0, len(samples), int(rate * step_s))
-    energy_db = 10 * np.log10(
-        np.add.reduceat(samples.astype(np.float64) ** 2, edges) / (rate * step_s) + 1e-10
-    )
+    energy_db = 10 * np.log10(np.add.reduceat(samples.astype(np.float64) ** 2, edges) / (rate * step_s) + 1e-10)
     quiet_db = np.percentile(energy_db, 95) - 38
     mended = list(segments)
     for index, segment in enumerate(segments):
@@ -252,9 +244,7 @@ def _closures_before_release(
     return mended
 
 
-def flite(
-    text: str, voice: str, stretch: float = 1.0, pitch_hz: float | None = None
-) -> SyntheticSpeech | None:
+def flite(text: str, voice: str, stretch: float = 1.0, pitch_hz: float | None = None) -> SyntheticSpeech | None:
     """Say an English text with one of `FLITE_VOICES`, or None when flite fails on it.
 
     Args:
@@ -272,9 +262,7 @@ def flite(
         if pitch_hz is not None:
             command += ["--setf", f"int_f0_target_mean={pitch_hz:.0f}"]
         try:
-            done = subprocess.run(
-                [*command, "-t", text, "-o", str(path)], capture_output=True, text=True, check=False
-            )
+            done = subprocess.run([*command, "-t", text, "-o", str(path)], capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
             raise UserError("flite is missing: apt install flite") from error
         if done.returncode != 0 or not path.exists():

@@ -58,9 +58,7 @@ class FaceFormerConfig:
         if self.n_vertices < 1 or not self.subjects:
             raise ValueError("FaceFormerConfig: expected at least one vertex and one subject")
         if self.width % self.heads or self.width % 2:
-            raise ValueError(
-                f"FaceFormerConfig: width {self.width} must be even and divisible by {self.heads} heads"
-            )
+            raise ValueError(f"FaceFormerConfig: width {self.width} must be even and divisible by {self.heads} heads")
 
 
 class MelEncoder(nn.Module):
@@ -108,9 +106,7 @@ class Wav2Vec2Encoder(nn.Module):
         if not Path(folder).is_dir():
             raise UserError(f"{folder}: no such folder; give the folder of a wav2vec 2.0 model")
         try:
-            self.model = Wav2Vec2Model.from_pretrained(
-                folder, local_files_only=True, attn_implementation="eager"
-            )
+            self.model = Wav2Vec2Model.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"{folder}: not a wav2vec 2.0 model for transformers ({error})") from error
         self.model.config.mask_time_prob = 0.0
@@ -149,9 +145,7 @@ class DecoderLayer(nn.Module):
         self.up, self.down = nn.Linear(d, config.feed_forward), nn.Linear(config.feed_forward, d)
         self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in range(3))
 
-    def forward(
-        self, x: Float[Tensor, " d"], sound: Float[Tensor, " d"], memory: _Memory
-    ) -> Float[Tensor, " d"]:
+    def forward(self, x: Float[Tensor, " d"], sound: Float[Tensor, " d"], memory: _Memory) -> Float[Tensor, " d"]:
         """The layer's output for the newest pose.
 
         Args:
@@ -159,9 +153,7 @@ class DecoderLayer(nn.Module):
             sound: the sound at its moment.
             memory: of the poses before; the new pose is added.
         """
-        query, key, value = (
-            part.unflatten(0, (self._heads, -1)) for part in self.query_key_value(x).chunk(3)
-        )
+        query, key, value = (part.unflatten(0, (self._heads, -1)) for part in self.query_key_value(x).chunk(3))
         memory.keys.append(key)
         memory.values.append(value)
         keys, values = torch.stack(memory.keys, 1), torch.stack(memory.values, 1)
@@ -187,11 +179,7 @@ class FaceFormer(nn.Module):
         self.config = config
         d, n = config.width, 3 * config.n_vertices
         self.audio: MelEncoder | Wav2Vec2Encoder
-        self.audio = (
-            Wav2Vec2Encoder(config.wav2vec2)
-            if config.wav2vec2
-            else MelEncoder(config.audio_width, config.fps)
-        )
+        self.audio = Wav2Vec2Encoder(config.wav2vec2) if config.wav2vec2 else MelEncoder(config.audio_width, config.fps)
         self.audio_map = nn.Linear(self.audio.width, d)
         self.vertex_map = nn.Linear(n, d)
         self.vertex_map_back = nn.Linear(d, n)
@@ -216,9 +204,7 @@ class FaceFormer(nn.Module):
             n_poses: how many poses to give.
         """
         if not 0 <= subject < len(self.config.subjects):
-            raise ValueError(
-                f"FaceFormer: expected a subject in 0..{len(self.config.subjects) - 1}, got {subject}"
-            )
+            raise ValueError(f"FaceFormer: expected a subject in 0..{len(self.config.subjects) - 1}, got {subject}")
         sound = self.audio_map(self.audio(samples, n_poses))
         style = self.style.weight[:, subject]
         memory, embedding, poses = _Memory(), style, []
@@ -248,9 +234,7 @@ class FaceFormer(nn.Module):
         if n_poses < 1:
             raise UserError("the sound is shorter than one pose")
         device = self.vertex_map.weight.device
-        return (
-            self(torch.from_numpy(np.array(samples, np.float32)).to(device), subject, n_poses).cpu().numpy()
-        )
+        return self(torch.from_numpy(np.array(samples, np.float32)).to(device), subject, n_poses).cpu().numpy()
 
 
 def save_faceformer(model: FaceFormer, path: Path | str, metadata: dict[str, Any] | None = None) -> None:

@@ -103,9 +103,7 @@ class SpeechNetwork:
         self._into_weight, self._into_bias = weights["into.weight"], weights["into.bias"]
         self._norm_weight, self._norm_bias = weights["norm.weight"], weights["norm.bias"]
         self._layers = [
-            tuple(
-                weights[f"recurrent.{kind}_l{n}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
+            tuple(weights[f"recurrent.{kind}_l{n}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
             for n in range(config.layers)
         ]
         heads = ("viseme", "articulation", "closure", "voice")

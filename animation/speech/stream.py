@@ -110,9 +110,7 @@ class Seal:
             self._age += 1
         self._before = probability
         if self._age:
-            return _SEALED + (1 - _SEALED) * min(
-                1.0, max(0.0, (probability - c.closure_off) / (1 - c.closure_off))
-            )
+            return _SEALED + (1 - _SEALED) * min(1.0, max(0.0, (probability - c.closure_off) / (1 - c.closure_off)))
         return _APART * min(1.0, probability / c.closure_on)
 
 
@@ -212,9 +210,7 @@ class SpeechStream:
     ) -> tuple[Float[np.ndarray, " 7"], Float[np.ndarray, " v"], float, float, float] | None:
         features, below_level_db = self._features(samples)
         output = self._network.step(features)
-        loudness_db = 10.0 * float(
-            np.log10(np.mean(np.square(samples), dtype=np.float64) + 10 ** (_QUIETEST_DB / 10))
-        )
+        loudness_db = 10.0 * float(np.log10(np.mean(np.square(samples), dtype=np.float64) + 10 ** (_QUIETEST_DB / 10)))
         self._loudness.append((loudness_db, below_level_db))
         self._hops += 1
         if self._hops <= self._lookahead:

@@ -49,9 +49,7 @@ class _Network(nn.Module):
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
         self.into = nn.Linear(N_MELS, config.hidden)
-        self.recurrent = nn.GRU(
-            config.hidden, config.hidden, config.layers, batch_first=True, bidirectional=True
-        )
+        self.recurrent = nn.GRU(config.hidden, config.hidden, config.layers, batch_first=True, bidirectional=True)
         self.out = nn.Linear(2 * config.hidden, len(PHONEMES))
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
@@ -121,9 +119,7 @@ def train_aligner(
     chance = np.array(chances) / np.sum(chances)
     network = _Network(config)
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, config.steps, pct_start=0.05
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, config.steps, pct_start=0.05)
     average = 0.0
     for step in range(config.steps):
         first = starts[rng.choice(len(starts), config.batch, p=chance)] + rng.integers(-60, 60, config.batch)

@@ -166,8 +166,7 @@ class NoiseBank:
     ) -> None:
         rng = np.random.default_rng(seed)
         sounds = {
-            kind: np.concatenate([noise(kind, 6.0, rng) for _ in range(int(seconds / 6))])
-            for kind in NOISE_KINDS
+            kind: np.concatenate([noise(kind, 6.0, rng) for _ in range(int(seconds / 6))]) for kind in NOISE_KINDS
         }
         parts = [
             sounds.pop("band"),
@@ -192,9 +191,7 @@ class NoiseBank:
             bank.babble = file["babble"]
         return bank
 
-    def draw(
-        self, frames: int, rng: np.random.Generator, with_babble: float = 0.25
-    ) -> Float[np.ndarray, "t m"]:
+    def draw(self, frames: int, rng: np.random.Generator, with_babble: float = 0.25) -> Float[np.ndarray, "t m"]:
         """A random stretch of mel power; of babble with the given probability."""
         kinds = list(self.quiet)
         if rng.random() < with_babble:
@@ -213,9 +210,7 @@ def _disguise(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "t m"]
     if rng.random() < 0.6:
         count = int(rng.integers(4, 21))
         knots = rng.normal(0, rng.uniform(0.5, 2.0), count)
-        factor *= np.exp(np.interp(np.linspace(0, count - 1, N_MELS), np.arange(count), knots)).astype(
-            np.float32
-        )
+        factor *= np.exp(np.interp(np.linspace(0, count - 1, N_MELS), np.arange(count), knots)).astype(np.float32)
     if rng.random() < 0.3:
         phase = 2 * np.pi * (rng.uniform(0.2, 8) * np.arange(frames) * HOP_S / FRAMES_PER_HOP + rng.random())
         factor *= np.exp(rng.uniform(0, 1.5) * np.sin(phase)).astype(np.float32)[:, None]
@@ -336,9 +331,7 @@ def draw_batch(
         power[b, :, int(rng.integers(26, 34)) :] = 10 ** rng.uniform(-9, -7)
     energy = hop_energy_db(power)
     adapted = np.quantile(energy, 0.9, axis=1) + rng.uniform(-6, 20, size)
-    begin = np.where(
-        rng.random(size) < 0.3, LevelTracker.START_DB, np.maximum(adapted, LevelTracker.FLOOR_DB)
-    )
+    begin = np.where(rng.random(size) < 0.3, LevelTracker.START_DB, np.maximum(adapted, LevelTracker.FLOOR_DB))
     features = normalize_level(power, begin)
     for b in np.flatnonzero(rng.random(size) < 0.3).tolist():  # a hole in frequency
         low, width = int(rng.integers(0, N_MELS - 4)), int(rng.integers(2, 6))

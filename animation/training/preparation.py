@@ -45,9 +45,7 @@ _DISAGREEMENT_S = 0.03
 _TRAINING_DISAGREEMENT_S = 0.06
 
 
-def prepare_corpus(
-    out_dir: Path | str, progress: Progress, config: CorpusConfig | None = None
-) -> dict[str, float]:
+def prepare_corpus(out_dir: Path | str, progress: Progress, config: CorpusConfig | None = None) -> dict[str, float]:
     """Fetch and make everything that training and evaluation need.
 
     Args:
@@ -88,9 +86,7 @@ def prepare_corpus(
             utterances = _aligned(source, packages, aligner, sphinx, pronunciations[source.name], config)
             minutes = save_utterances(folder, source.name, utterances)
             _log.info("%s: %d utterances, %.1f minutes", source.name, len(utterances), minutes)
-    return {
-        name: sum(u.duration_s for u in load_utterances(folder, name)) / 60 for name in source_names(folder)
-    }
+    return {name: sum(u.duration_s for u in load_utterances(folder, name)) / 60 for name in source_names(folder)}
 
 
 def _teaches(source: Source) -> bool:
@@ -139,9 +135,7 @@ def _sphinx_alignments(
     }
 
 
-def _best(
-    items: Sequence[tuple[Recording, Alignment]], dropped_share: float
-) -> list[tuple[Recording, Alignment]]:
+def _best(items: Sequence[tuple[Recording, Alignment]], dropped_share: float) -> list[tuple[Recording, Alignment]]:
     """Believable alignments, without the share that fits worst."""
     kept = []
     for recording, alignment in items:
@@ -178,9 +172,7 @@ def _bootstrap_aligner(
             sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
             found = [(r, sphinx[r.name]) for r in recordings(source, packages) if r.name in sphinx]
             weight = 3.0 if source.language == "en" else 1.5
-            examples += [
-                (_utterance(source, r, a), weight) for r, a in _best(found, 2 * config.dropped_share)
-            ]
+            examples += [(_utterance(source, r, a), weight) for r, a in _best(found, 2 * config.dropped_share)]
     aligner = train_aligner(examples, settings, progress)
     aligner.save(kept)
     return aligner

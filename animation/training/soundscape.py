@@ -59,9 +59,7 @@ def _coloured(n: int, slope_db_per_octave: float, rng: np.random.Generator) -> F
     return np.fft.irfft(spectrum * 10 ** (slope_db_per_octave * octaves / 20), n)
 
 
-def _bursts(
-    n: int, rng: np.random.Generator, per_s: float, rise_s: float, fall_s: float
-) -> Float[np.ndarray, " n"]:
+def _bursts(n: int, rng: np.random.Generator, per_s: float, rise_s: float, fall_s: float) -> Float[np.ndarray, " n"]:
     """An envelope of random bursts."""
     envelope = np.zeros(n)
     for start in rng.integers(0, n, max(1, rng.poisson(per_s * n / SAMPLE_RATE))):
@@ -142,19 +140,14 @@ def noise(kind: str, seconds: float, rng: np.random.Generator) -> Float[np.ndarr
         x = _coloured(n, slope[kind] + rng.uniform(-1, 1), rng)
     elif kind == "hum":
         base = rng.choice([50.0, 60.0, 100.0, 120.0, rng.uniform(80, 400)])
-        x = sum(
-            np.sin(2 * np.pi * base * k * time_s + rng.uniform(0, 6)) * rng.uniform(0, 1) / k
-            for k in range(1, 16)
-        )
+        x = sum(np.sin(2 * np.pi * base * k * time_s + rng.uniform(0, 6)) * rng.uniform(0, 1) / k for k in range(1, 16))
         x = x + 0.05 * rng.normal(0, 1, n)
     elif kind == "fan":
         wobble = 1 + 0.3 * np.sin(2 * np.pi * rng.uniform(0.5, 12) * time_s)
         x = _coloured(n, -4.0, rng) * wobble
         x = x / x.std() + 0.5 * np.sin(2 * np.pi * rng.uniform(100, 900) * time_s)
     elif kind == "clicks":
-        x = _coloured(n, rng.uniform(-6, 2), rng) * _bursts(
-            n, rng, rng.uniform(1, 8), 0.001, rng.uniform(0.003, 0.03)
-        )
+        x = _coloured(n, rng.uniform(-6, 2), rng) * _bursts(n, rng, rng.uniform(1, 8), 0.001, rng.uniform(0.003, 0.03))
     elif kind == "breath":
         band = scipy.signal.butter(
             2, (rng.uniform(200, 800), rng.uniform(2500, 6000)), "band", fs=SAMPLE_RATE, output="sos"

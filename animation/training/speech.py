@@ -87,9 +87,7 @@ _CHANNEL_WEIGHT = {
 }
 
 
-def _class_weights(
-    names: Sequence[str], index: dict[str, int], weights: dict[str, float]
-) -> Float[Tensor, " c"]:
+def _class_weights(names: Sequence[str], index: dict[str, int], weights: dict[str, float]) -> Float[Tensor, " c"]:
     result = torch.ones(len(names))
     for name, weight in weights.items():
         result[index[name]] = weight
@@ -206,9 +204,7 @@ def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, 
     noises = NoiseBank.cached(path, partial(_build_noises, folder, config.seed))
     network = TrainableSpeechNetwork(config.model)
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     start, loss_average = 0, 0.0
     kept = folder / _CHECKPOINT
     if kept.exists():
@@ -226,9 +222,7 @@ def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, 
         # Every step has its own seeds, so that an interrupted training goes on exactly as it would have.
         rng = np.random.default_rng([config.seed, step])
         torch.manual_seed(config.seed * 1_000_003 + step)
-        batch = draw_batch(
-            banks, weights, noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops
-        )
+        batch = draw_batch(banks, weights, noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops)
         loss = speech_loss(network(torch.from_numpy(batch.features)), batch, config.warm_up_hops)
         optimizer.zero_grad()
         loss.backward()
@@ -261,9 +255,7 @@ def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, 
             training = {k: v for k, v in asdict(config).items() if k != "model"}
             hours = done * config.batch * config.crop_hops * HOP_S / 3600
             facts = {"training": training, "steps_done": done, "hours_heard": round(hours, 1)}
-            save_weights(
-                out, config.model, tensors, {"data": DATA_STATEMENT, **facts, "sample_rate": SAMPLE_RATE}
-            )
+            save_weights(out, config.model, tensors, {"data": DATA_STATEMENT, **facts, "sample_rate": SAMPLE_RATE})
     tune_seal(folder, out, progress)
 
 

@@ -27,15 +27,11 @@ _OFF = (0.15, 0.3)
 _FALSE_COST = 0.25  # of one false seal a minute, in percent of closures missed
 
 
-def closure_probabilities(
-    network: SpeechNetwork, samples: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, " t"]:
+def closure_probabilities(network: SpeechNetwork, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, " t"]:
     """The network's probability of closure for each pose of a sound."""
     lookahead = network.config.lookahead_hops
     n_poses = -(-len(samples) // HOP_SAMPLES)
-    padded = np.concatenate(
-        [samples, np.zeros((n_poses + lookahead) * HOP_SAMPLES - len(samples), np.float32)]
-    )
+    padded = np.concatenate([samples, np.zeros((n_poses + lookahead) * HOP_SAMPLES - len(samples), np.float32)])
     power = np.exp(log_mel(padded))[None]
     features = normalize_level(power, np.full(1, LevelTracker.START_DB))[0]
     network.reset()
@@ -93,9 +89,7 @@ def tune_seal(
     if not heard:
         return {}
     best = _search(heard, config, progress)
-    rule = {
-        name: getattr(best, name) for name in ("closure_on", "closure_likely", "closure_off", "closure_hold")
-    }
+    rule = {name: getattr(best, name) for name in ("closure_on", "closure_likely", "closure_off", "closure_hold")}
     scores = [_total(source, best) for source in heard]
     reached = {
         "validation_closure_rate": round(float(np.mean([s.rate for s in scores if s.closures])), 4),

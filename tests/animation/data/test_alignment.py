@@ -21,14 +21,10 @@ def frames(*parts: tuple[str, int], sharpness: float = 5.0) -> np.ndarray:
 
 
 def test_clear_speech_is_cut_where_it_changes() -> None:
-    found = viterbi(
-        frames(("SIL", 10), ("M", 8), ("AA", 12), ("SIL", 6), ("P", 7), ("SIL", 9)), [["M", "AA"], ["P"]]
-    )
+    found = viterbi(frames(("SIL", 10), ("M", 8), ("AA", 12), ("SIL", 6), ("P", 7), ("SIL", 9)), [["M", "AA"], ["P"]])
     assert found is not None
     assert [s.phoneme for s in found.segments] == ["SIL", "M", "AA", "SIL", "P", "SIL"]
-    np.testing.assert_allclose(
-        [s.start_s for s in found.segments], np.array([0, 10, 18, 30, 36, 43]) * FRAME_S
-    )
+    np.testing.assert_allclose([s.start_s for s in found.segments], np.array([0, 10, 18, 30, 36, 43]) * FRAME_S)
     assert found.segments[-1].end_s == 52 * FRAME_S
 
 

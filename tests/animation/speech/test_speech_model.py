@@ -40,9 +40,7 @@ def test_numpy_and_torch_agree(tensors: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(
         np.stack([o.articulation for o in outputs]), torch.sigmoid(logits.articulation[0]), atol=1e-5
     )
-    np.testing.assert_allclose(
-        np.stack([o.visemes for o in outputs]), logits.viseme[0].softmax(-1), atol=1e-5
-    )
+    np.testing.assert_allclose(np.stack([o.visemes for o in outputs]), logits.viseme[0].softmax(-1), atol=1e-5)
     np.testing.assert_allclose([o.closure for o in outputs], torch.sigmoid(logits.closure[0]), atol=1e-5)
     np.testing.assert_allclose([o.voice for o in outputs], torch.sigmoid(logits.voice[0]), atol=1e-5)
 

@@ -70,9 +70,7 @@ def test_poses_leave_after_the_stated_lookahead_and_no_later(stream: SpeechStrea
     for hop in range(40):
         got += len(stream.feed(np.zeros(HOP_SAMPLES, np.float32)))
         heard_ms = (hop + 1) * stream.hop_s * 1000
-        due = sum(
-            (k + 0.5) * stream.hop_s * 1000 + stream.lookahead_ms <= heard_ms + 1e-6 for k in range(hop + 1)
-        )
+        due = sum((k + 0.5) * stream.hop_s * 1000 + stream.lookahead_ms <= heard_ms + 1e-6 for k in range(hop + 1))
         assert got == due
 
 
@@ -93,9 +91,7 @@ def test_the_mouth_rests_in_silence_and_noise(stream: SpeechStream, level: float
     white = rng.normal(0, 1, len(time_s))
     sounds = {
         "white": white,
-        "pink": np.fft.irfft(
-            np.fft.rfft(white) / np.sqrt(np.maximum(np.arange(len(time_s) // 2 + 1), 20)) * 30
-        ),
+        "pink": np.fft.irfft(np.fft.rfft(white) / np.sqrt(np.maximum(np.arange(len(time_s) // 2 + 1), 20)) * 30),
         "hum": sum(np.sin(2 * np.pi * 50 * k * time_s) / k for k in range(1, 9)) + 0.05 * white,
         "fan": np.convolve(white, np.ones(12) / 4, "same") * (1 + 0.2 * np.sin(2 * np.pi * 3 * time_s)),
     }

@@ -70,9 +70,7 @@ def test_normalization_is_that_of_the_live_tracker() -> None:
     tracker = LevelTracker()
     levels = [tracker.hop(float(e)) for e in hop_energy_db(mel)[0]]
     expected = np.log(mel[0]) - np.repeat(levels, 2)[:, None] * np.log(10) / 10
-    np.testing.assert_allclose(
-        normalize_level(mel, np.full(1, LevelTracker.START_DB))[0], expected, atol=1e-3
-    )
+    np.testing.assert_allclose(normalize_level(mel, np.full(1, LevelTracker.START_DB))[0], expected, atol=1e-3)
 
 
 def test_batches_lag_by_the_lookahead_and_rest_without_speech(noises: NoiseBank) -> None:

@@ -72,9 +72,7 @@ def test_an_interrupted_training_ends_where_an_unbroken_one_does(
         train_speech(corpus, resumed, CONFIG, lambda message, share: None)
     monkeypatch.setattr(speech, "draw_batch", real)
     train_speech(corpus, resumed, CONFIG, lambda message, share: None)
-    for (name, a), b in zip(
-        load_weights(unbroken)[1].items(), load_weights(resumed)[1].values(), strict=True
-    ):
+    for (name, a), b in zip(load_weights(unbroken)[1].items(), load_weights(resumed)[1].values(), strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
@@ -88,9 +86,7 @@ def batch_of(closure: np.ndarray) -> Batch:
     zeros = np.zeros((1, t))
     labels = zeros.astype(np.int64)
     art = np.zeros((1, t, 7), np.float32)
-    return Batch(
-        np.zeros((1, 2 * t, N_MELS), np.float32), labels, labels, art, closure, zeros.astype(np.float32)
-    )
+    return Batch(np.zeros((1, 2 * t, N_MELS), np.float32), labels, labels, art, closure, zeros.astype(np.float32))
 
 
 def loss_of(closure_logits: np.ndarray, target: np.ndarray) -> float:
