@@ -211,28 +211,23 @@ def _frame_scales(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _tongue(anatomy: Anatomy, light: _MouthLight, seed: int) -> Splats:
-    fine, coarse = _cells(anatomy, "tongue", 2), _cells(anatomy, "tongue", 1)
-    tip_z = float(fine.points[:, 2].max())
-    limit = tip_z - 0.017
-    parts = []
-    for cells, keep in ((fine, fine.points[:, 2] >= limit), (coarse, coarse.points[:, 2] < limit)):
-        cells = cells.select(keep)
-        p = cells.points
-        upper = smoothstep(cells.normals[:, 1], -0.2, 0.5)
-        papillae = 1 + 0.13 * gradient_noise(p, 700, seed + 4) * upper + 0.10 * fbm(p, 220, seed + 5, 3)
-        groove = 1 - 0.22 * np.exp(-0.5 * (p[:, 0] / 0.0014) ** 2) * upper
-        coated = np.array([1.0, 1.12, 1.10]) * upper[:, None] + np.array([0.92, 0.80, 0.84]) * (1 - upper[:, None])
-        albedo = _TONGUE * coated * (papillae * groove)[:, None]
-        sh = light.shade(albedo, cells.normals, p, 0.75 * np.clip(papillae, 0.4, 1.5), 0.36, 0.9, front_z=tip_z)
-        parts.append(cells.splats(sh, 0.60))
-    return concatenate(parts)
+    cells = _cells(anatomy, "tongue", 1)
+    p = cells.points
+    upper = smoothstep(cells.normals[:, 1], -0.2, 0.5)
+    papillae = 1 + 0.13 * gradient_noise(p, 700, seed + 4) * upper + 0.10 * fbm(p, 220, seed + 5, 3)
+    groove = 1 - 0.22 * np.exp(-0.5 * (p[:, 0] / 0.0014) ** 2) * upper
+    coated = np.array([1.0, 1.12, 1.10]) * upper[:, None] + np.array([0.92, 0.80, 0.84]) * (1 - upper[:, None])
+    albedo = _TONGUE * coated * (papillae * groove)[:, None]
+    gloss = 0.75 * np.clip(papillae, 0.4, 1.5)
+    sh = light.shade(albedo, cells.normals, p, gloss, 0.36, 0.9, front_z=float(p[:, 2].max()))
+    return cells.splats(sh, 0.62)
 
 
 def _lining(anatomy: Anatomy, light: _MouthLight) -> Splats:
     """The inside of lips and cheeks, palate and throat: opaque, wet and soon black."""
     # Behind the lips the cells are small, for what sticks out of the lining there would stick out of the mouth.
     levels = [(_cells(anatomy, "mouth", level), spread) for level, spread in ((2, 0.52), (1, 0.62), (0, 0.74))]
-    limits = (-np.inf, 0.004, 0.016, np.inf)
+    limits = (-np.inf, 0.0025, 0.014, np.inf)
     parts = []
     for (cells, spread), low, high in zip(levels, limits, limits[1:], strict=False):
         depth = light.front_z - cells.points[:, 2]

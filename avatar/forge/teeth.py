@@ -31,8 +31,8 @@ _LOWER = (
     (10.8, 7.2, 0.9, 8.0),
 )
 _N_INCISORS = 3  # with the canine: teeth with a cutting edge, not a chewing surface
-_LABIAL_GRID, _EDGE_GRID, _LINGUAL_GRID = (8, 9), (7, 2), (5, 3)
-_GUM_ROWS, _GUM_STEP_M = 5, 0.0011
+_FRONT_GRID, _SIDE_GRID, _EDGE_GRID, _LINGUAL_GRID = (7, 8), (5, 5), (6, 2), (4, 3)
+_GUM_COLUMNS, _GUM_ROWS, _GUM_STEP_M = 6, 4, 0.0014
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Arch:
         """A scalloped band above the necks of the teeth (below them in the lower arch)."""
         points, normals, tangents, sizes = [], [], [], []
         for tooth in self._teeth():
-            u = np.linspace(-1, 1, 8)[:-1] + 1 / 7
+            u = (np.arange(_GUM_COLUMNS) + 0.5) / _GUM_COLUMNS * 2 - 1
             s = tooth.middle_m + u * tooth.width_m / 2
             centre, tangent, outward = self._frame(s)
             for row in range(_GUM_ROWS):
@@ -120,7 +120,7 @@ class Arch:
                 points.append(p)
                 normals.append(n / np.linalg.norm(n, axis=1, keepdims=True))
                 tangents.append(tangent)
-                step = tooth.width_m / 7
+                step = tooth.width_m / _GUM_COLUMNS
                 sizes.append(np.tile([0.62 * step, 0.62 * _GUM_STEP_M], (len(u), 1)))
         return GumSurface(*(np.concatenate(c) for c in (points, normals, tangents, sizes)))
 
@@ -165,7 +165,7 @@ class Arch:
         return u * narrow * tooth.width_m / 2, tooth.edge_m + rounded + v * tooth.height_m
 
     def _side(self, tooth: _Tooth, lingual: bool) -> tuple[np.ndarray, ...]:
-        columns, rows = _LINGUAL_GRID if lingual else _LABIAL_GRID
+        columns, rows = _LINGUAL_GRID if lingual else _FRONT_GRID if tooth.incisor else _SIDE_GRID
         u, v = (
             g.ravel() for g in np.meshgrid((np.arange(columns) + 0.5) / columns * 2 - 1, (np.arange(rows) + 0.5) / rows)
         )
