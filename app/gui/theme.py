@@ -123,7 +123,8 @@ def _style(t: Theme) -> str:
     small, body, title = TYPE["small"], TYPE["body"], TYPE["title"]
     return f"""
     * {{ outline: none; }}
-    QMainWindow, QDialog {{ background: {t.canvas}; }}
+    QMainWindow {{ background: {t.canvas}; }}
+    QDialog {{ background: {t.surface}; border: 1px solid {t.line}; }}
     QToolTip {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; padding: 4px 8px; }}
     QLabel {{ background: transparent; color: {t.text}; }}
     QLabel[role="muted"] {{ color: {t.muted}; font-size: {small}px; }}
@@ -170,6 +171,7 @@ def _style(t: Theme) -> str:
         padding: 0 10px; min-height: 30px; selection-background-color: {t.accent};
         selection-color: {t.accent_text};
     }}
+    QLineEdit QToolButton {{ background: transparent; border: none; padding: 0; min-height: 0; }}
     QComboBox:hover, QLineEdit:hover {{ background: {t.hover}; }}
     QComboBox::drop-down {{ border: none; width: 0; }}
     QComboBox::down-arrow {{ image: none; width: 0; }}
@@ -201,7 +203,8 @@ def _style(t: Theme) -> str:
     QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.line}; }}
     QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.accent}; }}
     QSlider::handle:horizontal {{
-        width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; background: {t.text if t.dark else "#ffffff"};
+        width: 14px; height: 14px; margin: {"-5px" if t.dark else "-6px"} 0;
+        border-radius: {7 if t.dark else 8}px; background: {t.text if t.dark else "#ffffff"};
         border: {"0px" if t.dark else "1px solid " + t.faint};
     }}
     QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background: {t.accent}; }}

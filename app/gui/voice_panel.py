@@ -18,6 +18,8 @@ __all__ = ["VoicePanel"]
 
 _NONE = "none:"
 _DEFAULT = "default:"
+_ALIASES = ("default", "pulse", "pipewire", "sysdefault")
+"""What ALSA calls whatever the sound server has picked: no name for people."""
 
 
 class VoicePanel(Panel):
@@ -92,7 +94,7 @@ class VoicePanel(Panel):
             self._listed = list(inputs)
             self.picker.blockSignals(True)
             self.picker.clear()
-            default = next((d.name for d in inputs if d.default), None)
+            default = next((d.name for d in inputs if d.default and d.name not in _ALIASES), None)
             label = self.tr("System default ({})").format(default) if default else self.tr("System default")
             self.picker.addItem(label, _DEFAULT)
             several = len({d.host_api for d in inputs}) > 1

@@ -275,7 +275,7 @@ class DeviceCapture:
     def _callback(self, indata: np.ndarray, frames: int, times: Any, status: Any) -> None:
         age = times.currentTime - times.inputBufferAdcTime
         length = frames / self.sample_rate
-        if not 0.0 < age < 1.0:  # some host APIs do not say
+        if not length < age < 1.0:  # some host APIs do not say, or say what cannot be
             age = length
         self._ring.write(indata)
         self._stamp = (self._ring.written, time.perf_counter() - age + length)

@@ -99,6 +99,7 @@ class LiveSession:
         self._last_recording: RecorderStatus | None = None
         self._monitor: Monitor | None = None
         self._started = False
+        self._starting_overflows = 0
         self._interval_s = sys.getswitchinterval()
         self._loading = threading.Lock()
         self.clock = StreamClock()
@@ -302,7 +303,7 @@ class LiveSession:
             self.devices.state,
             self.latency.report(3.0),
             self.inference.delay.delay_s,
-            self.devices.overflows + self.inference.skips,
+            self.devices.overflows - self._starting_overflows + self.inference.skips,
             self.rendering.skipped,
             image.gaussians if image else 0,
             self.rendering.backend,
@@ -322,6 +323,7 @@ class LiveSession:
     def _image(self, image: LiveImage) -> None:
         if image.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
             self.inference.settle()
+            self._starting_overflows = self.devices.overflows
         if (recording := self._recording) is not None:
             recording.image(image)
         self.outputs.offer_image(image)
