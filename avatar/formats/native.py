@@ -110,7 +110,7 @@ def load_avatar(path: Path | str) -> Avatar:
             t.get("head.static_offset"),
             dict(info.get("metadata", {})),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: not a usable avatar ({error}); make or import it again") from error
     for name in ("means", "log_scales", "sh"):
         if not torch.isfinite(getattr(gaussians, name)).all():
@@ -166,7 +166,7 @@ def _unpack_head(contents: _Contents, path: Path | str) -> tuple[HeadModel, Arki
             residual_mm=float(info.get("residual_mm", 0.0)),
             expression_range=t["arkit.expression_range"].numpy() if "arkit.expression_range" in t else None,
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: not a usable head model ({error}); make or import it again") from error
     for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights"):
         if not torch.isfinite(getattr(head, name)).all():

@@ -117,3 +117,14 @@ def test_a_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> Non
     save_file(tensors, str(tmp_path / "a.safetensors"), header)
     with pytest.raises(UserError, match="claims"):
         load_avatar(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("column", [4, 65_308, -9])
+def test_columns_that_a_basis_does_not_have_are_refused(tmp_path: Path, column: int) -> None:
+    save_avatar(make_avatar(), tmp_path / "a.safetensors")
+    with safe_open(str(tmp_path / "a.safetensors"), framework="pt") as file:
+        header, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    tensors["head.shapedirs.columns"][0] = column
+    save_file(tensors, str(tmp_path / "a.safetensors"), header)
+    with pytest.raises(UserError, match="not a usable head"):
+        load_avatar(tmp_path / "a.safetensors")
