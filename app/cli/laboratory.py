@@ -83,7 +83,7 @@ def bench_render(*, json: bool = False, quick: bool = False) -> int:
     from app.benchmarks.render import bench_render as bench
 
     with messages() as progress:
-        report = bench(quick, lambda line: progress(line, 0.0))
+        report = bench(quick, progress)
     if json:
         print_json(report)
         return 0
