@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from avatar.binding import BoundGaussians
 from avatar.forge.anatomy import Anatomy, build_anatomy, extreme_poses
@@ -211,7 +212,10 @@ class _Stage:
         inside = region_mask("inside-mouth", self.uv)
         ears = region_mask("ears", self.uv)
         features = np.clip(region_mask("lips", self.uv) + inside, 0, 1)
-        coarse = np.where((radius > 0) & (features < 0.2), np.maximum((2.1 - 0.9 * ears) * radius, 0.0013), 0.0)
+        # Wide flat splats would stand out where the surface curves sharply: closer around the mouth and on the ears.
+        tight = np.maximum(self._softened(features > 0.2, 0.016), ears)
+        wide = (2.1 - 0.9 * tight) * radius
+        coarse = np.where((radius > 0) & (features < 0.2), np.maximum(wide, 0.0013 - 0.0004 * tight), 0.0)
         layers = []
 
         def lay(points: SurfacePoints, baked: BakedSkin, first: float, last: float, **look: float) -> None:
@@ -280,14 +284,14 @@ class _Stage:
             _Layer(
                 eye_splats(self.anatomy, IRIS_COLOURS[recipe.eyes], self.studio, recipe.seed), 0.0, 0.1, self.vertices
             ),
-            _Layer(mouth.select(rng.permutation(len(mouth))), 0.04, 0.16, self.vertices),
+            _Layer(mouth, 0.0, 0.08, self.vertices),
         ]
-        brows = grow_brows(self.fine, marks, recipe.brows, recipe.seed)
+        brows = self._steady(grow_brows(self.fine, marks, recipe.brows, recipe.seed))
         upper, lower = grow_lashes(self.surface, regions, marks, recipe.brows, recipe.seed)
         for strands, opacity, gloss, first, last in (
             (brows, 0.55, 0.35, 0.0, 0.1),
-            (upper, 0.50, 0.15, 0.0, 0.1),
-            (lower, 0.20, 0.15, 0.05, 0.15),
+            (upper, 0.38, 0.15, 0.0, 0.1),
+            (lower, 0.13, 0.15, 0.05, 0.15),
         ):
             splats = self._fibres(strands, self._outward(strands.centres), opacity, gloss, 0.7, None)
             layers.append(_Layer(splats, first, last, self.vertices))
@@ -297,21 +301,33 @@ class _Stage:
             layers.append(_Layer(splats, 0.05, 0.5, self.vertices))
         return layers
 
+    def _steady(self, strands: Strands) -> Strands:
+        """Hang hairs on nearby triangles that turn little when the brows move: a folding one would throw them about."""
+        turn = np.zeros(len(self.faces))
+        rest = _normals(self.vertices, self.faces)
+        for pose in ("sneer", "brows"):
+            turn = np.maximum(turn, 1 - (rest * _normals(self.poses[pose], self.faces)).sum(1))
+        ids = np.flatnonzero(np.repeat(self.anatomy.quad_parts == "skin", 2))
+        distance, near = cKDTree(self.vertices[self.faces[ids]].mean(1)).query(strands.points[:, 0], k=8)
+        cost = distance / 0.006 + turn[ids][near] / 0.15
+        return replace(strands, carrier=ids[near[np.arange(len(strands)), cost.argmin(1)]])
+
     def hair_layers(self) -> list[_Layer]:
         """Ribbons that hide the scalp, then the strands."""
         if self.hair is None:
             return []
         layers = []
         shine = 0.45 if self.recipe.hair.style == "curly" else 1.0  # coils turn their highlights every way
-        for strands, opacity, gloss, first, last in (
-            (self.hair.base, 0.97, 0.5 * shine, 0.0, 0.1),
-            (self.hair.detail, 0.90, shine, 0.08, 1.0),
-            (self.hair.fine, 0.55, shine, 0.5, 1.0),
+        # Ribbons lie in the shade of the strands, but are lit almost as these: they stand in for them from afar.
+        for strands, opacity, gloss, overlap, scattered, first, last in (
+            (self.hair.base, 0.97, 0.5 * shine, 0.40, 0.22, 0.0, 0.1),
+            (self.hair.detail, 0.90, shine, 0.46, 0.60, 0.08, 1.0),
+            (self.hair.fine, 0.55, shine, 0.46, 0.60, 0.5, 1.0),
         ):
             centre = np.array([0.0, self.marks.brow_y, self.marks.ear[2] - 0.012])
             outward = strands.centres - centre
             outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-            splats = self._fibres(strands, outward, opacity, gloss, 0.6, self.density)
+            splats = self._fibres(strands, outward, opacity, gloss, 0.6, self.density, overlap, scattered)
             layers.append(_Layer(splats, first, last, self.vertices))
         return layers
 
@@ -322,7 +338,7 @@ class _Stage:
         def transmittance(points: np.ndarray, directions: np.ndarray) -> np.ndarray | float:
             return 1.0 if density is None else density.transmittance(points, directions)
 
-        coarse, fine = garment_splats(
+        coarse, fine, collar = garment_splats(
             self.surface,
             self.garment,
             self.marks,
@@ -333,7 +349,11 @@ class _Stage:
             0.0030,
             self.recipe.seed,
         )
-        return [_Layer(coarse, 0.0, 0.1, self.vertices), _Layer(fine, 0.1, 0.7, self.vertices)]
+        return [
+            _Layer(coarse, 0.0, 0.1, self.vertices),
+            _Layer(collar, 0.08, 0.2, self.vertices),
+            _Layer(fine, 0.15, 0.75, self.vertices),
+        ]
 
     def _outward(self, points: np.ndarray) -> np.ndarray:
         return self.field.gradient(points)
@@ -346,8 +366,18 @@ class _Stage:
         gloss: float,
         taper: float,
         density: DensityGrid | None,
+        overlap: float = 0.46,
+        scattered: float = 0.6,
     ) -> Splats:
-        return fibre_splats(strands, self.studio, outward, self.occluder, density, opacity, gloss, taper)
+        return fibre_splats(
+            strands, self.studio, outward, self.occluder, density, opacity, gloss, taper, overlap, scattered
+        )
+
+
+def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    cross = np.cross(b - a, c - a)
+    return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
 
 
 def _root_colour(colour: tuple[float, float, float], grey: float) -> np.ndarray:

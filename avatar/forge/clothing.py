@@ -15,7 +15,7 @@ from avatar.forge.lighting import MeshOccluder, Studio, irradiance
 from avatar.forge.mesh import vertex_normals
 from avatar.forge.noise import bumped, fbm, gradient_noise, smoothstep
 from avatar.forge.shading import shade_surface
-from avatar.forge.splats import Splats, concatenate, frames_from_axes
+from avatar.forge.splats import Splats, frames_from_axes
 from avatar.forge.surface import SkinSurface
 
 __all__ = ["GARMENTS", "ClothingRecipe", "Garment", "cut_garment", "garment_splats"]
@@ -158,7 +158,7 @@ def cut_garment(
         cloth,
         surface.triangles,
         smoothstep(depth, -0.001, 0.001),
-        smoothstep(depth, 0.004, 0.006),
+        smoothstep(depth, 0.009, 0.012),
         loop,
         loop_up,
         loop_out,
@@ -235,7 +235,7 @@ def garment_splats(
     transmittance,
     spacing_m: float,
     seed: int,
-) -> tuple[Splats, Splats]:
+) -> tuple[Splats, Splats, Splats]:
     """The cloth and its collar, lit.
 
     Args:
@@ -244,7 +244,7 @@ def garment_splats(
         spacing_m: distance between the splats of the cloth.
 
     Returns:
-        (coarse layer that closes the surface, fine layer with the weave and the collar)
+        (coarse layer that closes the surface, fine layer with the weave, collar)
     """
     cut = _CUTS[recipe.garment]
     rng = np.random.default_rng(seed)
@@ -315,4 +315,4 @@ def garment_splats(
     scales = np.stack([along * 0.70, across * 0.75, np.full(len(centres), 2.5e-4)], 1)
     opacity = np.full(len(centres), 0.97)
     band = lit(centres, rounded, ring, scales, opacity, lambda p: 1e-4 * gradient_noise(p, 420, seed + 3), 0.25)
-    return layers[0], concatenate([layers[1], band])
+    return layers[0], layers[1], band

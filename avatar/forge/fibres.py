@@ -19,10 +19,6 @@ __all__ = ["DistanceField", "Strands", "concatenate_strands", "fibre_splats"]
 
 _REACH_M = 0.035
 
-_SCATTERED_ON = 0.6
-"""Hair passes light on from strand to strand: its own shadow is softer than that of a black fog, by this power."""
-
-
 _GLOW = 0.035
 """Light that reaches even the innermost strands by many bounces, as a share of the open studio."""
 
@@ -144,7 +140,7 @@ def fibre_splats(
     gloss: float | np.ndarray = 1.0,
     taper: float = 0.6,
     overlap: float = 0.46,
-    visibility: Float[np.ndarray, "m d"] | None = None,
+    scattered: float = 0.6,
 ) -> Splats:
     """One splat for each segment, in the order of the strands.
 
@@ -155,19 +151,19 @@ def fibre_splats(
         opacity: per segment or for all.
         taper: how much thinner the tip is than the root, 0..1.
         overlap: standard deviation along a segment in units of its length.
-        visibility: per segment and direction, where the caller knows it; then `head` and `density` are not asked.
+        scattered: how hair passes light on from strand to strand: its own shadow is softer than that of a black fog,
+            by this power.
     """
     edges = np.diff(strands.points, axis=1)
     n, k, _ = edges.shape
     length = np.linalg.norm(edges, axis=2)
     tangents = (edges / np.maximum(length, 1e-9)[..., None]).reshape(-1, 3)
     centres = strands.centres
-    if visibility is None:
-        visibility = np.ones((n * k, len(studio)), np.float32)
-        if head is not None:
-            visibility *= head.visibility(centres, outward, studio.directions, bias_m=0.004)
-        if density is not None:
-            visibility *= density.transmittance(centres, studio.directions) ** _SCATTERED_ON
+    visibility = np.ones((n * k, len(studio)), np.float32)
+    if head is not None:
+        visibility *= head.visibility(centres, outward, studio.directions, bias_m=0.004)
+    if density is not None:
+        visibility *= density.transmittance(centres, studio.directions) ** scattered
     visibility = _GLOW + (1 - _GLOW) * visibility
     sh = shade_fibres(studio, strands.albedo.reshape(-1, 3), tangents, outward, visibility, gloss)
     t = np.linspace(0, 1, k)

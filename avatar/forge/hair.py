@@ -218,10 +218,10 @@ def _curly_length(roots: np.ndarray, recipe: HairRecipe, head: _Head) -> np.ndar
 
 
 STYLES: dict[str, _Style] = {
-    "long": _Style(19, 0.020, _falling, _long_length, 0.58, 0.24, 0.62, 0.00025, 0.0021, 0.0075, 0.085),
+    "long": _Style(19, 0.020, _falling, _long_length, 0.58, 0.24, 0.62, 0.00025, 0.0027, 0.0075, 0.085),
     "bob": _Style(15, 0.014, _falling, _bob_length, 0.50, 0.22, 0.62, 0.00032, 0.0020, 0.004, 0.07),
     "tied": _Style(11, 0.006, _tied, _tied_length, 0.35, 0.10, 0.30, 0.00030, 0.0020, 0.002, 0.06),
-    "short": _Style(10, 0.018, _swept, _swept_length, 0.50, 0.20, 0.50, 0.00019, 0.0015, 0.002, 0.04),
+    "short": _Style(10, 0.018, _swept, _swept_length, 0.50, 0.20, 0.50, 0.00017, 0.0015, 0.002, 0.04),
     "cropped": _Style(4, 0.010, _crop, _crop_length, 0.15, 0.45, 0.40, 0.00020, 0.0016, 0.0, 0.04),
     "curly": _Style(15, 0.060, _curly, _curly_length, 0.0, 0.30, 0.35, 0.00034, 0.0036, 0.0026, 0.012),
     "none": _Style(2, 0.0, _crop, _crop_length, 0.0, 0.0, 0.5, 0.0002, 0.001),
@@ -292,11 +292,11 @@ def grow_hair(
             flat,
         )
 
-    n_base = {"cropped": 1100, "short": 900, "curly": 620}.get(recipe.style, 560)
+    n_base = {"cropped": 1100, "short": 900, "curly": 360}.get(recipe.style, 330)
     base_layer = rng.uniform(0.02, 0.45, n_base)
     # Ribbons are wide, so they need fewer points than strands.
     base = make(n_base, 0.55, style.base_width_m, base_layer, 0.9 if recipe.style != "curly" else 0.72, 0.10, 0.45)
-    base = base.thinned(2) if style.points > 8 else base
+    base = base.thinned(2) if 8 < style.points < 14 else base
     detail = make(recipe.strands, 0.03, style.width_m, rng.beta(1.6, 1.1, recipe.strands), 1.0, 0.24, 1.0)
     n_fine = max(1, recipe.strands // 7)
     fine = make(n_fine, 0.005, style.width_m * 0.45, rng.uniform(0.9, 1.35, n_fine), 0.9, 0.3, 1.0)

@@ -53,7 +53,7 @@ class AvatarRecipe:
 _CHESTNUT = (0.072, 0.033, 0.015)
 _BLACK = (0.016, 0.012, 0.010)
 _COILS = (0.014, 0.0095, 0.0075)
-_PEPPER = (0.040, 0.034, 0.030)
+_PEPPER = (0.062, 0.055, 0.050)
 
 _CLARA = AvatarRecipe(
     name="clara",

@@ -197,7 +197,7 @@ def skin_material(
         age_spots = smoothstep(gradient_noise(points, 120, seed + 12), 0.40, 0.55) * smoothstep(
             points[:, 1], marks.nose_tip[1], marks.brow_y + 0.02
         )
-        albedo *= np.exp(-(0.35 * recipe.lines * age_spots)[:, None] * np.array([0.5, 0.8, 1.0]))
+        albedo *= np.exp(-(0.18 * recipe.lines * age_spots)[:, None] * np.array([0.5, 0.8, 1.0]))
     if recipe.stubble > 0:
         grain = 0.75 + 0.55 * gradient_noise(points, 900, seed + 11)
         albedo *= np.exp(

@@ -11,6 +11,7 @@ import torch
 from avatar.binding import BoundGaussians
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
+from avatar.flame.arkit import weights_from_dict
 from avatar.forge.build import MAX_GAUSSIANS
 from avatar.forge.recipe import recipes
 from avatar.library import assets_dir, open_avatar
@@ -91,7 +92,7 @@ def test_closed_lids_hide_the_eyes(avatar: Avatar) -> None:
     on_eye = torch.isin(avatar.head.faces, avatar.head.regions["eyes"]).all(1).nonzero().squeeze(1)
     blind = _without(avatar, on_eye)
     camera = Camera.preset("close", SIZE, SIZE)
-    shut = avatar.arkit.params(avatar.arkit.weights_from_dict({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
+    shut = avatar.arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
     rest = avatar.head.neutral()
     closed = np.abs(_picture(avatar.pose(shut), camera) - _picture(blind.pose(shut), camera))
     opened = np.abs(_picture(avatar.pose(rest), camera) - _picture(blind.pose(rest), camera))
@@ -101,7 +102,7 @@ def test_closed_lids_hide_the_eyes(avatar: Avatar) -> None:
 
 
 def test_closed_lids_have_the_colour_of_skin(avatar: Avatar) -> None:
-    shut = avatar.arkit.params(avatar.arkit.weights_from_dict({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
+    shut = avatar.arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
     camera = Camera.preset("close", SIZE, SIZE)
     picture = _picture(avatar.pose(shut), camera)[..., :3]
     vertices = avatar.head.vertices(shut).numpy()

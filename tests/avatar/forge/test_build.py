@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from avatar.flame.arkit import weights_from_dict
 from avatar.forge.build import MAX_GAUSSIANS, forge
 from avatar.forge.lighting import Studio, even_directions
 from avatar.forge.makehuman import available
@@ -56,7 +57,7 @@ def test_progress_rises_from_nothing_to_done(built: tuple[Avatar, list[tuple[flo
 def test_scalp_hair_hangs_on_the_skull_alone(built: tuple[Avatar, list[tuple[float, str]]]) -> None:
     """Raising the brows must not swing what is far from the face."""
     avatar, _ = built
-    weights = avatar.arkit.weights_from_dict({"browInnerUp": 1.0, "browOuterUpLeft": 1.0, "browOuterUpRight": 1.0})
+    weights = weights_from_dict({"browInnerUp": 1.0, "browOuterUpLeft": 1.0, "browOuterUpRight": 1.0})
     rest = avatar.pose(avatar.head.neutral()).means
     raised = avatar.pose(avatar.arkit.params(weights)).means
     high = rest[:, 1] > 0.105
