@@ -37,6 +37,29 @@ def _library(name: str) -> str | None:
     return None
 
 
+_spare: list[tuple[Any, Any, Any]] = []
+"""What `_create` made, of contexts closed since: a new one costs 0.1 s, and 40 KB that moderngl never gives back."""
+
+
+def _create() -> tuple[Any, Any, Any]:
+    """A moderngl context, current on this thread, a framebuffer of one pixel, and EGL (None where that is not used)."""
+    import moderngl
+
+    settings: dict[str, Any] = {}
+    if sys.platform.startswith("linux"):
+        settings = {"backend": "egl", "libgl": _library("libgl"), "libegl": _library("libegl")}
+        missing = [_LIBRARIES[k][1] for k in _LIBRARIES if settings[k] is None]
+        if missing:
+            raise RendererUnavailableError(
+                f"{' and '.join(missing)} not found (Debian, Ubuntu: apt install libgl1 libegl1)"
+            )
+    try:
+        gl = moderngl.create_context(standalone=True, require=330, **settings)
+    except Exception as error:  # moderngl raises bare Exception for a driver's refusal
+        raise RendererUnavailableError(f"no OpenGL 3.3 context: {error}") from error
+    return gl, gl.simple_framebuffer((1, 1)), ctypes.CDLL(settings["libegl"]) if settings else None
+
+
 class OffscreenContext:
     """A context of its own, current only inside `current()`: any thread may use it, one at a time."""
 
@@ -45,22 +68,8 @@ class OffscreenContext:
         Raises:
             RendererUnavailableError: if there is no OpenGL 3.3.
         """
-        import moderngl
-
-        settings: dict[str, Any] = {}
-        if sys.platform.startswith("linux"):
-            settings = {"backend": "egl", "libgl": _library("libgl"), "libegl": _library("libegl")}
-            missing = [_LIBRARIES[k][1] for k in _LIBRARIES if settings[k] is None]
-            if missing:
-                raise RendererUnavailableError(
-                    f"{' and '.join(missing)} not found (Debian, Ubuntu: apt install libgl1 libegl1)"
-                )
-        try:
-            self.gl = moderngl.create_context(standalone=True, require=330, **settings)
-        except Exception as error:  # moderngl raises bare Exception for a driver's refusal
-            raise RendererUnavailableError(f"no OpenGL 3.3 context: {error}") from error
+        self.gl, self._rest, self._egl = _spare.pop() if _spare else _create()
         self.device = f"{self.gl.info['GL_VENDOR']} {self.gl.info['GL_RENDERER']}"
-        self._egl = ctypes.CDLL(settings["libegl"]) if settings else None
         self._let_go()
 
     def _let_go(self) -> None:
@@ -72,13 +81,20 @@ class OffscreenContext:
     def current(self) -> Iterator[Any]:
         """Make the context current on this thread for a while; gives the moderngl context."""
         with self.gl:
-            yield self.gl
+            try:
+                yield self.gl
+            finally:
+                self._rest.use()  # so that no framebuffer is deleted while it is bound
         self._let_go()
 
     def close(self) -> None:
+        """Put the context by for the next one to open, if it is sound."""
         with self.gl:
-            pass
-        self.gl.release()
+            sound = self.gl.error == "GL_NO_ERROR"
+        if sound and self._egl is not None:  # elsewhere a context stays with the thread that made it
+            _spare.append((self.gl, self._rest, self._egl))
+        else:
+            self.gl.release()
         self._let_go()
 
 

@@ -68,6 +68,7 @@ class _Prepared:
     head: FastHead
     gaussians: PackedGaussians
     uploaded: _Uploaded
+    on_drop: weakref.finalize
 
 
 class SplatPainter:
@@ -114,6 +115,7 @@ class SplatPainter:
             bgra: write blue first.
         """
         stamps = [time.perf_counter()]
+        target.use()  # so that our own framebuffer is not bound if it is to be replaced
         prepared = self._prepare(avatar)
         frames = prepared.head.frames(params, camera.viewmat[:3])
         stamps.append(time.perf_counter())
@@ -200,10 +202,11 @@ class SplatPainter:
             gaussians = PackedGaussians.from_bound(avatar.gaussians)
             n_faces = int(avatar.head.faces.shape[0])
             uploaded = _Uploaded(self._gl, self._splat, self._corners, gaussians, n_faces)
-            prepared = _Prepared(FastHead(avatar.head, offset), gaussians, uploaded)
-            self._avatars[avatar] = prepared
             # OpenGL objects may only be deleted with the context current: note them, delete at the next picture
-            weakref.finalize(avatar, self._dropped.append, uploaded).atexit = False
+            on_drop = weakref.finalize(avatar, self._dropped.append, uploaded)
+            on_drop.atexit = False
+            prepared = _Prepared(FastHead(avatar.head, offset), gaussians, uploaded, on_drop)
+            self._avatars[avatar] = prepared
         return prepared
 
     def _release_picture(self) -> None:
@@ -214,9 +217,11 @@ class SplatPainter:
 
     def release(self) -> None:
         """Give back everything on the GPU."""
-        for uploaded in {id(u): u for u in [*self._dropped, *(p.uploaded for p in self._avatars.values())]}.values():
-            uploaded.release()
-        self._dropped.clear()
+        for prepared in self._avatars.values():
+            if prepared.on_drop.detach() is not None:  # else it is among the dropped
+                prepared.uploaded.release()
+        while self._dropped:
+            self._dropped.pop().release()
         self._avatars.clear()
         self._release_picture()
         for held in (self._whole, self._corners, self._splat, self._resolve):
