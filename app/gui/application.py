@@ -13,6 +13,7 @@ from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.audio_file import open_audio
+from app.gui.notices import CRASHED
 from app.gui.theme import apply_theme
 from app.gui.window import MainWindow
 from app.live.microphone import find_device
@@ -50,7 +51,7 @@ def run_application(audio_file: Path | None = None, device: str | None = None, a
         window.banner.put_up(
             window.tr("The last run did not end cleanly."),
             "warn",
-            "crash",
+            CRASHED,
             ((window.tr("Use safe settings"), lambda: _be_safe(window, store)),),
         )
     app.aboutToQuit.connect(window.shut_down)

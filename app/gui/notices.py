@@ -23,9 +23,9 @@ from app.gui.icons import icon
 from app.gui.theme import SPACE, current
 from app.log import log_path
 
-__all__ = ["LASTING", "Action", "Banner", "ErrorDialog"]
+__all__ = ["CRASHED", "LASTING", "Action", "Banner", "ErrorDialog"]
 
-LASTING = "failure"
+LASTING, CRASHED = "failure", "crash"
 
 Action = tuple[str, Callable[[], None]]
 
@@ -75,10 +75,12 @@ class Banner(QWidget):
 
         Args:
             kind: `info`, `good`, `warn` or `bad`.
-            key: what it is about; a message with the key `LASTING` gives way only to another, or to the user.
+            key: what it is about; a message with the key `LASTING` gives way only to another, one with
+                `CRASHED` to what is bad, and both to the user.
             for_s: it goes by itself after so long; 0 stays.
         """
-        if self.isVisible() and self.key == LASTING and key != LASTING:
+        stays = (self.key == LASTING and key != LASTING) or (self.key == CRASHED and kind != "bad")
+        if self.isVisible() and stays:
             return
         self._kind, self.key = kind, key
         self._text.setText(text)

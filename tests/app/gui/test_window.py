@@ -394,3 +394,18 @@ def test_outputs_are_off_until_asked_for(make_window: Any, plugged: Any, qtbot: 
     assert session._output_settings.get().vmc == "10.1.2.3:39539"
     window.outputs.vmc.click()
     assert session._output_settings.get().vmc is None
+
+
+def test_what_matters_is_not_pushed_aside(make_window: Any, plugged: Any) -> None:
+    banner = make_window().banner
+    banner.put_up("The last run did not end cleanly.", "warn", "crash")
+    banner.put_up("No microphone was found", "warn", "source")
+    assert "cleanly" in banner.text
+    banner.put_up("The disk is full", "bad", "recording")
+    assert "disk" in banner.text
+    banner.put_up("The renderer stopped", "bad", "failure")
+    banner.put_up("No microphone was found", "bad", "source")
+    assert "renderer" in banner.text
+    banner.take_down()
+    banner.put_up("Saved", "good", "saved")
+    assert banner.text == "Saved"
