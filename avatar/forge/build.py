@@ -242,7 +242,7 @@ class _Stage:
         face = surface.carry(smoothstep(surface.vertices[:, 2], -0.04, 0.0), fine) > 0.5
         lay(fine.select(mouth), self.baked, 0.0, 0.1, spread=0.95)
         lay(fine.select(face & ~mouth), self.baked, 0.1, 0.55, spread=0.78)
-        lay(fine.select(~face & ~mouth), self.baked, 0.2, 0.85, spread=0.78)
+        lay(fine.select(~face & ~mouth), self.baked, 0.2, 1.0, spread=0.78)
 
         # Lids are laid closed, where they are largest; open, the same splats only overlap more.
         lid_radius = np.full(len(surface.vertices), 0.00072)
@@ -278,7 +278,6 @@ class _Stage:
     def feature_layers(self) -> list[_Layer]:
         """Eyes, teeth, tongue, brows, lashes and beard."""
         recipe, marks, regions = self.recipe, self.marks, self.anatomy.regions
-        rng = np.random.default_rng(recipe.seed)
         mouth = mouth_splats(self.anatomy, recipe.mouth, self.studio, recipe.seed)
         layers = [
             _Layer(
@@ -321,7 +320,7 @@ class _Stage:
         # Ribbons lie in the shade of the strands, but are lit almost as these: they stand in for them from afar.
         for strands, opacity, gloss, overlap, scattered, first, last in (
             (self.hair.base, 0.97, 0.5 * shine, 0.40, 0.22, 0.0, 0.1),
-            (self.hair.detail, 0.90, shine, 0.46, 0.60, 0.08, 1.0),
+            (self.hair.detail, 0.90, shine, 0.46, 0.60, 0.05, 0.75),
             (self.hair.fine, 0.55, shine, 0.46, 0.60, 0.5, 1.0),
         ):
             centre = np.array([0.0, self.marks.brow_y, self.marks.ear[2] - 0.012])
@@ -352,7 +351,7 @@ class _Stage:
         return [
             _Layer(coarse, 0.0, 0.1, self.vertices),
             _Layer(collar, 0.08, 0.2, self.vertices),
-            _Layer(fine, 0.15, 0.75, self.vertices),
+            _Layer(fine, 0.20, 1.0, self.vertices),
         ]
 
     def _outward(self, points: np.ndarray) -> np.ndarray:
