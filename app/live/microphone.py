@@ -39,6 +39,9 @@ _log = logging.getLogger(__name__)
 _RING_S = 4.0
 _BLOCK_S = 0.01
 _STALLED_S = 1.0
+_ALSA_BUFFER_S = 0.05
+"""ALSA's buffer may be larger than a block without any delay: blocks come as soon as they are full (0.4 ms from write to
+callback, measured through PulseAudio, as with the 20 ms of "low"), and a busy machine has thrice the time to fetch them."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +238,7 @@ class DeviceCapture:
                     device=index,
                     channels=self.channels,
                     dtype="float32",
-                    latency="low",
+                    latency=_ALSA_BUFFER_S if device.host_api == "ALSA" else "low",
                     callback=self._callback,
                     finished_callback=self._on_finished,
                 )
