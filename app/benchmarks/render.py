@@ -217,7 +217,7 @@ def plot_render(report: dict[str, Any], path: Path) -> None:
     for backend in report["growth"]:
         rows = [r for r in report["results"] if r["backend"] == backend]
         for size in _SIZES:
-            line = sorted((r["gaussians"], 1e3 / r["images_per_s"]) for r in rows if r["size"] == size)
+            line = sorted((r["gaussians"] / 1e3, 1e3 / r["images_per_s"]) for r in rows if r["size"] == size)
             by_count.plot(*zip(*line, strict=True), marker="o", label=f"{backend}, {_label(size)}")
         for count in sorted({r["gaussians"] for r in rows}):
             line = sorted(
@@ -226,7 +226,7 @@ def plot_render(report: dict[str, Any], path: Path) -> None:
                 if r["gaussians"] == count
             )
             by_pixels.plot(*zip(*line, strict=True), marker="o", label=f"{backend}, {count:,} Gaussians")
-    by_count.set_xlabel("Gaussians")
+    by_count.set_xlabel("thousand Gaussians")
     by_pixels.set_xlabel("million pixels")
     for axes in (by_count, by_pixels):
         axes.set_ylabel("ms an image, posing included")
