@@ -277,7 +277,8 @@ def evaluate_speech(
         weights: another weights file.
 
     Returns:
-        The figures, ready for JSON; `closure_rate_by_emotion` compares on the same files, 'neutral' among them.
+        The figures, ready for JSON; `closure_rate_by_emotion` compares on the same files, 'neutral' among them;
+        `by_novelty` parts speakers that training never heard from new files of speakers that it did.
 
     Raises:
         UserError: no corpus, or no readable weights.
@@ -289,6 +290,8 @@ def evaluate_speech(
     total = SpeechScore()
     by_source: dict[str, SpeechScore] = {}
     by_language: dict[str, SpeechScore] = {}
+    by_novelty: dict[str, SpeechScore] = {}
+    unheard = {source.name for source in SOURCES if source.role == "test"}
     by_emotion = {emotion: ClosureScore() for emotion in emotions}
     for number, (name, utterances) in enumerate(sources.items()):
         own = by_source.setdefault(name, SpeechScore())
@@ -300,7 +303,8 @@ def evaluate_speech(
             gaps_mm = lip_gaps_mm(frames, still)
             shared = by_language.setdefault(utterance.language, SpeechScore())
             spent = own.seconds
-            for score in (total, own, shared):
+            novelty = by_novelty.setdefault("speakers" if name in unheard else "files", SpeechScore())
+            for score in (total, own, shared, novelty):
                 _score(score, utterance, frames, gaps_mm)
             if spent < 60 * emotion_minutes_per_source:
                 for emotion, closures in by_emotion.items():
@@ -313,6 +317,7 @@ def evaluate_speech(
         "languages": sorted(by_language),
         "condition": condition.name,
         "lookahead_ms": stream.lookahead_ms,
+        "by_novelty": {novelty: score.summary() for novelty, score in sorted(by_novelty.items())},
         "by_language": {language: score.summary() for language, score in sorted(by_language.items())},
         "by_source": {name: score.summary() for name, score in by_source.items()},
     }

@@ -22,7 +22,7 @@ __all__ = ["closure_probabilities", "seals", "tune_seal"]
 Progress = Callable[[str, float], None]
 
 _ON = (0.8, 0.9, 0.95, 0.98)
-_LIKELY = (0.3, 0.4, 0.5, 0.6, 0.7)
+_LIKELY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _OFF = (0.15, 0.3)
 _FALSE_COST = 0.25  # of one false seal a minute, in percent of closures missed
 
