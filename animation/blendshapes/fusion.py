@@ -65,6 +65,9 @@ class FusionConfig:
     """Within sparsity: price of fast changes of expression, on speech and on expressions."""
     mixing: float = 0.7
     """Largest share of the other domain that is added to an input."""
+    threshold_mm: tuple[float, float] = (0.08, 0.0)
+    """Estimates of a secondary part whose root mean square over the face is below this are taken for the encoder's own
+    error and not dropped: of expression in speech, of speech in expressions. Full effect at twice as much."""
     steps: int = 600
     batch: int = 24
     learning_rate: float = 3e-3
@@ -206,13 +209,21 @@ class FusionModel(nn.Module):
         """A deformation that speech caused: its speech, refitted, and the expression that hid in it."""
         seen = self.look(deformation.flatten(1) * _MM)
         hidden = self.expression_encoder(seen)
+        hidden = hidden * self._gate(self.expression_decoder(hidden), self.config.threshold_mm[0])
         return Separation(refit(self.speech_decoder.weight, seen.flat - self.expression_decoder(hidden)), hidden)
 
     def keep_expression(self, deformation: Float[Tensor, "b n 3"]) -> Separation:
         """A deformation that an expression caused: its expression, refitted, and the articulation that hid in it."""
         seen = self.look(deformation.flatten(1) * _MM)
         hidden = self.speech_encoder(seen)
+        hidden = hidden * self._gate(self.speech_decoder(hidden), self.config.threshold_mm[1])
         return Separation(hidden, refit(self.expression_decoder.weight, seen.flat - self.speech_decoder(hidden)))
+
+    def _gate(self, flat: Float[Tensor, "b n3"], threshold_mm: float) -> Float[Tensor, "b 1"]:
+        """0 for an estimate below the threshold, 1 from twice the threshold on, smooth between."""
+        size = (flat.square().sum(-1, keepdim=True) / self.image.n_vertices).sqrt()
+        t = (size / max(threshold_mm, 1e-9) - 1).clamp(0, 1)
+        return t * t * (3 - 2 * t)
 
     def decode(
         self, speech: Float[Tensor, "*b ka"] | None, expression: Float[Tensor, "*b ke"] | None

@@ -119,9 +119,15 @@ class _Branch:
         crossing_direct = other.weight.detach().double().numpy().T @ direct
         self._crossing = crossing_direct.astype(np.float32)
         self._encoder = _NumpyEncoder(model, crossing)
+        other_shapes = other.weight.detach().double().numpy()
+        self._size = (other_shapes.T @ other_shapes / model.image.n_vertices).astype(np.float32)
+        self._threshold_mm = max(model.config.threshold_mm[0 if speech else 1], 1e-9)
 
     def __call__(self, flat: Float32[np.ndarray, "b n3"]) -> Float32[np.ndarray, "b 52"]:
-        return flat @ self._direct - self._encoder(flat) @ self._crossing
+        hidden = self._encoder(flat)
+        size = np.sqrt(np.maximum(((hidden @ self._size) * hidden).sum(-1, keepdims=True), 0))
+        t = np.clip(size / self._threshold_mm - 1, 0, 1)
+        return flat @ self._direct - hidden * (t * t * (3 - 2 * t)) @ self._crossing
 
 
 class _NumpyEncoder:

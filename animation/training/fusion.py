@@ -38,7 +38,7 @@ from animation.training.engine import EngineOptions, Progress, batch_rng, run
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
 
-__all__ = ["FusionBatch", "FusionData", "FusionTask", "initialise", "train_fusion"]
+__all__ = ["FusionBatch", "FusionData", "FusionTask", "initialise", "refine", "train_fusion"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ _PART_OF_FACE = 0.6
 """How often only a part of the face is added."""
 _LENGTH_FLOOR = 1e-3
 _INITIAL_SAMPLES = 3000
+_REFINING_SAMPLES = 4000
 
 
 class FusionBatch(NamedTuple):
@@ -249,6 +250,33 @@ def initialise(model: FusionModel, data: FusionData) -> None:
                 encoder.linear[: len(solution)] = solution
 
 
+def refine(model: FusionModel, data: FusionData) -> None:
+    """Replace the speech blendshapes by the best of their number for the speech that the module keeps.
+
+    Once the encoders are fixed the decoder is a linear problem: its optimum is the principal subspace of the training
+    speech less what was found hidden in it. Gradient steps come near it only slowly, and what they miss would show as
+    an error of the lips. The speech encoder's outputs are carried over to the new columns.
+    """
+    rng = np.random.default_rng([model.config.seed, 13])
+    with torch.no_grad():
+        rows = torch.from_numpy(data.sample("speech", _REFINING_SAMPLES, rng))
+        kept = []
+        for flat in rows.split(64):
+            hidden = model.keep_speech(flat.unflatten(-1, (-1, 3)) / _MM).expression
+            kept.append(flat - model.expression_decoder(hidden))
+        old = model.speech_decoder.weight.clone()
+        axes, size = _principal(torch.cat(kept), old.shape[1], model.config.seed)
+        if len(axes) < old.shape[1]:
+            return
+        new = (axes * size.clamp(min=1e-3).unsqueeze(1)).T
+        model.speech_decoder.weight.copy_(new)
+        carried = refit(new, old.T).T
+        encoder = model.speech_encoder
+        encoder.linear.copy_(carried @ encoder.linear)
+        last = encoder.network.layers[-1].weight
+        last.copy_(carried @ last)
+
+
 def _principal(x: Float[Tensor, "t n"], count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Principal axes as rows and the standard deviations along them, about zero; a randomised range finder."""
     if count == 0:
@@ -364,7 +392,7 @@ def train_fusion(
 
     task = FusionTask(model, data, measure)
     run(task, out, options, progress)
-    model.eval()
+    refine(model.eval(), data)
     save_fusion(model, Path(out) / "fusion.safetensors", metadata)
     _log.info("wrote %s", Path(out) / "fusion.safetensors")
     return model
