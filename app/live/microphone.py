@@ -40,8 +40,8 @@ _RING_S = 4.0
 _BLOCK_S = 0.01
 _STALLED_S = 1.0
 _ALSA_BUFFER_S = 0.05
-"""ALSA's buffer may be larger than a block without any delay: blocks come as soon as they are full (0.4 ms from write to
-callback, measured through PulseAudio, as with the 20 ms of "low"), and a busy machine has thrice the time to fetch them."""
+"""ALSA's buffer may be larger than a block without any delay: blocks come as soon as they are full (0.4 ms from write
+to callback, measured through PulseAudio, as with the 20 ms of "low"), and a busy machine has longer to fetch them."""
 
 
 @dataclass(frozen=True)
