@@ -149,7 +149,7 @@ def _head(mesh: _Mesh) -> HeadModel:
         moved = mesh.targets[name].norm(dim=-1)
         total = float(moved.sum())
         if total < 1e-6:
-            raise UserError(f"the morph target {name} moves nothing, so the eyes cannot be found")
+            raise ValueError(f"the morph target {name} moves nothing, so the eyes cannot be found")
         centres.append((moved[:, None] * mesh.vertices).sum(0) / total)
     shift = _LIDS - (centres[0] + centres[1]) / 2
     vertices = mesh.vertices + shift

@@ -18,8 +18,14 @@ LAM_NAMES = tuple(reversed(NAMES[:-1]))
 """LAM's 51 morph targets (all but tongueOut), in an order that is not ours."""
 
 
-def write_lam_glb(path: Path, side: int = 6, seed: int = 0, names: tuple[str, ...] = LAM_NAMES) -> np.ndarray:
-    """A sheet with morph targets, its eyes at (+-0.03, 1.7, 0); returns the targets (n, v, 3)."""
+def write_lam_glb(
+    path: Path, side: int = 6, seed: int = 0, names: tuple[str, ...] = LAM_NAMES, still: str | None = None
+) -> np.ndarray:
+    """A sheet with morph targets, its eyes at (+-0.03, 1.7, 0); returns the targets (n, v, 3).
+
+    Args:
+        still: a target that moves nothing.
+    """
     rng = np.random.default_rng(seed)
     head = make_head(side=side, seed=seed)
     vertices = (head.v_template + torch.tensor([0.0, 1.7, 0.0])).numpy()
@@ -29,6 +35,8 @@ def write_lam_glb(path: Path, side: int = 6, seed: int = 0, names: tuple[str, ..
         near = np.argsort(np.linalg.norm(vertices - [x, 1.7, 0.0], axis=1))[:3]
         targets[names.index(name)] = 0
         targets[names.index(name), near, 1] = -0.004
+    if still is not None:
+        targets[names.index(still)] = 0
     writer = GlbWriter()
     primitive = {
         "attributes": {"POSITION": writer.array(vertices, vertices=True)},

@@ -14,7 +14,7 @@ from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, weights_from_dict
 from avatar.formats.lam_zip import _lids, _lips, load_lam
 from avatar.formats.native import load_avatar, save_avatar
-from tests.avatar.formats.samples import LAM_NAMES, write_lam
+from tests.avatar.formats.samples import LAM_NAMES, write_lam, write_lam_glb
 
 REAL = Path(__file__).parents[3].parent / "shared" / "data" / "lam-p2-1.zip"
 
@@ -125,6 +125,14 @@ def test_incomplete_zips_are_refused(tmp_path: Path, changes: dict[str, bytes | 
     with pytest.raises(UserError, match=says) as refusal:
         load_lam(repacked(tmp_path / "a.zip", changes))
     assert "a.zip" in str(refusal.value)
+
+
+def test_a_face_that_never_blinks_is_refused(tmp_path: Path) -> None:
+    write_lam(tmp_path / "a.zip")
+    write_lam_glb(tmp_path / "skin.glb", still="eyeBlinkLeft")
+    skin = (tmp_path / "skin.glb").read_bytes()
+    with pytest.raises(UserError, match=r"a\.zip.*eyeBlinkLeft moves nothing"):
+        load_lam(repacked(tmp_path / "a.zip", {"someone/skin.glb": skin}))
 
 
 def test_counts_that_differ_are_refused(tmp_path: Path) -> None:
