@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from animation.data.expressions import EXPRESSIONS, expression_weights
+from animation.data.florence4d import read_florence4d, write_florence4d
+from animation.data.mead import clip_to_mesh, read_mead
+from animation.data.pickles import load_pickle
+from animation.data.sequences import read_native, resample_poses, write_native
+from animation.data.splits import VOCASET_SPLIT, sentence_numbers, subject_split
+from animation.data.vocaset import read_vocaset, vocaset_subjects, write_faceformer, write_vocaset
+from avatar.errors import UserError
+from tests.animation.synthetic_head import flame_sized_head, moving_sequences
+
+
+def _of(domain):
+    return [s for s in moving_sequences(2, poses=6) if s.domain == domain]
+
+
+def _same(found, expected, atol):
+    assert [s.key for s in found] == [s.key for s in expected]
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.offsets, b.offsets, atol=atol)
+        np.testing.assert_allclose(a.template, b.template, atol=atol)
+
+
+@pytest.mark.parametrize("layout", ["vocaset", "faceformer"])
+def test_both_layouts_of_vocaset_come_back(tmp_path, layout):
+    speech = _of("speech")
+    if layout == "vocaset":
+        write_vocaset(tmp_path, speech, sum(s.n_poses for s in speech))
+    else:
+        write_faceformer(tmp_path, speech)
+    found = list(read_vocaset(tmp_path, fps=30))
+    _same(found, speech, 1e-6)
+    for a, b in zip(found, speech, strict=True):
+        np.testing.assert_allclose(a.audio, b.audio, atol=1e-4)
+    assert vocaset_subjects(tmp_path) == ["speech0", "speech1"]
+    assert [s.subject for s in read_vocaset(tmp_path, subjects=["speech1"])] == ["speech1"]
+    assert not list(read_vocaset(tmp_path, sentences=[7]))
+
+
+def test_what_is_missing_in_vocaset_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        list(read_vocaset(tmp_path / "none"))
+    with pytest.raises(UserError, match="neither data_verts.npy"):
+        list(read_vocaset(tmp_path))
+    speech = _of("speech")
+    write_vocaset(tmp_path, speech, sum(s.n_poses for s in speech))
+    (tmp_path / "templates.pkl").write_bytes(pickle.dumps({"speech0": np.zeros((5, 3))}))
+    with pytest.raises(UserError, match="vertices|neutral face"):
+        list(read_vocaset(tmp_path))
+    (tmp_path / "templates.pkl").unlink()
+    with pytest.raises(UserError, match="templates.pkl"):
+        list(read_vocaset(tmp_path))
+
+
+def test_florence4d_comes_back(tmp_path):
+    faces = flame_sized_head()[0].faces.numpy()
+    expressions = _of("expression")
+    write_florence4d(tmp_path, expressions, faces)
+    found = list(read_florence4d(tmp_path, n_vertices=5023))
+    _same(found, expressions, 1e-6)
+    (tmp_path / "expression0" / "happy" / "happy_03.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
+    with pytest.raises(UserError, match="happy_03.ply"):
+        list(read_florence4d(tmp_path))
+
+
+def test_native_layout_is_exact_to_a_micrometre(tmp_path):
+    sequences = moving_sequences(2, poses=6)
+    write_native(tmp_path, sequences)
+    for domain in ("speech", "expression"):
+        _same(list(read_native(tmp_path, domain)), [s for s in sequences if s.domain == domain], 6e-7)
+    with pytest.raises(UserError, match="templates.npz"):
+        list(read_native(tmp_path / "none", "speech"))
+
+
+def test_mead_reads_flame_parameters_and_refuses_other_heads(tmp_path):
+    values = np.random.default_rng(0).normal(0, 0.1, (1, 7, 403)).astype(np.float32)
+    np.save(tmp_path / "M003_1_2_001.npy", values)
+    (clip,) = read_mead(tmp_path)
+    assert (clip.subject, clip.emotion, clip.level) == ("M003", "happy", 2)
+    np.testing.assert_array_equal(clip.jaw_pose, values[0, :, 100:103])
+    with pytest.raises(UserError, match="FLAME"):
+        clip_to_mesh(clip, flame_sized_head()[0])
+    np.save(tmp_path / "M003_1_2_002.npy", values[..., :50])
+    with pytest.raises(UserError, match="403"):
+        list(read_mead(tmp_path))
+
+
+def test_a_pickle_that_would_execute_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"a": Evil()}))
+    with pytest.raises(UserError, match="print"):
+        load_pickle(tmp_path / "evil.pkl")
+    good = {"a": np.arange(3.0), "b": {"c": np.float64(2)}}
+    (tmp_path / "good.pkl").write_bytes(pickle.dumps(good, protocol=2))
+    assert load_pickle(tmp_path / "good.pkl")["b"]["c"] == 2
+
+
+def test_splits_never_share_a_person():
+    names = [f"p{i}" for i in range(11)]
+    split = subject_split(names)
+    assert sorted([*split.train, *split.validation, *split.test]) == sorted(names)
+    assert subject_split(names) == split
+    official = [*VOCASET_SPLIT.train, *VOCASET_SPLIT.validation, *VOCASET_SPLIT.test]
+    assert len(official) == 12 and subject_split(official) == VOCASET_SPLIT
+    assert sentence_numbers("train") == range(1, 41) and sentence_numbers("test") == range(21, 41)
+    with pytest.raises(UserError, match="at least 3"):
+        subject_split(["a", "b"])
+
+
+def test_resampling_keeps_time():
+    t60 = (np.arange(120) + 0.5) / 60
+    np.testing.assert_allclose(resample_poses(t60[:, None], 60, 30)[:, 0], (np.arange(60) + 0.5) / 30, atol=1e-6)
+    up = resample_poses(t60[:, None], 60, 90)[2:-2, 0]
+    np.testing.assert_allclose(up, ((np.arange(180) + 0.5) / 90)[2:-2], atol=1e-6)
+
+
+def test_seventy_expressions_within_range():
+    assert len(EXPRESSIONS) == 70
+    for name in EXPRESSIONS:
+        weights = expression_weights(name)
+        assert weights.max() > 0.2 and weights.min() >= 0 and weights.max() <= 1
+    with pytest.raises(UserError, match="no expression"):
+        expression_weights("nonsense")
