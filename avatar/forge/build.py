@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from avatar.binding import BoundGaussians
+from avatar.binding import BoundGaussians, triangle_frames
 from avatar.forge.anatomy import Anatomy, build_anatomy, extreme_poses
 from avatar.forge.brows import beard_density, brow_density, grow_beard, grow_brows, grow_lashes
 from avatar.forge.clothing import Garment, cut_garment, garment_splats
@@ -32,6 +32,9 @@ __all__ = ["MAX_GAUSSIANS", "forge"]
 MAX_GAUSSIANS = 115_000
 
 Progress = Callable[[float, str], None]
+
+_WIDEST_M = 0.008
+"""No splat of the mouth may be wider, or its edge shows through lips and chin from the side."""
 
 _HAIR_SHADOW = 0.5
 """How much of a strand's area blocks light; the rest is scattered on through the hair."""
@@ -283,7 +286,7 @@ class _Stage:
             _Layer(
                 eye_splats(self.anatomy, IRIS_COLOURS[recipe.eyes], self.studio, recipe.seed), 0.0, 0.1, self.vertices
             ),
-            _Layer(mouth, 0.0, 0.08, self.vertices),
+            _Layer(replace(mouth, scales=np.minimum(mouth.scales, _WIDEST_M)), 0.0, 0.08, self.vertices),
         ]
         brows = self._steady(grow_brows(self.fine, marks, recipe.brows, recipe.seed))
         upper, lower = grow_lashes(self.surface, regions, marks, recipe.brows, recipe.seed)
@@ -302,13 +305,14 @@ class _Stage:
 
     def _steady(self, strands: Strands) -> Strands:
         """Hang hairs on nearby triangles that turn little when the brows move: a folding one would throw them about."""
+        rest = _rotations(self.vertices, self.faces)
         turn = np.zeros(len(self.faces))
-        rest = _normals(self.vertices, self.faces)
         for pose in ("sneer", "brows"):
-            turn = np.maximum(turn, 1 - (rest * _normals(self.poses[pose], self.faces)).sum(1))
+            trace = np.einsum("fij,fij->f", rest, _rotations(self.poses[pose], self.faces))
+            turn = np.maximum(turn, 1 - (trace - 1) / 2)  # one less the cosine of the angle
         ids = np.flatnonzero(np.repeat(self.anatomy.quad_parts == "skin", 2))
         distance, near = cKDTree(self.vertices[self.faces[ids]].mean(1)).query(strands.points[:, 0], k=8)
-        cost = distance / 0.006 + turn[ids][near] / 0.15
+        cost = distance / 0.006 + turn[ids][near] / 0.04
         return replace(strands, carrier=ids[near[np.arange(len(strands)), cost.argmin(1)]])
 
     def hair_layers(self) -> list[_Layer]:
@@ -373,10 +377,9 @@ class _Stage:
         )
 
 
-def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    cross = np.cross(b - a, c - a)
-    return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
+def _rotations(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The frames of triangles that Gaussians are carried by: (f, 3, 3)."""
+    return triangle_frames(torch.from_numpy(vertices), torch.from_numpy(faces)).rotations.numpy()
 
 
 def _root_colour(colour: tuple[float, float, float], grey: float) -> np.ndarray:
