@@ -90,7 +90,7 @@ def test_batches_lag_by_the_lookahead_and_rest_without_speech(noises: NoiseBank)
 
 def test_speakers_kept_for_tests_never_reach_training(tmp_path: Path) -> None:
     names = [f"file-{i}" for i in range(60)]
-    for source in ("prompts_en", "stamps_es", "menardi_it", "espeak"):
+    for source in ("prompts_en", "stamps_es", "librivox_en", "espeak"):
         save_utterances(tmp_path, source, [utterance(name, source) for name in names])
     training = training_utterances(tmp_path)
     assert set(training) == {"prompts_en", "espeak"}
