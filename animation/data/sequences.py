@@ -3,7 +3,7 @@
 The compact layout ("native") is a folder::
 
     templates.npz             one neutral face (V, 3) per subject, metres
-    speech/SUBJECT__NAME.npz  offsets (T, V, 3) int16 in steps of a micrometre, fps, and for speech audio, sample_rate
+    speech/SUBJECT__NAME.npz  offsets (T, V, 3) int16 in steps of two micrometres, fps, and for speech audio, sample_rate
     expression/...            the same
 """
 
@@ -25,7 +25,7 @@ __all__ = ["DOMAINS", "Domain", "MeshSequence", "load_arrays", "read_native", "r
 Domain = Literal["speech", "expression"]
 DOMAINS: tuple[Domain, Domain] = ("speech", "expression")
 
-_STEP_M = 1e-6
+_STEP_M = 2e-6
 _MAX_BYTES = 8 << 30
 
 
@@ -132,7 +132,7 @@ def write_native(root: Path | str, sequences: Iterable[MeshSequence]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         steps = np.rint(sequence.offsets / _STEP_M)
         if np.abs(steps).max(initial=0) > np.iinfo(np.int16).max:
-            raise ValueError(f"write_native: {sequence.key} moves further than 32 mm from its template")
+            raise ValueError(f"write_native: {sequence.key} moves further than 65 mm from its template")
         arrays = {"offsets": steps.astype(np.int16), "fps": np.float64(sequence.fps)}
         if sequence.audio is not None:
             arrays |= {

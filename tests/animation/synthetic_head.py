@@ -80,7 +80,7 @@ def flame_sized_head(named_face: bool = True) -> tuple[HeadModel, ArkitMap]:
     for i, name in enumerate(names):
         to_expression[NAMES.index(name), i] = 1
     jaw = np.zeros((len(NAMES), 3), np.float32)
-    jaw[NAMES.index("jawOpen"), 0] = 0.3
+    jaw[NAMES.index("jawOpen"), 0] = 0.2
     still = np.zeros((len(NAMES), 3), np.float32)
     return head, ArkitMap(to_expression, jaw, still, still, 2)
 
