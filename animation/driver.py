@@ -13,7 +13,7 @@ from animation.emotion import EmotionCue, EmotionState, EmotionTrack, check_emot
 from animation.idle import IdleMotion, IdlePose
 from animation.lids import LidModel, default_lids
 from animation.lips import LipModel, default_lips
-from animation.mouth import CHANNELS, CLOSED, JAW, ClosureGate, MouthMap
+from animation.mouth import CHANNELS, CLOSED, JAW, ClosureGate, MouthMap, rest_seal
 from animation.prosody import ProsodyTracker
 from animation.smoothing import Envelope, OneEuro
 from avatar.errors import UserError
@@ -260,7 +260,9 @@ class AvatarDriver:
             articulation[CLOSED] = min(articulation[CLOSED], raw[CLOSED])  # lips part when the sound says so
         speech = self._mouth.weights(articulation, settings.mouth_gain, seal)
         feeling = self._emotion.step(time_s, prosody)
-        weights = self._fusion.fuse(speech, feeling.weights, seal)
+        # Lips that rest between words meet under an emotion too; in longer pauses it may part them.
+        resting = min(2 * prosody.activity, 1.0) * min(3 * float(rest_seal(articulation)), 1.0)
+        weights = self._fusion.fuse(speech, feeling.weights, max(seal, resting))
         if seal == 1 and float(self._lips.opening_mm(weights)) > _TOUCHING_MM:
             weights = self._lips.seal(weights, seal)  # the promise holds whatever fusion is in place
         idle = self._idle.step(

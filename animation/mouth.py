@@ -64,7 +64,7 @@ def _ramp(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
 
 def rest_seal(articulation: Float[np.ndarray, "*batch 7"]) -> Float[np.ndarray, "*batch"]:
     """How far the lips lie on each other by themselves, 0..1: fully at rest, not at all in open sounds."""
-    return _ramp(articulation[..., CLOSED], 0.25, 0.62)
+    return _ramp(articulation[..., CLOSED], 0.3, 0.66)
 
 
 class MouthMap:
@@ -99,7 +99,7 @@ class MouthMap:
         closure = np.asarray(closure, np.float32)
         jaw, rounding, lip_in = moved[..., JAW], moved[..., ROUNDING], moved[..., LIP_IN]
         free = (1.0 - _ramp(rounding, 0.1, 0.6)) * (1.0 - lip_in.clip(0, 1)) * (1.0 - channels[..., CLOSED])
-        parted = (1.0 - _ramp(channels[..., CLOSED], 0.0, 0.5)) * (1.0 - closure) * (1.0 - lip_in.clip(0, 1))
+        parted = (1.0 - rest_seal(channels)) * (1.0 - closure) * (1.0 - lip_in.clip(0, 1))
         parted = parted * (1.0 - 0.7 * _ramp(rounding, 0.1, 0.6))
         weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
         weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
