@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from animation.blendshapes.flame_map import arkit_matrix
+from animation.blendshapes.fusion import load_fusion
+from animation.blendshapes.learned import LearnedFusion, default_weights
+from animation.lips import default_lips
+from animation.mouth import MouthMap
+from avatar.flame.arkit import weights_from_dict
+from avatar.library import open_head
+
+
+@pytest.fixture(scope="module")
+def fusion():
+    return LearnedFusion()
+
+
+def _speech(n: int) -> np.ndarray:
+    return MouthMap().weights(np.random.default_rng(0).uniform(0, 0.6, (n, 7)).astype(np.float32))
+
+
+def test_numpy_path_is_the_torch_model(fusion):
+    head, arkit = open_head()
+    model, _ = load_fusion(default_weights(), head)
+    weights = _speech(4)
+    moved = (head.vertices(arkit.params(weights)) - head.v_template)[:, model.image.vertices]
+    back = arkit_matrix(arkit)
+    with torch.no_grad():
+        speech = model.keep_speech(moved).speech.numpy() @ fusion.speech_map.matrix @ back
+        expression = model.keep_expression(moved).expression.numpy() @ fusion.expression_map.matrix @ back
+    np.testing.assert_allclose(fusion.kept(weights, speech=True), speech, atol=1e-4)
+    np.testing.assert_allclose(fusion.kept(weights, speech=False), expression, atol=1e-4)
+
+
+def test_a_neutral_face_stays_neutral(fusion):
+    assert (fusion.fuse(np.zeros(52, np.float32), np.zeros(52, np.float32), 0.0) == 0).all()
+
+
+def test_pure_speech_passes_nearly_unchanged(fusion):
+    weights = _speech(12)
+    lips = default_lips()
+    moved = np.linalg.norm(lips.positions(fusion.fuse(weights, np.zeros(52), 0.0)) - lips.positions(weights), axis=-1)
+    assert moved.mean() < 0.3  # millimetres
+
+
+def test_lips_seal_under_a_smile(fusion):
+    smile = weights_from_dict({"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8, "mouthUpperUpLeft": 0.4})
+    fused = fusion.fuse(_speech(3), np.tile(smile, (3, 1)), np.ones(3))
+    assert default_lips().opening_mm(fused).max() < 1.0
+    assert fused[:, 23].min() > 0.4  # the smile is still there
