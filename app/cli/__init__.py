@@ -21,6 +21,8 @@ from avatar.errors import UserError
 
 __all__ = ["main"]
 
+_FAMILIES = ("corpus", "train", "evaluate", "bench")
+
 _log = logging.getLogger(__name__)
 
 
@@ -30,6 +32,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
     configure()
     argv = list(sys.argv[1:] if args is None else args)
+    if len(argv) > 1 and argv[0] in _FAMILIES and not argv[1].startswith("-"):
+        argv[:2] = [f"{argv[0]} {argv[1]}"]  # the registry takes a command of two words as one name
     try:
         code = registry.cli(
             prog="gaussian-avatar",
