@@ -220,7 +220,7 @@ def initialise(model: FusionModel, data: FusionData) -> None:
     """
     config = model.config
     rng = np.random.default_rng([config.seed, 7])
-    x: dict[str, Tensor] = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
+    x: dict[Any, Tensor] = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
     both = torch.cat([x[domain] for domain in DOMAINS])
     with torch.no_grad():
         movement = both.unflatten(-1, (-1, 3)).square().sum(-1).mean(0).sqrt()
@@ -229,7 +229,7 @@ def initialise(model: FusionModel, data: FusionData) -> None:
         axes, deviation = axes[: config.linear_path], deviation[: config.linear_path]
         whitening = axes / (deviation + 0.02 * deviation[:1]).unsqueeze(1) if len(axes) else axes
         model.principal_axes[: len(axes)] = whitening
-        weights = {}
+        weights: dict[str, Tensor] = {}
         for domain, decoder in zip(DOMAINS, (model.speech_decoder, model.expression_decoder), strict=True):
             own, size = _principal(x[domain], decoder.weight.shape[1], config.seed)
             decoder.weight.zero_()
@@ -237,7 +237,7 @@ def initialise(model: FusionModel, data: FusionData) -> None:
             weights[domain] = x[domain] @ (own / size.clamp(min=1e-3).unsqueeze(1)).T
         if config.linear_path:
             share = config.mixing**2 / 12
-            p: dict[str, Tensor] = {domain: x[domain] @ model.principal_axes.T for domain in DOMAINS}
+            p: dict[Any, Tensor] = {domain: x[domain] @ model.principal_axes.T for domain in DOMAINS}
             for mine, other, encoder in (
                 ("speech", "expression", model.speech_encoder),
                 ("expression", "speech", model.expression_encoder),
@@ -273,8 +273,9 @@ def refine(model: FusionModel, data: FusionData) -> None:
         carried = refit(new, old.T).T
         encoder = model.speech_encoder
         encoder.linear.copy_(carried @ encoder.linear)
-        last = encoder.network.layers[-1].weight
-        last.copy_(carried @ last)
+        last = encoder.network.layers[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.copy_(carried @ last.weight)
 
 
 def _principal(x: Float[Tensor, "t n"], count: int, seed: int) -> tuple[Tensor, Tensor]:
