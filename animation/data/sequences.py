@@ -3,7 +3,7 @@
 The compact layout ("native") is a folder::
 
     templates.npz             one neutral face (V, 3) per subject, metres
-    speech/SUBJECT__NAME.npz  offsets (T, V, 3) int16 in steps of two micrometres, fps; of speech also audio, sample_rate
+    speech/SUBJECT__NAME.npz  offsets (T, V, 3) int16 in steps of 2 micrometres, fps; speech also has audio, sample_rate
     expression/...            the same
 """
 

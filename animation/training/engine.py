@@ -70,9 +70,7 @@ def batch_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, step, rank])
 
 
-def run(
-    task: Task, out: Path | str, options: EngineOptions | None = None, progress: Progress | None = None
-) -> Path:
+def run(task: Task, out: Path | str, options: EngineOptions | None = None, progress: Progress | None = None) -> Path:
     """Train a task to its last step.
 
     Args:
@@ -112,9 +110,7 @@ def run(
         optimizer.step()
         done = step + 1
         if done % options.validate_every == 0 or done == task.steps:
-            measures = {
-                name: float(value.detach()) for name, value in results.items() if isinstance(value, Tensor)
-            }
+            measures = {name: float(value.detach()) for name, value in results.items() if isinstance(value, Tensor)}
             if not np.isfinite(measures["loss"]):
                 raise UserError(f"{out}: the loss is not finite at step {done}; lower the learning rate")
             module.eval()
@@ -160,9 +156,7 @@ def _save(path: Path, task: Task, optimizer: torch.optim.Optimizer, done: int) -
     partial.replace(path)  # a kill leaves the old checkpoint or the new one, never half of one
 
 
-def _resume(
-    path: Path, curves: Path, task: Task, optimizer: torch.optim.Optimizer, device: torch.device
-) -> int:
+def _resume(path: Path, curves: Path, task: Task, optimizer: torch.optim.Optimizer, device: torch.device) -> int:
     if not path.is_file():
         return 0
     try:

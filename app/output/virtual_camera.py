@@ -26,7 +26,9 @@ class VirtualCamera:
         try:
             import pyvirtualcam
         except ImportError as error:
-            raise UserError("the virtual camera needs pyvirtualcam: pip install 'gaussian-avatar[virtual-camera]'") from error
+            raise UserError(
+                "the virtual camera needs pyvirtualcam: pip install 'gaussian-avatar[virtual-camera]'"
+            ) from error
         try:
             self._camera = pyvirtualcam.Camera(
                 width=width, height=height, fps=fps, device=device, fmt=pyvirtualcam.PixelFormat.RGB

@@ -51,15 +51,15 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path):
     train, held_out = _data()
     head = flame_sized_head()[0]
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(done, steps, measures):
         if done == 5:
-            raise Killed
+            raise KilledError
 
     whole = train_fusion(train, held_out, head, tmp_path / "a", CONFIG, OPTIONS)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_fusion(train, held_out, head, tmp_path / "b", CONFIG, OPTIONS, kill)
     resumed = train_fusion(train, held_out, head, tmp_path / "b", CONFIG, OPTIONS)
     assert torch.equal(_weights(whole), _weights(resumed))
