@@ -228,7 +228,8 @@ def trajectories(segments: Sequence[Segment], n_poses: int, hop_s: float = 0.02)
         if segment.phoneme not in BILABIALS and segment.phoneme != SILENCE:
             inside = _hold(times, segment.start_s + 0.02, segment.end_s - 0.02) if segment.duration_s > 0.05 else 0.0
             curves[:, closed] = np.minimum(curves[:, closed], 1.0 - 0.7 * inside)
-    for phonemes, channel, lift in ((BILABIALS, closed, 0.92), (LABIODENTALS, lip_in, 0.85)):
+    # p, b and m come last: a neighbouring f or v must not part their lips early.
+    for phonemes, channel, lift in ((LABIODENTALS, lip_in, 0.85), (BILABIALS, closed, 0.92)):
         for start_s, end_s in closure_spans(segments, phonemes):
             held = _hold(times, start_s, end_s)
             curves[:, channel] = np.maximum(curves[:, channel], held)

@@ -83,7 +83,13 @@ def test_interrupt_leaves_a_video_that_plays(tmp_path: Path) -> None:
     source = clip(tmp_path / "speech.wav", 11.0)
     out = tmp_path / "out.mp4"
     command = [sys.executable, "-m", "app.cli", "render", str(source), "-o", str(out), "--size", "256", "--fps", "60"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     deadline = time.monotonic() + 120
     while not (out.exists() and out.stat().st_size > 20_000) and time.monotonic() < deadline:
         time.sleep(0.1)
