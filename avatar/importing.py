@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
-from avatar.flame.arkit_fit import fit_arkit, transfer_regions
+from avatar.flame.arkit_fit import ArkitFit, fit_arkit, transfer_regions
 from avatar.flame.correspondence import match_surfaces
 from avatar.flame.head import HeadModel
 from avatar.formats.flame_model import read_flame
@@ -18,7 +18,7 @@ from avatar.formats.native import load_avatar, save_avatar, save_head
 from avatar.library import heads_dir, only_flame, open_flame, open_head, user_dir
 from avatar.rig import Avatar
 
-__all__ = ["import_file", "load_ply"]
+__all__ = ["convert_flame", "import_file", "load_ply"]
 
 _NAME = re.compile(r"[\w][\w .+-]{0,63}")
 
@@ -57,7 +57,12 @@ def import_file(path: Path | str, name: str | None = None, *, flame: str | None 
     )
 
 
-def _import_flame(path: Path, name: str | None) -> str:
+def convert_flame(path: Path | str) -> tuple[HeadModel, ArkitFit]:
+    """A FLAME model file as a head with teeth and named regions, and ARKit's blendshapes fitted to it.
+
+    Raises:
+        UserError: if the file is no FLAME model, or has not FLAME's own 5,023 vertices.
+    """
     model = read_flame(path)
     if "upper_lip_inner" not in model.regions:
         raise UserError(
@@ -66,7 +71,11 @@ def _import_flame(path: Path, name: str | None) -> str:
     source, arkit = open_head()
     match = match_surfaces(source, model)
     model = transfer_regions(source, model, match)
-    fit = fit_arkit(source, arkit, model, match=match)
+    return model, fit_arkit(source, arkit, model, match=match)
+
+
+def _import_flame(path: Path, name: str | None) -> str:
+    model, fit = convert_flame(path)
     target = _target(heads_dir(), name or path.stem)
     save_head(model, fit.arkit, target)
     return (

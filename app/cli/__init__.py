@@ -12,10 +12,7 @@ from collections.abc import Sequence
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
-# isort: off (commands are listed in the order in which they register)
-from app.cli import content, laboratory, speaking  # noqa: F401
-
-# isort: on
+from app.cli import content, laboratory, speaking, training  # noqa: F401
 from app.cli.terminal import complain, registry
 from avatar.errors import UserError
 

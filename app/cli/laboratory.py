@@ -1,75 +1,10 @@
-"""Commands that measure, and that train."""
+"""Commands that measure."""
 
 from __future__ import annotations
-
-from pathlib import Path
-
-from tyro.conf import Positional
 
 from app.cli.terminal import console, messages, print_json, registry
 
 __all__: list[str] = []
-
-_CORPUS = Path("out/corpus")
-
-
-@registry.command(name="corpus speech")
-def corpus_speech(out: Positional[Path] = _CORPUS) -> int:
-    """Fetch recordings from Debian's packages, synthesize voices, and align both with their phonemes.
-
-    Args:
-        out: folder for the corpus; about 2 GB.
-    """
-    from animation.training.preparation import prepare_corpus
-
-    with messages() as progress:
-        minutes = prepare_corpus(out, progress)
-    for source, length in minutes.items():
-        console.print(f"{source}: {length:.0f} min")
-    return 0
-
-
-@registry.command(name="train speech")
-def train_speech(*, data: Path = _CORPUS, out: Path = Path("out/speech.safetensors"), steps: int | None = None) -> int:
-    """Train the speech model; started again, it goes on where it was stopped.
-
-    Args:
-        data: the folder that `corpus speech` made.
-        out: the weights.
-        steps: how long; as the shipped weights were trained if not given.
-    """
-    from animation.training.speech import TrainingConfig
-    from animation.training.speech import train_speech as train
-
-    config = TrainingConfig() if steps is None else TrainingConfig(steps=steps)
-    with messages() as progress:
-        train(data, out, config, progress)
-    console.print(f"Wrote {out}")
-    return 0
-
-
-@registry.command(name="evaluate speech")
-def evaluate_speech(
-    *, data: Path = _CORPUS, weights: Path | None = None, minutes: float | None = None, json: bool = False
-) -> int:
-    """Score the lips on held-out real recordings, for every emotion.
-
-    Args:
-        data: the folder that `corpus speech` made.
-        weights: a speech model; the one that ships if not given.
-        minutes: of each source at most; all if not given.
-        json: print JSON.
-    """
-    from animation.evaluation import evaluate_speech as evaluate
-
-    with messages() as progress:
-        scores = evaluate(data, progress, minutes_per_source=minutes, weights=weights)
-    if json:
-        print_json(scores)
-    else:
-        for name, value in scores.items():
-            console.print(f"{name}: {value}")
-    return 0
 
 
 @registry.command(name="bench render")
