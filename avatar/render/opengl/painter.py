@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt32
 
 from avatar.camera import Camera
 from avatar.flame.params import FlameParams
 from avatar.render.cpu.gaussians import PackedGaussians
-from avatar.render.opengl.ordering import DepthOrder
+from avatar.render.opengl.ordering import TrailingOrder
 from avatar.render.opengl.program import Program
 from avatar.render.posing import FastHead
 from avatar.render.protocol import Background, RendererUnavailableError
 from avatar.rig import Avatar
+from shaders import ShaderError
 
 __all__ = ["SplatPainter", "WindowPainter"]
 
@@ -50,13 +51,17 @@ class _Uploaded:
         self._frames_data = np.zeros((max(1, -(-3 * n_frames // _ROW)) * _ROW, 4), np.float32)
         self.frames = gl.texture((_ROW, len(self._frames_data) // _ROW), 4, dtype="f4")
         self._order = gl.buffer(reserve=max(4, 4 * n), dynamic=True)
+        self._order_held: np.ndarray | None = None
         self.vertices = gl.vertex_array(program.gl_program, [(corners, "2f", "corner"), (self._order, "1u/i", "index")])
 
-    def update(self, frames: Float32[np.ndarray, "f 12"], order: np.ndarray) -> None:
+    def update(self, frames: Float32[np.ndarray, "f 12"], order: UInt32[np.ndarray, " m"]) -> None:
+        """All that a picture uploads: the mesh, and the order where it is not there already."""
         self._frames_data[: 3 * len(frames)] = frames.reshape(-1, 4)
         self.frames.write(self._frames_data)
-        if len(order):
+        if len(order) and order is not self._order_held:
+            self._order.orphan()  # the GPU may still be reading the last one: do not wait for it
             self._order.write(order)
+            self._order_held = order
 
     def release(self) -> None:
         for held in (self.vertices, self._order, self.frames, self.gaussians):
@@ -86,7 +91,7 @@ class SplatPainter:
         self._resolve = Program(gl, "resolve.vert", "resolve.frag")
         self._corners = gl.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], np.float32).tobytes())
         self._whole = gl.vertex_array(self._resolve.gl_program, [])
-        self._order = DepthOrder()
+        self._order = TrailingOrder()
         self._avatars: weakref.WeakKeyDictionary[Avatar, _Prepared] = weakref.WeakKeyDictionary()
         self._dropped: list[_Uploaded] = []
         self._texture: Any = None
@@ -216,7 +221,8 @@ class SplatPainter:
         self._texture = self._accumulated = None
 
     def release(self) -> None:
-        """Give back everything on the GPU."""
+        """Give back everything on the GPU, and end the sorting thread."""
+        self._order.close()
         for prepared in self._avatars.values():
             if prepared.on_drop.detach() is not None:  # else it is among the dropped
                 prepared.uploaded.release()
@@ -242,7 +248,7 @@ class WindowPainter:
             load: gives the address of an OpenGL function by name, 0 if there is none, as windowing toolkits offer.
 
         Raises:
-            RendererUnavailableError: if the context is older than OpenGL 3.3.
+            RendererUnavailableError: if the context is older than OpenGL 3.3, or its driver refuses the shaders.
         """
         import moderngl
 
@@ -252,7 +258,10 @@ class WindowPainter:
         except Exception as error:  # moderngl raises bare Exception
             raise RendererUnavailableError(f"the window's OpenGL cannot be used: {error}") from error
         self.device = f"{self._gl.info['GL_VENDOR']} {self._gl.info['GL_RENDERER']}"
-        self._painter: SplatPainter | None = SplatPainter(self._gl)
+        try:
+            self._painter: SplatPainter | None = SplatPainter(self._gl)
+        except ShaderError as error:
+            raise RendererUnavailableError(f"the window's OpenGL cannot be used: {error}") from error
 
     @property
     def stages_ms(self) -> dict[str, float]:

@@ -15,8 +15,9 @@ from avatar.flame.params import FlameParams
 from avatar.render.cpu.gaussians import PackedGaussians
 from avatar.render.opengl.context import OffscreenContext, is_software
 from avatar.render.opengl.painter import SplatPainter
-from avatar.render.protocol import BUFFERS, Background
+from avatar.render.protocol import BUFFERS, Background, RendererUnavailableError
 from avatar.rig import Avatar
+from shaders import ShaderError
 
 __all__ = ["OpenGLRenderer"]
 
@@ -32,7 +33,7 @@ class OpenGLRenderer:
     def __init__(self) -> None:
         """
         Raises:
-            RendererUnavailableError: if there is no OpenGL 3.3.
+            RendererUnavailableError: if there is no OpenGL 3.3, or the driver refuses the shaders.
         """
         self._context = OffscreenContext()
         self.device = self._context.device
@@ -47,8 +48,12 @@ class OpenGLRenderer:
         self._next = 0
         self._texture: Any = None
         self._target: Any = None
-        with self._context.current() as gl:
-            self._painter = SplatPainter(gl)
+        try:
+            with self._context.current() as gl:
+                self._painter = SplatPainter(gl)
+        except ShaderError as error:
+            self._context.close()
+            raise RendererUnavailableError(str(error)) from error
 
     def render(
         self, cloud: GaussianCloud, camera: Camera, background: Background = None
