@@ -62,13 +62,14 @@ def _parse(path: Path) -> re.Match[str]:
     return match
 
 
-def mead_subjects(root: Path | str) -> list[str]:
-    """All subjects of a folder.
+def mead_subjects(root: Path | str, neutral: bool | None = None) -> list[str]:
+    """All subjects of a folder, or only those with (or without) neutral clips.
 
     Raises:
-        UserError: if there are none, or a file's name does not tell.
+        UserError: if there are no clips, or a file's name does not tell.
     """
-    return sorted({_parse(path)["subject"] for path in _files(root)})
+    named = [_parse(path) for path in _files(root)]
+    return sorted({m["subject"] for m in named if neutral is None or (int(m["emotion"]) == 0) == neutral})
 
 
 def read_mead(
@@ -97,7 +98,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = _N_EXPRESSION + 3 + _N_SHAPE
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: not a readable array ({error})") from error
     if values.ndim != 3 or values.shape[0] != 1 or values.shape[2] != width or not values.shape[1]:
         raise UserError(f"{path}: expected shape (1, T, {width}), got {values.shape}")
@@ -109,20 +110,21 @@ def _read_hdf5(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         import h5py
     except ImportError as error:
-        raise UserError(f"{path}: reading hdf5 needs h5py: pip install h5py") from error
+        raise UserError(f'{path}: reading hdf5 needs h5py: pip install "gaussian-avatar[train]"') from error
     try:
         with h5py.File(path, "r") as file:
             parts = {name: np.asarray(file[name], np.float32) for name in ("shape", "exp", "jaw")}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: not a readable clip, expected shape, exp and jaw ({error})") from error
-    shape = parts["shape"].reshape(-1, _N_SHAPE).mean(0) if parts["shape"].size % _N_SHAPE == 0 else parts["shape"]
-    expression, jaw = (parts[name].squeeze() for name in ("exp", "jaw"))
-    if shape.shape != (_N_SHAPE,) or expression.shape[1:] != (_N_EXPRESSION,) or jaw.shape != (len(expression), 3):
-        raise UserError(
-            f"{path}: expected shape (300), exp (T, 100), jaw (T, 3), got {parts['shape'].shape}, "
-            f"{parts['exp'].shape}, {parts['jaw'].shape}"
-        )
-    return shape, expression, jaw
+    widths = {"shape": _N_SHAPE, "exp": _N_EXPRESSION, "jaw": 3}
+    try:
+        rows = {name: parts[name].reshape(-1, width) for name, width in widths.items()}
+        if not len(rows["shape"]) or not 0 < len(rows["exp"]) == len(rows["jaw"]):
+            raise ValueError("other numbers of rows")
+    except ValueError as error:
+        found = ", ".join(f"{name} {parts[name].shape}" for name in widths)
+        raise UserError(f"{path}: expected shape (300), exp (T, 100), jaw (T, 3), got {found}") from error
+    return rows["shape"].mean(0), rows["exp"], rows["jaw"]
 
 
 def clip_to_mesh(clip: FlameClip, head: HeadModel) -> MeshSequence:

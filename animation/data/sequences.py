@@ -20,7 +20,16 @@ from jaxtyping import Float32
 
 from avatar.errors import UserError
 
-__all__ = ["DOMAINS", "Domain", "MeshSequence", "load_arrays", "read_native", "resample_poses", "write_native"]
+__all__ = [
+    "DOMAINS",
+    "Domain",
+    "MeshSequence",
+    "load_arrays",
+    "native_subjects",
+    "read_native",
+    "resample_poses",
+    "write_native",
+]
 
 Domain = Literal["speech", "expression"]
 DOMAINS: tuple[Domain, Domain] = ("speech", "expression")
@@ -143,6 +152,11 @@ def write_native(root: Path | str, sequences: Iterable[MeshSequence]) -> None:
         templates[sequence.subject] = sequence.template
     root.mkdir(parents=True, exist_ok=True)
     np.savez(root / "templates.npz", **templates)  # type: ignore[arg-type]
+
+
+def native_subjects(root: Path | str, domain: Domain) -> list[str]:
+    """All subjects with sequences of a domain."""
+    return sorted({path.stem.split("__", 1)[0] for path in (Path(root) / domain).glob("*__*.npz")})
 
 
 def read_native(root: Path | str, domain: Domain, subjects: Iterable[str] | None = None) -> Iterator[MeshSequence]:

@@ -96,7 +96,7 @@ def _read_distributed(
     sounds = load_pickle(root / _AUDIO) if audio else {}
     try:
         vertices = np.load(root / _VERTICES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{root / _VERTICES}: not a readable array ({error})") from error
     if vertices.ndim != 3 or vertices.shape[2] != 3:
         raise UserError(f"{root / _VERTICES}: expected (N, V, 3) vertices, got {vertices.shape}")
@@ -151,7 +151,7 @@ def _read_faceformer(
             continue
         try:
             flat = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path}: not a readable array ({error})") from error
         template = templates[subject]
         if flat.ndim != 2 or flat.shape[1] != template.size:

@@ -1,15 +1,20 @@
 """The loop that every training of this package runs in: Lightning Fabric around a task's loss.
 
-It adds nothing of its own to the optimisation. It keeps a checkpoint from which a killed run goes on exactly as if it
-had not been killed (batches are drawn from the seed and the step's number, so that no generator's state has to
-survive), a CSV of the curves, and a plot of them.
+It adds nothing of its own to the optimisation. It keeps a checkpoint from which a stopped or killed run goes on exactly
+as if nothing had happened (batches are drawn from the seed and the step's number, so that no generator's state has to
+survive), a CSV of the curves, and a plot of them. Several processes, on CUDA GPUs or on CPUs, each draw batches of
+their own and average their gradients (Fabric's DDP); `torchrun` may start them, otherwise Fabric does.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Mapping
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,12 +25,25 @@ from torch import Tensor, nn
 
 from avatar.errors import UserError
 
-__all__ = ["EngineOptions", "Progress", "Task", "batch_rng", "plot_curves", "run"]
+__all__ = [
+    "EngineOptions",
+    "Progress",
+    "Task",
+    "TrainingStopped",
+    "batch_rng",
+    "is_first_process",
+    "plot_curves",
+    "run",
+]
 
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the steps done, the steps in all, and the newest measures."""
+
+
+class TrainingStopped(KeyboardInterrupt):  # noqa: N818 (an interrupt that says more, not an error)
+    """The user interrupted a training; its checkpoint holds everything up to then."""
 
 
 class Task(Protocol):
@@ -37,7 +55,9 @@ class Task(Protocol):
     module: nn.Module
     """Called as module(batch), gives {'loss': ..., further measures}; each a scalar."""
 
-    def parameter_groups(self) -> list[dict[str, Any]]: ...
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Of AdamW, with no decay and betas of (0.9, 0.99) where a group does not say."""
+        ...
 
     def batch(self, step: int, rank: int) -> Any:
         """The batch of a step, on the CPU, the same for the same arguments."""
@@ -57,10 +77,13 @@ class EngineOptions:
     accelerator: str = "auto"
     """'cpu', 'cuda' or 'auto', as Lightning Fabric understands them."""
     devices: int = 1
+    """GPUs, or processes on a CPU; under torchrun its own number holds."""
     threads: int = 0
     """CPU threads; 0 leaves torch's own number."""
     validate_every: int = 100
     checkpoint_every: int = 100
+    max_gradient_norm: float = 0.0
+    """Longer gradients are cut to this; 0 leaves them."""
     resume: bool = True
     """Go on from a checkpoint in the folder, if there is one."""
 
@@ -70,6 +93,13 @@ def batch_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, step, rank])
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that writes results; True unless a training runs in several."""
+    return not (torch.distributed.is_available() and torch.distributed.is_initialized()) or (
+        torch.distributed.get_rank() == 0
+    )
+
+
 def run(task: Task, out: Path | str, options: EngineOptions | None = None, progress: Progress | None = None) -> Path:
     """Train a task to its last step.
 
@@ -77,56 +107,73 @@ def run(task: Task, out: Path | str, options: EngineOptions | None = None, progr
         task: what to train; its module's weights are changed in place.
         out: folder of the checkpoint, the curves and the plot.
         options: device, pace of checkpoints.
-        progress: told about every step.
+        progress: told about every step, by the first process only.
 
     Returns:
         The path of the curves, a CSV.
 
     Raises:
         UserError: if Lightning Fabric is not installed, the device is missing, or the checkpoint does not fit.
+        TrainingStopped: on Ctrl-C, after the step in hand is done and kept.
     """
     options = options or EngineOptions()
     fabric = _fabric(options)
+    first_process = fabric.global_rank == 0
     out = Path(out)
-    if fabric.global_rank == 0:
+    if first_process:
         out.mkdir(parents=True, exist_ok=True)
     if options.threads:
         torch.set_num_threads(options.threads)
-    optimizer = torch.optim.Adam(task.parameter_groups(), betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(task.parameter_groups(), betas=(0.9, 0.99), weight_decay=0.0)
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     module, optimizer = fabric.setup(task.module, optimizer)
     curves, checkpoint = out / "curves.csv", out / "checkpoint.pt"
-    first = _resume(checkpoint, curves, task, optimizer, fabric.device) if options.resume else 0
-    if first == 0 and fabric.global_rank == 0:
-        curves.unlink(missing_ok=True)
+    start = _resume(checkpoint, task, optimizer, fabric.device) if options.resume else 0
+    fabric.barrier()
+    if first_process:
+        _keep_rows(curves, start)
     measures: dict[str, float] = {}
-    for step in range(first, task.steps):
-        factor = task.learning_rate(step)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-        results = module(fabric.to_device(task.batch(step, fabric.global_rank)))
-        optimizer.zero_grad()
-        fabric.backward(results["loss"])
-        optimizer.step()
-        done = step + 1
-        if done % options.validate_every == 0 or done == task.steps:
-            measures = {name: float(value.detach()) for name, value in results.items() if isinstance(value, Tensor)}
-            if not np.isfinite(measures["loss"]):
-                raise UserError(f"{out}: the loss is not finite at step {done}; lower the learning rate")
-            module.eval()
-            with torch.no_grad():
-                measures |= {f"validation_{name}": float(value) for name, value in task.validate().items()}
-            module.train()
-            if fabric.global_rank == 0:
-                _append(curves, {"step": done, **measures})
-        if fabric.global_rank == 0 and (done % options.checkpoint_every == 0 or done == task.steps):
-            _save(checkpoint, task, optimizer, done)
-        if progress is not None:
-            progress(done, task.steps, measures)
-    if fabric.global_rank == 0:
+    with _interrupts() as interrupted:
+        for step in range(start, task.steps):
+            factor = task.learning_rate(step)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            torch.manual_seed(1_000_003 * task.seed + 7919 * step + fabric.global_rank)  # of dropout
+            results = module(fabric.to_device(task.batch(step, fabric.global_rank)))
+            optimizer.zero_grad()
+            fabric.backward(results["loss"])
+            if options.max_gradient_norm:
+                fabric.clip_gradients(module, optimizer, max_norm=options.max_gradient_norm)
+            optimizer.step()
+            done = step + 1
+            if done % options.validate_every == 0 or done == task.steps:
+                measures = {name: float(value.detach()) for name, value in results.items() if isinstance(value, Tensor)}
+                if not np.isfinite(measures["loss"]):
+                    raise UserError(f"{out}: the loss is not finite at step {done}; lower the learning rate")
+                module.eval()
+                with torch.no_grad():
+                    measures |= {f"validation_{name}": float(value) for name, value in task.validate().items()}
+                module.train()
+                if first_process:
+                    _append(curves, {"step": done, **measures})
+            stop = _any(fabric, interrupted.is_set()) and done < task.steps
+            if first_process and (stop or done % options.checkpoint_every == 0 or done == task.steps):
+                _save(checkpoint, task, optimizer, done)
+            if progress is not None and first_process:
+                progress(done, task.steps, measures)
+            if stop:
+                raise TrainingStopped(f"stopped after step {done} of {task.steps}; the same command goes on from there")
+    if first_process:
         plot_curves(curves, out / "curves.png")
     task.module.to("cpu")
     return curves
+
+
+def _any(fabric: Any, here: bool) -> bool:
+    """Whether it is so in any process: all must stop after the same step."""
+    if fabric.world_size == 1:
+        return here
+    return bool(fabric.all_reduce(torch.tensor(float(here), device=fabric.device), reduce_op="max") > 0)
 
 
 def _fabric(options: EngineOptions) -> Any:
@@ -134,12 +181,42 @@ def _fabric(options: EngineOptions) -> Any:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise UserError('training needs Lightning Fabric: pip install "gaussian-avatar[train]"') from error
+    devices, nodes = options.devices, 1
+    if "LOCAL_WORLD_SIZE" in os.environ and "TORCHELASTIC_RUN_ID" in os.environ:  # set by torchrun
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    # A frozen or masked part of a model has no gradient in some steps, which plain DDP takes for a mistake.
+    strategy = "ddp_find_unused_parameters_true" if devices * nodes > 1 else "auto"
     try:
-        fabric = Fabric(accelerator=options.accelerator, devices=options.devices)
+        fabric = Fabric(accelerator=options.accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
     except Exception as error:  # Fabric raises its own kinds for a device that is not there
-        raise UserError(f"cannot train on {options.devices} x {options.accelerator!r}: {error}") from error
+        raise UserError(f"cannot train on {devices} x {options.accelerator!r}: {error}") from error
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event instead of breaking into a step; a second one breaks in.
+
+    Only the main thread can see to signals; elsewhere nothing changes. A process that was told to ignore Ctrl-C, as a
+    shell tells its background jobs, goes on ignoring it.
+    """
+    event = threading.Event()
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN or usual is None:
+        yield event
+        return
+
+    def note(number: int, frame: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _save(path: Path, task: Task, optimizer: torch.optim.Optimizer, done: int) -> None:
@@ -156,7 +233,8 @@ def _save(path: Path, task: Task, optimizer: torch.optim.Optimizer, done: int) -
     partial.replace(path)  # a kill leaves the old checkpoint or the new one, never half of one
 
 
-def _resume(path: Path, curves: Path, task: Task, optimizer: torch.optim.Optimizer, device: torch.device) -> int:
+def _resume(path: Path, task: Task, optimizer: torch.optim.Optimizer, device: torch.device) -> int:
+    """The steps that a checkpoint has done; 0 if there is none."""
     if not path.is_file():
         return 0
     try:
@@ -171,14 +249,18 @@ def _resume(path: Path, curves: Path, task: Task, optimizer: torch.optim.Optimiz
     except UserError:
         raise
     except Exception as error:  # torch.load raises many kinds for a damaged file
-        raise UserError(f"{path}: not a usable checkpoint ({error}); delete it to start afresh") from error
-    done = int(state["done"])
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a usable checkpoint ({reason}); delete it to start afresh") from error
+    _log.info("going on from step %d of %s", state["done"], path)
+    return int(state["done"])
+
+
+def _keep_rows(curves: Path, done: int) -> None:
+    """Drop what a killed run wrote after its last checkpoint."""
     rows = [row for row in _read(curves) if int(float(row["step"])) <= done]
     curves.unlink(missing_ok=True)
     for row in rows:
         _append(curves, row)
-    _log.info("going on from step %d of %s", done, path)
-    return done
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
@@ -194,7 +276,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if None not in row.values()]  # a kill may cut the last line
 
 
 def plot_curves(curves: Path, picture: Path) -> None:
