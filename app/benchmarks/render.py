@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,41 +16,73 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar import Avatar, Camera, FlameParams, Renderer, UserError, available_renderers, open_avatar
+from avatar import Avatar, Camera, FlameParams, Renderer, available_renderers, open_avatar
 from avatar.library import default_name
 from avatar.render import open_renderer
 
-__all__ = ["bench_render", "plot_render"]
+__all__ = ["SIZES", "STAGES", "bench_render"]
 
-_SIZES = {512: (512, 512), 800: (800, 800), 1080: (1920, 1080)}
+_log = logging.getLogger(__name__)
+
+SIZES = {512: (512, 512), 800: (800, 800), 1080: (1920, 1080)}
+"""Pictures by their height, pixels: width and height."""
+STAGES = ("posing", "sort", "raster", "download", "display")
+"""What a picture goes through. `raster` is binding, projection and colors too, and on the CPU the lists of the tiles;
+`display` is handing the finished picture to Qt and painting it."""
 _COUNTS = (30_000, 60_000, None)
 _BACKGROUND = (0.80, 0.82, 0.85)
+_STAGE_OF = {"projection": "raster", "binning": "raster"}
+"""Where stages that only some backends have belong."""
+
+Display = Callable[[np.ndarray], None]
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Pictures are drawn in blocks of one case, round after round, so that other work of the machine falls on all."""
+
+    lead: int
+    """Pictures at the start of a block that do not count: buffers of the new size are made."""
+    block: int
+    rounds: int
+    budget_s: float
+    """Stop after the round in which so much time has passed; two are always drawn."""
+
+
+@dataclass
+class _Case:
+    """One size and number of Gaussians, and what was measured."""
+
+    size: int
+    gaussians: int
+    seconds: list[float] = field(default_factory=list)
+    stages: list[dict[str, float]] = field(default_factory=list)
+    images_per_s_without_download: float | None = None
 
 
 def bench_render(
     quick: bool = False,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
     *,
     backends: Sequence[str] | None = None,
     avatar: Avatar | None = None,
-    display: Callable[[np.ndarray], None] | None = None,
 ) -> dict[str, Any]:
     """Draw a moving avatar with every backend that works here, posing included.
-
-    The rounds of all sizes and counts are interleaved, so that whatever else the machine does falls on all alike.
 
     Args:
         quick: fewer pictures.
         progress: called now and then with what is being done and the share done.
         backends: which to measure; all that work here by default, except the reference.
         avatar: the first that ships by default.
-        display: shows a picture (BGRA bytes, premultiplied), to be measured with the rest.
 
     Returns:
-        `machine`; `results`, one for each backend, size (height in pixels; 1080 is 1920 x 1080) and number of
-        Gaussians: `images_per_s` and `p95_ms` of a picture with everything, `stages` (medians, ms), `device`,
-        for gsplat also `images_per_s_without_download`; and `growth` by backend: milliseconds for each 10,000
-        Gaussians and for each million pixels more.
+        `machine`; `avatar`; `results`, one for each backend, size (height in pixels; 1080 is 1920 x 1080) and number
+        of Gaussians: `images_per_s` and `p95_ms` of a picture from the pose to the bytes in memory, `stages` and
+        `stages_p95` (see `STAGES`; median and 95th percentile, ms), `pictures` drawn, `device`, for gsplat also
+        `images_per_s_without_download`; and `growth` by backend: a plane through the medians by least squares,
+        milliseconds for each 10,000 Gaussians and for each million pixels more, and the share `r2` of the variance
+        that it explains.
 
     Raises:
         UserError: if a backend is asked for that cannot be used, or there is no avatar.
@@ -55,100 +90,125 @@ def bench_render(
     if avatar is None:
         avatar = open_avatar(default_name())
     chosen = backends or [n for n, why in available_renderers().items() if why == "ok" and n != "reference"]
+    machine = _machine()
     results: list[dict[str, Any]] = []
-    for i, name in enumerate(chosen):
-        tell = _share_of(progress, i, len(chosen))
-        renderer = open_renderer(name, partial(_tell_start, tell))
-        try:
-            results += _bench(renderer, name, avatar, 12 if quick else 60, tell, display)
-        finally:
-            renderer.close()
+    with _display() as display:
+        for i, name in enumerate(chosen):
+            tell = partial(_tell_part, progress, i, len(chosen))
+            renderer = open_renderer(name, lambda line, tell=tell: tell(line, 0.0))  # type: ignore[misc]
+            try:
+                results += _bench(renderer, name, avatar, quick, tell, display)
+            finally:
+                renderer.close()
     return {
-        "machine": _machine(),
+        "machine": machine,
         "avatar": avatar.name,
         "results": results,
         "growth": {name: _growth([r for r in results if r["backend"] == name]) for name in chosen},
     }
 
 
-def _share_of(progress: Callable[[str, float], None] | None, part: int, parts: int) -> Callable[[str, float], None]:
+def _tell_part(progress: Progress | None, part: int, parts: int, message: str, share: float) -> None:
     """Progress of one of several equal parts, told as progress of the whole."""
-
-    def tell(message: str, share: float) -> None:
-        if progress is not None:
-            progress(message, (part + share) / parts)
-
-    return tell
+    if progress is not None:
+        progress(message, (part + share) / parts)
 
 
-def _tell_start(tell: Callable[[str, float], None], line: str) -> None:
-    tell(line, 0.0)
+@contextmanager
+def _display() -> Iterator[Display | None]:
+    """Paints pictures off screen; None where Qt cannot be loaded."""
+    try:
+        from app.gui.canvas import offscreen_canvas
+    except ImportError as error:
+        _log.warning("Qt cannot be loaded (%s): what painting costs is not measured", error)
+        yield None
+        return
+    with offscreen_canvas() as paint:
+        yield paint
 
 
 def _bench(
-    renderer: Renderer,
-    name: str,
-    avatar: Avatar,
-    pictures: int,
-    progress: Callable[[str, float], None],
-    display: Callable[[np.ndarray], None] | None,
+    renderer: Renderer, name: str, avatar: Avatar, quick: bool, progress: Progress, display: Display | None
 ) -> list[dict[str, Any]]:
     total = len(avatar.gaussians)
     counts = sorted({min(c or total, total) for c in _COUNTS})
-    cases = [(size, count) for size in _SIZES for count in counts]
+    cases = [_Case(size, count) for size in SIZES for count in counts]
     inner = getattr(renderer, "current", renderer)
-    software = getattr(inner, "is_software", False)
-    rounds = max(2, pictures // 12) if software else pictures
-    times: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
-    stages: dict[tuple[int, int], list[dict[str, float]]] = {case: [] for case in cases}
-    for k in range(-2, rounds):  # two to warm up
-        for size, count in cases:
-            camera, params = _view(size, k), _pose(avatar, k)
-            started = time.perf_counter()
-            pixels = renderer.draw(avatar, params, camera, _BACKGROUND, count)
-            drawn = time.perf_counter()
-            parts = dict(getattr(renderer, "stages_ms", {}))
-            if display is not None:
-                display(pixels)
-                parts["display"] = (time.perf_counter() - drawn) * 1e3
-            if k >= 0:
-                times[size, count].append(time.perf_counter() - started)
-                stages[size, count].append(parts)
-        progress(f"{name}: round {max(k, 0) + 1} of {rounds}", (k + 3) / (rounds + 2))
-    rows = []
-    for size, count in cases:
-        seconds = np.array(times[size, count])
-        row: dict[str, Any] = {
-            "backend": name,
-            "device": _device_name(inner),
-            "size": size,
-            "gaussians": count,
-            "images_per_s": round(1 / float(np.median(seconds)), 1),
-            "p95_ms": round(float(np.percentile(seconds, 95)) * 1e3, 2),
-            "stages": {
-                key: round(float(np.median([s[key] for s in stages[size, count]])), 3) for key in stages[size, count][0]
-            },
-        }
-        if hasattr(inner, "draw_on_device"):
-            row["images_per_s_without_download"] = _without_download(inner, avatar, size, count, rounds)
-        rows.append(row)
-    return rows
+    on_gpu = hasattr(inner, "draw_on_device")
+    if on_gpu:  # which records its work before it is at its best
+        plan = _Plan(24, 100, 2, 60.0)
+    elif getattr(inner, "is_software", False):
+        plan = _Plan(1, 3, 6, 25.0)
+    else:
+        plan = _Plan(2, 10, 6, 45.0)
+    if quick:
+        plan = _Plan(plan.lead, max(2, plan.block // 5), 2, 0.0)
+    started = time.perf_counter()
+    for turn in range(plan.rounds):
+        if turn >= 2 and time.perf_counter() - started > plan.budget_s:
+            break
+        for i, case in enumerate(cases):
+            _draw_block(renderer, avatar, case, plan, turn * plan.block, display)
+            done = (turn + (i + 1) / len(cases)) / plan.rounds
+            progress(f"{name}: {case.gaussians:,} Gaussians, {case.size} px", done)
+    if on_gpu:
+        for case in cases:
+            case.images_per_s_without_download = _without_download(inner, avatar, case, plan)
+    progress(name, 1.0)
+    device = _device_name(inner)
+    return [{"backend": name, "device": device, **_figures(case)} for case in cases]
 
 
-def _without_download(renderer: Any, avatar: Avatar, size: int, count: int, pictures: int) -> float:
-    seconds = []
-    for k in range(-20, pictures):  # enough to warm up to where kernels are recorded
-        camera, params = _view(size, 0), _pose(avatar, k)
+def _draw_block(
+    renderer: Renderer, avatar: Avatar, case: _Case, plan: _Plan, first: int, display: Display | None
+) -> None:
+    for k in range(first - plan.lead, first + plan.block):
+        camera, params = _view(case.size, k), _pose(avatar, k)
         started = time.perf_counter()
-        renderer.draw_on_device(avatar, params, camera, _BACKGROUND, count)
-        if k >= 0:
-            seconds.append(time.perf_counter() - started)
-    return round(1 / float(np.median(seconds)), 1)
+        pixels = renderer.draw(avatar, params, camera, _BACKGROUND, case.gaussians)
+        drawn = time.perf_counter()
+        parts = dict.fromkeys(STAGES if display else STAGES[:-1], 0.0)
+        for stage, milliseconds in getattr(renderer, "stages_ms", {}).items():
+            parts[_STAGE_OF.get(stage, stage)] += milliseconds
+        if display is not None:
+            display(pixels)
+            parts["display"] = (time.perf_counter() - drawn) * 1e3
+        if k >= first:
+            case.seconds.append(drawn - started)
+            case.stages.append(parts)
+
+
+def _without_download(renderer: Any, avatar: Avatar, case: _Case, plan: _Plan) -> float:
+    """Pictures a second that stay on the GPU, one handed over while the one before is drawn."""
+    for k in range(-plan.lead, plan.block):
+        if k == 0:
+            renderer.finish()
+            started = time.perf_counter()
+        renderer.draw_on_device(avatar, _pose(avatar, k), _view(case.size, k), _BACKGROUND, case.gaussians)
+    renderer.finish()
+    return round(plan.block / (time.perf_counter() - started), 1)
+
+
+def _figures(case: _Case) -> dict[str, Any]:
+    seconds = np.array(case.seconds)
+    found: dict[str, Any] = {
+        "size": case.size,
+        "gaussians": case.gaussians,
+        "images_per_s": round(1 / float(np.median(seconds)), 1),
+        "p95_ms": round(float(np.percentile(seconds, 95)) * 1e3, 2),
+    }
+    by_stage = {stage: [s[stage] for s in case.stages] for stage in case.stages[0]}
+    found["stages"] = {stage: round(float(np.median(ms)), 3) for stage, ms in by_stage.items()}
+    found["stages_p95"] = {stage: round(float(np.percentile(ms, 95)), 3) for stage, ms in by_stage.items()}
+    found["pictures"] = len(case.seconds)
+    if case.images_per_s_without_download is not None:
+        found["images_per_s_without_download"] = case.images_per_s_without_download
+    return found
 
 
 def _view(size: int, k: int) -> Camera:
     """A view that turns slowly, so that no two pictures are sorted alike."""
-    return Camera.orbit(*_SIZES[size], yaw_deg=0.5 * k - 15, target=(0.0, -0.022, -0.03), fov_deg=19.0)
+    return Camera.orbit(*SIZES[size], yaw_deg=0.5 * k - 15, target=(0.0, -0.022, -0.03), fov_deg=19.0)
 
 
 def _pose(avatar: Avatar, k: int) -> FlameParams:
@@ -163,14 +223,16 @@ def _growth(results: list[dict[str, Any]]) -> dict[str, float]:
     """A plane through the times by least squares: what more Gaussians and more pixels cost."""
     if len(results) < 3:
         return {}
-    pixels = [_SIZES[r["size"]][0] * _SIZES[r["size"]][1] / 1e6 for r in results]
+    pixels = [SIZES[r["size"]][0] * SIZES[r["size"]][1] / 1e6 for r in results]
     matrix = np.array([[1.0, r["gaussians"] / 1e4, p] for r, p in zip(results, pixels, strict=True)])
     times_ms = np.array([1e3 / r["images_per_s"] for r in results])
-    base, by_count, by_pixels = np.linalg.lstsq(matrix, times_ms, rcond=None)[0]
+    plane = np.linalg.lstsq(matrix, times_ms, rcond=None)[0]
+    variance = float(np.var(times_ms))
     return {
-        "base_ms": round(float(base), 2),
-        "ms_per_10k_gaussians": round(float(by_count), 3),
-        "ms_per_million_pixels": round(float(by_pixels), 3),
+        "base_ms": round(float(plane[0]), 2),
+        "ms_per_10k_gaussians": round(float(plane[1]), 3),
+        "ms_per_million_pixels": round(float(plane[2]), 3),
+        "r2": round(1 - float(np.mean((matrix @ plane - times_ms) ** 2)) / variance, 3) if variance else 1.0,
     }
 
 
@@ -200,44 +262,3 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def plot_render(report: dict[str, Any], path: Path) -> None:
-    """Draw a report of `bench_render`: milliseconds against Gaussians and against pixels.
-
-    Raises:
-        UserError: if matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("drawing a plot needs matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    by_count, by_pixels = figure.subplots(1, 2)
-    for backend in report["growth"]:
-        rows = [r for r in report["results"] if r["backend"] == backend]
-        for size in _SIZES:
-            line = sorted((r["gaussians"] / 1e3, 1e3 / r["images_per_s"]) for r in rows if r["size"] == size)
-            by_count.plot(*zip(*line, strict=True), marker="o", label=f"{backend}, {_label(size)}")
-        for count in sorted({r["gaussians"] for r in rows}):
-            line = sorted(
-                (_SIZES[r["size"]][0] * _SIZES[r["size"]][1] / 1e6, 1e3 / r["images_per_s"])
-                for r in rows
-                if r["gaussians"] == count
-            )
-            by_pixels.plot(*zip(*line, strict=True), marker="o", label=f"{backend}, {count:,} Gaussians")
-    by_count.set_xlabel("thousand Gaussians")
-    by_pixels.set_xlabel("million pixels")
-    for axes in (by_count, by_pixels):
-        axes.set_ylabel("ms an image, posing included")
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
-    machine = report["machine"]
-    figure.suptitle(f"{machine['processor']}, {machine['cores']} cores; GPU: {machine['gpu'] or 'none'}", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-
-
-def _label(size: int) -> str:
-    return f"{_SIZES[size][0]} x {_SIZES[size][1]}"

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from app.cli.terminal import console, messages, print_json, registry
 
 __all__: list[str] = []
 
 
 @registry.command(name="bench render")
-def bench_render(*, json: bool = False, quick: bool = False) -> int:
+def bench_render(*, json: bool = False, quick: bool = False, plot: Path | None = None) -> int:
     """Measure the renderers: sizes, numbers of Gaussians, stages.
 
     Args:
         json: print JSON.
-        quick: fewer repetitions.
+        quick: fewer pictures.
+        plot: draw a picture of the figures to this file, such as bench.png.
     """
     from app.benchmarks.render import bench_render as bench
+    from app.benchmarks.render_plot import check_plotting, plot_render
 
+    if plot is not None:
+        check_plotting()
     with messages() as progress:
         report = bench(quick, progress)
+    if plot is not None:
+        plot_render(report, plot)
     if json:
         print_json(report)
         return 0
-    console.print(report["machine"])
+    console.print(", ".join(f"{name}: {value}" for name, value in report["machine"].items()))
     for row in report["results"]:
+        stages = "  ".join(f"{name} {value:.1f}" for name, value in row["stages"].items())
         console.print(
             f"{row['backend']:8} {row['size']:>5} px {row['gaussians']:>8,} Gaussians  "
-            f"{row['images_per_s']:7.1f} images/s  p95 {row['p95_ms']:.1f} ms"
+            f"{row['images_per_s']:7.1f} images/s  p95 {row['p95_ms']:6.1f} ms   {stages} ms"
+        )
+    for backend, plane in report["growth"].items():
+        console.print(
+            f"{backend}: {plane['base_ms']} ms + {plane['ms_per_10k_gaussians']} ms for each 10,000 Gaussians "
+            f"+ {plane['ms_per_million_pixels']} ms for each million pixels (r2 {plane['r2']})"
         )
     return 0
 

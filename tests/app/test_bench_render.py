@@ -2,53 +2,74 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from app.benchmarks import render
-from app.benchmarks.render import bench_render, plot_render
+from app.benchmarks import render, render_plot
+from app.benchmarks.render import STAGES, bench_render
+from app.benchmarks.render_plot import plot_render
+from app.cli import laboratory
 from avatar.errors import UserError
 from avatar.render.probe import probe_avatar
+
+_SMALL = {24: (24, 24), 40: (64, 40)}
 
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch) -> dict:
-    monkeypatch.setattr(render, "_SIZES", {24: (24, 24), 40: (64, 40)})
+    for module in (render, render_plot):
+        monkeypatch.setattr(module, "SIZES", _SMALL)
     monkeypatch.setattr(render, "_COUNTS", (100, None))
-    shown: list[np.ndarray] = []
     told: list[float] = []
-    found = bench_render(
-        True, lambda _, share: told.append(share), backends=["cpu"], avatar=probe_avatar(500), display=shown.append
-    )
+    found = bench_render(True, lambda _, share: told.append(share), backends=["cpu"], avatar=probe_avatar(500))
     assert told == sorted(told) and told[-1] == 1.0
-    assert len(shown) == 4 * 14
     return found
 
 
-def test_every_size_and_count_is_measured(report: dict, tmp_path: Path) -> None:
+def test_every_size_and_count_is_measured(report: dict) -> None:
     assert {(r["backend"], r["size"], r["gaussians"]) for r in report["results"]} == {
         ("cpu", size, count) for size in (24, 40) for count in (100, 500)
     }
     for row in report["results"]:
-        assert set(row["stages"]) == {"posing", "projection", "sort", "binning", "raster", "display"}
-        assert sum(row["stages"].values()) <= 2 * 1e3 / row["images_per_s"]
+        assert tuple(row["stages"]) == tuple(row["stages_p95"]) == STAGES
+        drawn = sum(value for stage, value in row["stages"].items() if stage != "display")
+        assert 0 < drawn <= 2 * 1e3 / row["images_per_s"]
+        assert row["stages"]["display"] > 0 == row["stages"]["download"]
+        assert all(row["stages_p95"][stage] >= row["stages"][stage] for stage in STAGES)
         assert row["p95_ms"] >= 0.9e3 / row["images_per_s"]
+        assert row["pictures"] == 4
     assert report["machine"]["cores"] >= 1
-    assert set(report["growth"]["cpu"]) == {"base_ms", "ms_per_10k_gaussians", "ms_per_million_pixels"}
+    assert set(report["growth"]["cpu"]) == {"base_ms", "ms_per_10k_gaussians", "ms_per_million_pixels", "r2"}
+
+
+def test_the_plot_is_drawn(report: dict, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot_render(report, tmp_path / "images" / "plot.png")
     assert (tmp_path / "images" / "plot.png").stat().st_size > 5000
+    with pytest.raises(UserError, match="cannot write the plot"):
+        plot_render(report, tmp_path / "plot.nonsense")
+
+
+def test_the_command_prints_json(
+    report: dict, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render, "bench_render", lambda quick, progress: report)
+    assert laboratory.bench_render(json=True) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    assert laboratory.bench_render() == 0
+    assert "images/s" in capsys.readouterr().out
 
 
 def test_growth_is_the_plane_through_the_times() -> None:
     rows = [
         {"size": size, "gaussians": n, "images_per_s": 1e3 / (2 + 0.7 * n / 1e4 + 3 * w * h / 1e6)}
-        for size, (w, h) in render._SIZES.items()
+        for size, (w, h) in render.SIZES.items()
         for n in (10_000, 50_000)
     ]
-    assert render._growth(rows) == {"base_ms": 2.0, "ms_per_10k_gaussians": 0.7, "ms_per_million_pixels": 3.0}
+    expected = {"base_ms": 2.0, "ms_per_10k_gaussians": 0.7, "ms_per_million_pixels": 3.0, "r2": 1.0}
+    assert render._growth(rows) == expected
 
 
 def test_backends_that_cannot_be_used_are_refused() -> None:

@@ -81,12 +81,19 @@ class OpenGLRenderer:
                 self._texture = gl.texture(size, 4)
                 self._target = gl.framebuffer([self._texture])
                 self._ring = [np.empty((camera.height, camera.width, 4), np.uint8) for _ in range(BUFFERS)]
-            self._painter.paint(self._target, avatar, params, camera, background, max_gaussians, bgra=True)
+            with self._context.timer:
+                self._painter.paint(self._target, avatar, params, camera, background, max_gaussians, bgra=True)
             self._next = (self._next + 1) % BUFFERS
             pixels = self._ring[self._next]
             started = time.perf_counter()
             self._target.read_into(pixels, components=4, alignment=1)
-            self.stages_ms = {**self._painter.stages_ms, "download": (time.perf_counter() - started) * 1e3}
+            reading_ms = (time.perf_counter() - started) * 1e3
+            drawing_ms = min(
+                reading_ms, self._context.timer.elapsed / 1e6
+            )  # reading begins with waiting for the GPU to draw
+            stages = dict(self._painter.stages_ms)
+            stages["raster"] += drawing_ms
+            self.stages_ms = {**stages, "download": reading_ms - drawing_ms}
             return pixels
 
     def close(self) -> None:
