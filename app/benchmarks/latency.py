@@ -153,8 +153,8 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
     """The window, warmed up, with a voice; and a way to wait while it runs."""
     if not has_display():
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from app.gui.clips import sample_clip
     from app.gui.measured import measured_window
-    from app.gui.window import sample_clip
 
     audio = options.audio or sample_clip()
     if options.device is None and audio is None:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from animation.audio import HOP_S, HOP_SAMPLES
 from animation.driver import DriverSettings
 from app.live.devices import Source
-from app.live.rendering import Scene
+from app.live.scene import Scene
 from app.live.session import LiveSession
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
@@ -53,7 +53,7 @@ def bench_sync(minutes: float = 10.0) -> dict[str, Any]:
             Source(file=track, loop=True),
             Scene(width=64, height=64),
             make_driver=_LoudnessDriver,
-            open_renderer=lambda name: _Lamp(),
+            open_renderer=lambda name, notice: _Lamp(),
         )
         session.show(open_avatar(default_avatar()))
         with session:

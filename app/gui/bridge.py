@@ -14,7 +14,7 @@ from PyQt6.QtGui import QImage
 from app.gui.theme import current, stage_rgb
 from app.live.devices import Source
 from app.live.player import FileCapture
-from app.live.rendering import LiveImage, Scene
+from app.live.scene import LiveImage, Scene, Shot
 from app.live.session import LiveSession
 from app.live.worker import Failure
 from app.state import Settings, Store
@@ -33,11 +33,14 @@ class Bridge(QObject):
     """Owns the session; carries settings into it and news out of it. Lives on the GUI thread."""
 
     ready = pyqtSignal()
-    """There is a new image; one signal stands for all that came since it was sent."""
+    """There is a new image, or shot; one signal stands for all that came since it was sent."""
     source_changed = pyqtSignal()
     failed = pyqtSignal(object)
     """A `Failure`."""
-    noticed = pyqtSignal(str)
+    noticed = pyqtSignal(object)
+    """A `Notice`."""
+    said = pyqtSignal(str)
+    """One line, in the user's language."""
     avatar_loaded = pyqtSignal(str, str)
     """What was asked for, and the avatar's name."""
     avatar_failed = pyqtSignal(str, str)
@@ -85,6 +88,11 @@ class Bridge(QObject):
         """The newest image; after this, the next one is announced again."""
         self._pending = False
         return self.session.images.get()
+
+    def take_shot(self) -> Shot | None:
+        """The newest shot; the same."""
+        self._pending = False
+        return self.session.shots.get()
 
     def load_avatar(self, name_or_path: str | None) -> None:
         """Load in a thread of its own; `avatar_loaded` or `avatar_failed` follows."""
@@ -169,12 +177,18 @@ class Bridge(QObject):
             settings.voice,
             settings.driver,
             on_image=self._on_image,
+            on_shot=self._announce,
             on_source=self.source_changed.emit,
             on_failure=self.failed.emit,
             on_notice=self.noticed.emit,
         )
 
     def _on_image(self, image: LiveImage) -> None:
+        """On the render thread."""
+        if not self.session.painting_directly:
+            self._announce(image)
+
+    def _announce(self, news: LiveImage | Shot) -> None:
         """On the render thread."""
         if not self._pending:
             self._pending = True
@@ -207,7 +221,7 @@ class Bridge(QObject):
         except UserError as error:
             self._monitor_failed = True
             if self._store.value.monitor:
-                self.noticed.emit(str(error))
+                self.said.emit(str(error))
 
     @staticmethod
     def _source(settings: Settings) -> Source:
@@ -236,7 +250,7 @@ class Bridge(QObject):
             return self._backdrop[1]
         image = QImage(path)
         if image.isNull():
-            self.noticed.emit(self.tr("{}: not a picture that can be read").format(Path(path).name))
+            self.said.emit(self.tr("{}: not a picture that can be read").format(Path(path).name))
             return None
         image = image.convertToFormat(QImage.Format.Format_RGB32).scaled(
             width,

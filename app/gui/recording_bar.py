@@ -7,6 +7,7 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolic
 
 from app.gui.icons import icon
 from app.gui.theme import SPACE, current
+from app.gui.wording import renderer_name
 from app.live.session import SessionStatus
 from app.output.recorder import RecorderStatus
 from app.state import Settings
@@ -100,9 +101,7 @@ class RecordingBar(QFrame):
                 self.tr("{:.0f}k Gaussians").format(status.gaussians / 1000),
             ]
         if status.backend:
-            parts.append(
-                self.tr("{} renderer").format({"cpu": "CPU", "opengl": "OpenGL"}.get(status.backend, status.backend))
-            )
+            parts.append(self.tr("{} renderer").format(renderer_name(status.backend)))
         parts.append(self.tr("{} overflows").format(status.overflows))
         parts.append(self.tr("{} images skipped").format(status.images_skipped))
         self.status.setText("   ·   ".join(parts))

@@ -7,7 +7,7 @@ from PyQt6.QtCore import QPoint, QRect, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PyQt6.QtWidgets import QWidget
 
-from app.live.rendering import LiveImage
+from app.live.scene import LiveImage
 
 __all__ = ["StageWindow"]
 

@@ -1,42 +1,48 @@
-"""The picture of the avatar: painted from the newest image, turned and zoomed by mouse and keys."""
+"""The stage in the window: shows the avatar, and is turned and zoomed by mouse and keys."""
 
 from __future__ import annotations
 
-import time
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PyQt6.QtCore import QPoint, QRectF, QSize, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QPoint, QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
     QDragEnterEvent,
     QDropEvent,
-    QFont,
+    QFocusEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from app.gui.theme import TYPE, current
-from app.live.rendering import LiveImage
+from app.gui.image_canvas import ImageCanvas
+from app.gui.surroundings import Surroundings
+from app.live.scene import LiveImage, Shot
+
+if TYPE_CHECKING:
+    from app.gui.gl_canvas import GLCanvas
 
 __all__ = ["Viewport"]
 
+_log = logging.getLogger(__name__)
+
 
 class Viewport(QWidget):
-    """Shows images; says how the user wants to look.
+    """Shows images, or draws shots itself with OpenGL; says how the user wants to look.
 
-    `painted` is emitted with the image and the time right after it has been painted.
+    A canvas, its only child, does the painting; the viewport has the focus, the mouse and what is dropped.
     """
 
     painted = pyqtSignal(object, float)
+    """A `Drawn`, and the time right after it was painted."""
+    direct_changed = pyqtSignal()
+    direct_failed = pyqtSignal(str)
+    """One line: images are shown instead."""
     orbited = pyqtSignal(float, float)
     """By degrees: to the right, up."""
     panned = pyqtSignal(float, float)
@@ -50,7 +56,6 @@ class Viewport(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAcceptDrops(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(320, 320)
@@ -60,83 +65,99 @@ class Viewport(QWidget):
             self.tr("Drag or use the arrow keys to turn, the wheel or + and - to zoom, 0 to reset")
         )
         self.setCursor(Qt.CursorShape.OpenHandCursor)
-        self._image: LiveImage | None = None
-        self._picture: QImage | None = None
-        self._shown = 0
-        self._behind = QColor(current().stage)
-        self._transparent = False
-        self._waiting = self.tr("Preparing the avatar…")
         self._drag: QPoint | None = None
-        self._dropping = False
-        self._checks: QPixmap | None = None
+        self._around = Surroundings()
+        self._around.waiting = self.tr("Preparing the avatar…")
+        self._images = ImageCanvas(self._around, self)
+        self._images.painted.connect(self.painted)
+        self._gl: GLCanvas | None = None
+        self._refused = False
 
     def sizeHint(self) -> QSize:
         return QSize(760, 760)
 
     @property
     def picture(self) -> QImage | None:
-        """The image on display."""
-        return self._picture
+        """The image on display; None while it draws itself."""
+        return None if self.direct else self._images.picture
+
+    @property
+    def direct(self) -> bool:
+        """Whether it draws shots itself, rather than showing images."""
+        return self._gl is not None and self._gl.working
+
+    def paint_directly(self, on: bool) -> None:
+        """Draw shots itself, if OpenGL works in this window; `direct_changed` follows, or `direct_failed`, after which
+        it is not tried again before it has been switched off."""
+        if on and self._gl is None and not self._refused:
+            self._open_gl()
+        elif not on:
+            self._refused = False
+            self._close_gl()
 
     def show_image(self, image: LiveImage) -> None:
-        """Show an image; its buffer is copied, so that the renderer may go on."""
-        height, width = image.bgra.shape[:2]
-        pixels = np.ascontiguousarray(image.bgra)
-        form = QImage.Format.Format_ARGB32_Premultiplied if self._transparent else QImage.Format.Format_RGB32
-        self._picture = QImage(pixels.data, width, height, 4 * width, form).copy()  # type: ignore[call-overload]
-        self._image = image
-        self.update()
+        """Show an image; its buffer is copied."""
+        self._images.show_image(image)
+
+    def show_shot(self, shot: Shot) -> None:
+        """Draw a shot."""
+        if self._gl is not None:
+            self._gl.show_shot(shot)
 
     def set_behind(self, colour: QColor, transparent: bool) -> None:
         """What is painted around, or behind, the picture."""
-        self._behind, self._transparent = colour, transparent
-        self._checks = None
-        self.update()
+        self._around.set_behind(colour, transparent)
+        self._repaint()
 
     def set_waiting(self, text: str) -> None:
         """What stands there until the first image."""
-        self._waiting = text
-        self.update()
+        self._around.waiting = text
+        self._repaint()
 
-    def target(self) -> QRectF:
-        """Where the picture goes: as large as fits, centred; never blown up needlessly when it nearly fits."""
-        if self._picture is None:
-            return QRectF(self.rect())
-        width, height = self._picture.width(), self._picture.height()
-        scale = min(self.width() / width, self.height() / height)
-        w, h = width * scale, height * scale
-        return QRectF((self.width() - w) / 2, (self.height() - h) / 2, w, h)
+    def _open_gl(self) -> None:
+        try:
+            from app.gui import gl_canvas
+        except ImportError as error:  # Qt's OpenGL widgets need libraries of the system
+            self._refuse(str(error))
+            return
+        if (reason := gl_canvas.missing()) is not None:
+            self._refuse(f"no OpenGL for windows: {reason}")
+            return
+        self._gl = gl_canvas.GLCanvas(self._around, self)
+        self._gl.painted.connect(self.painted)
+        self._gl.ready.connect(self.direct_changed)
+        self._gl.failed.connect(lambda reason: QTimer.singleShot(0, lambda: self._refuse(reason)))  # not while it paints
+        self._gl.setGeometry(self.rect())
+        self._gl.show()
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        if self._transparent:
-            painter.drawTiledPixmap(self.rect(), self._checkerboard())
-        target = self.target()
-        if not self._transparent and (self._picture is None or target != QRectF(self.rect())):
-            painter.fillRect(self.rect(), self._behind)
-        if self._picture is None:
-            self._write(painter, self._waiting)
-        else:
-            exact = target.width() * self.devicePixelRatioF() == self._picture.width()
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not exact)
-            painter.drawImage(target, self._picture)
-        if self._dropping:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QPen(QColor(current().accent), 2, Qt.PenStyle.DashLine))
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(12, 12, -12, -12), 12, 12)
-            self._write(painter, self.tr("Drop an avatar, a sound, or a picture for the background"))
-        elif self.hasFocus():
-            painter.setPen(QPen(QColor(current().accent), 2))
-            painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
-        painter.end()
-        image = self._image
-        if image is not None and image.number != self._shown:
-            self._shown = image.number
-            # What is painted goes to the screen after this event: look at the clock then.
-            QTimer.singleShot(0, lambda: self.painted.emit(image, time.perf_counter()))
+    def _close_gl(self) -> None:
+        canvas, self._gl = self._gl, None
+        if canvas is not None:
+            canvas.close_gl()
+            self.direct_changed.emit()
+
+    def _refuse(self, reason: str) -> None:
+        _log.warning("showing images instead of drawing in the window: %s", reason)
+        self._refused = True
+        self._close_gl()
+        self.direct_failed.emit(reason)
+
+    def _repaint(self) -> None:
+        (self._gl or self._images).update()
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:
+        self._around.focused = True
+        self._repaint()
+
+    def focusOutEvent(self, event: QFocusEvent | None) -> None:
+        self._around.focused = False
+        self._repaint()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
+        self._images.setGeometry(self.rect())
+        if self._gl is not None:
+            self._gl.setGeometry(self.rect())
         self.resized.emit()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
@@ -195,16 +216,16 @@ class Viewport(QWidget):
         data = event.mimeData() if event is not None else None
         if event is not None and data is not None and any(url.isLocalFile() for url in data.urls()):
             event.acceptProposedAction()
-            self._dropping = True
-            self.update()
+            self._around.dropping = True
+            self._repaint()
 
     def dragLeaveEvent(self, event: object) -> None:
-        self._dropping = False
-        self.update()
+        self._around.dropping = False
+        self._repaint()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
-        self._dropping = False
-        self.update()
+        self._around.dropping = False
+        self._repaint()
         data = event.mimeData() if event is not None else None
         if event is None or data is None:
             return
@@ -212,24 +233,3 @@ class Viewport(QWidget):
         for url in data.urls():
             if url.isLocalFile():
                 self.dropped.emit(Path(url.toLocalFile()))
-
-    def _write(self, painter: QPainter, text: str) -> None:
-        font = QFont(self.font())
-        font.setPixelSize(TYPE["title"])
-        painter.setFont(font)
-        dark = self._behind.lightness() < 128
-        painter.setPen(QColor("#c4c9d2" if dark else "#4a505c"))
-        painter.drawText(
-            self.rect().adjusted(32, 32, -32, -32), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, text
-        )
-
-    def _checkerboard(self) -> QPixmap:
-        if self._checks is None:
-            self._checks = QPixmap(24, 24)
-            dark = current().dark
-            self._checks.fill(QColor("#2a2d33" if dark else "#f4f5f7"))
-            painter = QPainter(self._checks)
-            for x, y in ((0, 0), (12, 12)):
-                painter.fillRect(x, y, 12, 12, QColor("#32363d" if dark else "#e4e6ea"))
-            painter.end()
-        return self._checks

@@ -9,9 +9,10 @@ from app.gui.controls import Panel, Picker, SliderRow, Switch
 from app.gui.icons import icon
 from app.gui.meter import LevelBar
 from app.gui.theme import SPACE, current
+from app.gui.wording import source_words
 from app.live.devices import SourceState
+from app.live.level import LevelMeter
 from app.live.microphone import InputDevice
-from app.live.session import SessionStatus
 from app.state import Settings, Store
 
 __all__ = ["VoicePanel"]
@@ -103,14 +104,14 @@ class VoicePanel(Panel):
             self.picker.addItem(self.tr("No microphone"), _NONE)
             self.picker.blockSignals(False)
         self._choose(settings)
-        self.problem.setText(state.problem[:1].upper() + state.problem[1:])
+        self.problem.setText(source_words(state))
         self.problem.setVisible(bool(state.problem))
 
-    def show_level(self, status: SessionStatus) -> None:
+    def show_level(self, level: LevelMeter) -> None:
         """Follow the level."""
         settings = self._store.value
         gate_db = settings.gate_db if settings.gate else None
-        self.meter.show_level(status.peak_db, status.loudness_db, status.clipped, settings.muted, gate_db)
+        self.meter.show_level(level.peak_db, level.loudness_db, level.clipped, settings.muted, gate_db)
         if self.words.text() != self.meter.words:
             self.words.setText(self.meter.words)
 

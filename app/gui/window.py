@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import logging
 from pathlib import Path
 
-import numpy as np
-from PyQt6.QtCore import QSettings, QStandardPaths, Qt, QTimer, QUrl
-from PyQt6.QtGui import QCloseEvent, QColor, QDesktopServices, QKeySequence, QShortcut
+from PyQt6.QtCore import QSettings, Qt, QTimer
+from PyQt6.QtGui import QCloseEvent, QColor, QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -23,27 +20,28 @@ from PyQt6.QtWidgets import (
 
 from animation.emotion import EMOTIONS
 from app.gui.bridge import Bridge, MakeSession
+from app.gui.clips import Clips
 from app.gui.controls import Panel
 from app.gui.menus import Menus
-from app.gui.notices import LASTING, Banner, ErrorDialog
+from app.gui.news import News
+from app.gui.notices import Banner
 from app.gui.outputs_panel import OutputsPanel
 from app.gui.panels import EmotionPanel, ExpressionPanel, MotionPanel
 from app.gui.recording_bar import RecordingBar
 from app.gui.stage_panels import AvatarPanel, PicturePanel, ViewPanel
 from app.gui.stage_window import StageWindow
+from app.gui.takes import Takes
 from app.gui.theme import SPACE, apply_theme, current
 from app.gui.thumbnails import Thumbnails
 from app.gui.viewport import Viewport
 from app.gui.voice_panel import VoicePanel
-from app.live.rendering import LiveImage
+from app.live.scene import Drawn
 from app.live.session import LiveSession
-from app.live.worker import Failure
-from app.output.video import save_still
 from app.state import Settings, Store
 from avatar.errors import UserError
 from avatar.library import assets_dir, default_name, names, user_dir
 
-__all__ = ["MainWindow", "sample_clip"]
+__all__ = ["MainWindow"]
 
 _log = logging.getLogger(__name__)
 _SIDE_WIDTH = 372
@@ -51,12 +49,6 @@ _METER_MS, _STATUS_MS, _SAVE_MS = 33, 250, 800
 _PATIENCE_MS = 5000
 _AVATARS = {".safetensors", ".ply", ".zip"}
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-
-
-def sample_clip() -> Path | None:
-    """The bundled sample of speech."""
-    folder = Path(__file__).parents[1] / "assets"
-    return next((p for p in sorted(folder.glob("sample*")) if p.suffix in (".flac", ".wav")), None)
 
 
 def _file_of(avatar: str) -> Path:
@@ -78,12 +70,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Gaussian Avatar")
         self.setMinimumSize(860, 620)
         self.bridge = Bridge(store, make_session)
-        self._first_audio = audio_file
-        self._sample_offered = False
-        self._last_file: Path | None = None
-        self._error_dialog: ErrorDialog | None = None
         self._closing = False
-        self._seen_image = False
         self._stage_window: StageWindow | None = None
 
         self.viewport = Viewport()
@@ -105,6 +92,9 @@ class MainWindow(QMainWindow):
             "avatar": self.avatars, "emotion": self.emotions, "expressions": self.expressions, "voice": self.voice,
             "view": self.view, "motion": self.motion, "picture": self.picture, "outputs": self.outputs,
         }  # fmt: skip
+        self.clips = Clips(store, self.bridge, self.bar, audio_file)
+        self.takes = Takes(store, self.bridge, self.bar, self.banner)
+        self.news = News(self, self.bridge, self.banner, self.clips, self.choose_avatar)
         self._lay_out()
         self.menus = Menus(self)
         self.thumbnails = Thumbnails()
@@ -124,7 +114,7 @@ class MainWindow(QMainWindow):
     def start(self) -> None:
         """Start the engine. After the window has been shown, so that it appears at once."""
         self.bridge.start()
-        QTimer.singleShot(_PATIENCE_MS, self._explain_waiting)
+        QTimer.singleShot(_PATIENCE_MS, self.news.explain_waiting)
         self._meter_timer.start(_METER_MS)
         self._status_timer.start(_STATUS_MS)
 
@@ -144,49 +134,14 @@ class MainWindow(QMainWindow):
         self._save()
         self.thumbnails.stop()
         self.bridge.stop()
+        self.viewport.paint_directly(False)
 
     # -- actions ---------------------------------------------------------------------------------------------------
 
-    def toggle_recording(self) -> None:
-        """Start or finish a recording."""
-        session = self.bridge.session
-        try:
-            if session.recording is None:
-                settings = self.store.value
-                session.record(self._new_file(), settings.record_fps or None, settings.record_quality)
-                if self.banner.key == "saved":
-                    self.banner.take_down()
-            else:
-                self._saved(session.stop_recording())
-        except UserError as error:
-            self.banner.put_up(str(error), "bad", "recording")
-        self.bar.show_recording(session.recording)
-
-    def save_picture(self) -> None:
-        """Save what is on display as PNG."""
-        image = self.bridge.session.images.get()
-        if image is None:
-            return
-        path = self._folder() / f"{self._stamp()}.png"
-        try:
-            save_still(path, np.array(image.bgra))
-        except UserError as error:
-            self.banner.put_up(str(error), "bad", "still")
-            return
-        self._offer_file(self.tr("Saved {}").format(path.name), path, 8.0)
-
     def toggle_clip(self) -> None:
         """Play the last sound file, or the sample; or stop it."""
-        if self.bridge.playing is not None:
-            self.bridge.stop_playing()
-        else:
-            chosen = self.store.value.audio_file
-            path = Path(chosen) if chosen and Path(chosen).is_file() else sample_clip()
-            if path is None:
-                self.choose_audio()
-            else:
-                self.bridge.play(path)
-        self._show_playing()
+        if not self.clips.toggle():
+            self.choose_audio()
 
     def toggle_mute(self) -> None:
         """Mute or unmute the microphone."""
@@ -216,16 +171,7 @@ class MainWindow(QMainWindow):
         elif suffix in _PICTURES:
             self.store.change(background="image", background_image=str(path))
         else:
-            self.store.change(audio_file=str(path))
-            self.bridge.play(path)
-            self._show_playing()
-
-    def show_folder(self) -> None:
-        """Open the folder of recordings."""
-        folder = self._folder()
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+            self.clips.play(path)
 
     def reset_view(self) -> None:
         """The framing as it was."""
@@ -241,102 +187,39 @@ class MainWindow(QMainWindow):
         self.store.change(background="transparent")
         self._stage_window.show()
 
-    def show_error(self, failure: Failure) -> None:
-        """A dialog with cause and details; one at a time."""
-        if self._error_dialog is not None:
-            return
-        dialog = ErrorDialog(self, self.tr("Something went wrong"), failure.message, failure.details)
-        self._error_dialog = dialog
-        dialog.destroyed.connect(self._error_closed)
-        dialog.open()
-
-    # -- news from the engine --------------------------------------------------------------------------------------
+    # -- pictures --------------------------------------------------------------------------------------------------
 
     def _on_ready(self) -> None:
+        if self.viewport.direct:
+            if (shot := self.bridge.take_shot()) is not None:
+                self.viewport.show_shot(shot)
+            return
         image = self.bridge.take_image()
-        if image is not None:
-            self.viewport.show_image(image)
-            if self._stage_window is not None:
-                self._stage_window.show_image(image)
-            if not self._seen_image:
-                self._seen_image = True
-                self.bridge.ask_backends()
-                self._play_first()
+        if image is None:
+            return
+        self.viewport.show_image(image)
+        if self._stage_window is not None:
+            self._stage_window.show_image(image)
+        if not self.news.seen_image:
+            self.news.first_image()
+            self.bridge.ask_backends()
+        self._follow_backend()
 
-    def _on_painted(self, image: LiveImage, at_s: float) -> None:
-        self.bridge.session.painted(image, at_s)
+    def _follow_backend(self) -> None:
+        """The window draws for itself while OpenGL is the renderer, unless a second window needs the pictures."""
+        alone = self._stage_window is None
+        self.viewport.paint_directly(alone and self.bridge.session.rendering.backend == "opengl")
 
-    def _on_source(self) -> None:
-        session = self.bridge.session
-        state = session.devices.state
-        self.voice.show_devices(session.inputs, state)
-        key = "source"
-        if state.kind in ("missing", "lost") and self.bridge.playing is None:
-            text = state.problem[:1].upper() + state.problem[1:]
-            if state.kind == "missing" and not self._sample_offered and sample_clip() is not None:
-                self._sample_offered = True
-                self._first_audio = self._first_audio or sample_clip()
-            if self._first_audio is not None:
-                text = self.tr("{}. Playing a sample instead.").format(text)
-            actions = ((self.tr("Look again"), self._look_again),)
-            self.banner.put_up(text, "warn" if state.kind == "missing" else "bad", key, actions)
-            if self._seen_image:
-                self._play_first()
-        elif state.kind in ("device", "none") and self.banner.key == key and not state.problem:
-            self.banner.take_down()
-        self._show_playing()
+    def _on_direct(self) -> None:
+        self.bridge.session.paint_directly(self.viewport.direct)
+        if (shot := self.bridge.session.shots.get()) is not None:
+            self.viewport.show_shot(shot)
 
-    def _on_failed(self, failure: Failure) -> None:
-        _log.error("%s: %s", failure.worker, failure.message)
-        names = {
-            "render": self.tr("The renderer"), "inference": self.tr("The animation"), "audio": self.tr("The sound"),
-            "devices": self.tr("The microphone"), "outputs": self.tr("The output"),
-        }  # fmt: skip
-        self.banner.put_up(
-            self.tr("{} stopped: {}").format(names.get(failure.worker, failure.worker), failure.message),
-            "bad",
-            LASTING,
-            (
-                (self.tr("Details"), lambda: self.show_error(failure)),
-                (self.tr("Restart"), self._restart),
-            ),
-        )
-        if self.bridge.session.images.get() is None:
-            self.viewport.set_waiting("")
+    def _on_direct_failed(self, reason: str) -> None:
+        self.news.say(self.tr("The window shows images that OpenGL has drawn elsewhere: {}").format(reason))
 
-    def _play_first(self) -> None:
-        """What is played at the start, once there is a picture to see it with."""
-        if self._first_audio is not None:
-            path, self._first_audio = self._first_audio, None
-            self.bridge.play(path)
-            self._show_playing()
-
-    def _explain_waiting(self) -> None:
-        if self.bridge.session.images.get() is None and not self.bridge.session.failures:
-            self.viewport.set_waiting(self.tr("Preparing the renderer. The first start takes a little longer."))
-
-    def _on_notice(self, text: str) -> None:
-        self.banner.put_up(text, "warn", "notice", for_s=10)
-
-    def _on_avatar(self, asked: str, name: str) -> None:
-        if self.banner.key == "avatar":
-            self.banner.take_down()
-        self._list_avatars()
-
-    def _on_avatar_failed(self, asked: str, problem: str) -> None:
-        actions = ((self.tr("Open a file…"), self.choose_avatar),)
-        self.banner.put_up(problem[:1].upper() + problem[1:], "bad", "avatar", actions)
-        if self.bridge.session.images.get() is None:
-            self.viewport.set_waiting(self.tr("No avatar to show"))
-            if asked:
-                self.bridge.load_avatar(None)
-
-    def _restart(self) -> None:
-        self.banner.take_down()
-        self.bridge.restart()
-
-    def _look_again(self) -> None:
-        self.bridge.session.devices.look_again()
+    def _on_painted(self, drawn: Drawn, at_s: float) -> None:
+        self.bridge.session.painted(drawn, at_s)
 
     # -- following the settings ------------------------------------------------------------------------------------
 
@@ -370,23 +253,20 @@ class MainWindow(QMainWindow):
         if self.store.value.theme == "system":
             self._dress()
 
+    def _on_source(self) -> None:
+        session = self.bridge.session
+        self.voice.show_devices(session.inputs, session.devices.state)
+
     def _tick_meter(self) -> None:
-        self.voice.show_level(self.bridge.session.status())
+        self.voice.show_level(self.bridge.session.voice.meter)
 
     def _tick_status(self) -> None:
         self.bridge.poll()
         status = self.bridge.session.status()
         self.bar.show_status(status)
-        self.bar.show_recording(status.recording)
-        self._show_playing()
-        if status.recording is not None and status.recording.error:
-            done = self.bridge.session.stop_recording()
-            self.bar.show_recording(None)
-            self._saved(done)
-
-    def _show_playing(self) -> None:
-        playing = self.bridge.playing
-        self.bar.show_playing(playing.name if playing else None)
+        self.clips.refresh()
+        self.takes.follow(status.recording)
+        self._follow_backend()
 
     def _fold(self, name: str, folded: bool) -> None:
         others = tuple(n for n in self.store.value.collapsed if n != name)
@@ -408,43 +288,6 @@ class MainWindow(QMainWindow):
 
     def _resized(self) -> None:
         self.bridge.set_view(self.viewport.size(), self.viewport.devicePixelRatioF())
-
-    # -- files -----------------------------------------------------------------------------------------------------
-
-    def _folder(self) -> Path:
-        if self.store.value.folder:
-            return Path(self.store.value.folder)
-        videos = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
-        return Path(videos or Path.home()) / "Gaussian Avatar"
-
-    def _stamp(self) -> str:
-        return f"Avatar {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"
-
-    def _new_file(self) -> Path:
-        kind = self.store.value.record_format
-        return self._folder() / (self._stamp() if kind == "png" else f"{self._stamp()}.{kind}")
-
-    def _saved(self, status: object) -> None:
-        from app.output.recorder import RecorderStatus
-
-        assert isinstance(status, RecorderStatus)
-        if status.error:
-            self.banner.put_up(status.error, "bad", "recording")
-            return
-        minutes, seconds = divmod(int(status.duration_s), 60)
-        text = self.tr("Saved {}, {:d}:{:02d}, {:.1f} MB").format(
-            status.path.name, minutes, seconds, status.bytes / 1e6
-        )
-        if status.images_dropped:
-            text += self.tr(", {} images dropped").format(status.images_dropped)
-        self._offer_file(text, status.path, 20.0)
-
-    def _offer_file(self, text: str, path: Path, for_s: float) -> None:
-        actions = (
-            (self.tr("Open"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))),
-            (self.tr("Show in folder"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))),
-        )
-        self.banner.put_up(text, "good", "saved", actions, for_s)  # type: ignore[arg-type]
 
     def _save(self) -> None:
         try:
@@ -497,23 +340,23 @@ class MainWindow(QMainWindow):
         self._save_timer.timeout.connect(self._save)
         self.bridge.ready.connect(self._on_ready)
         self.bridge.source_changed.connect(self._on_source)
-        self.bridge.failed.connect(self._on_failed)
-        self.bridge.noticed.connect(self._on_notice)
-        self.bridge.avatar_loaded.connect(self._on_avatar)
-        self.bridge.avatar_failed.connect(self._on_avatar_failed)
+        self.news.waiting.connect(self.viewport.set_waiting)
+        self.news.avatars_changed.connect(self._list_avatars)
         self.bridge.backends_known.connect(self.picture.show_backends)
         self.viewport.painted.connect(self._on_painted)
+        self.viewport.direct_changed.connect(self._on_direct)
+        self.viewport.direct_failed.connect(self._on_direct_failed)
         self.viewport.orbited.connect(self._orbit)
         self.viewport.panned.connect(self._pan)
         self.viewport.zoomed.connect(self._zoom)
         self.viewport.reset.connect(self.reset_view)
         self.viewport.resized.connect(self._resized)
         self.viewport.dropped.connect(self.open_path)
-        self.bar.record.connect(self.toggle_recording)
-        self.bar.still.connect(self.save_picture)
+        self.bar.record.connect(self.takes.toggle_recording)
+        self.bar.still.connect(self.takes.save_still)
         self.bar.play.connect(self.toggle_clip)
         self.bar.mute.connect(self.toggle_mute)
-        self.voice.look_again.connect(self._look_again)
+        self.voice.look_again.connect(self.news.look_again)
         self.avatars.open_file.connect(self.choose_avatar)
         self.thumbnails.ready.connect(self.avatars.set_picture)
         for name, panel in self.panels.items():
@@ -525,7 +368,7 @@ class MainWindow(QMainWindow):
 
     def _shortcuts(self) -> None:
         keys = {
-            "R": self.toggle_recording, "S": self.save_picture, "P": self.toggle_clip, "M": self.toggle_mute,
+            "R": self.takes.toggle_recording, "S": self.takes.save_still, "P": self.toggle_clip, "M": self.toggle_mute,
             "0": self.reset_view,
         }  # fmt: skip
         for key, act in keys.items():
@@ -556,10 +399,7 @@ class MainWindow(QMainWindow):
             _log.info("no notice of new microphones: %s", error)
             return
         self._media = QMediaDevices()
-        self._media.audioInputsChanged.connect(self._look_again)
+        self._media.audioInputsChanged.connect(self.news.look_again)
 
     def _stage_closed(self) -> None:
         self._stage_window = None
-
-    def _error_closed(self) -> None:
-        self._error_dialog = None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from app.live import microphone
 from app.live.exchange import Latest
@@ -15,7 +16,9 @@ from app.live.voice import VoiceInput
 from app.live.worker import Failure, Worker
 from avatar.errors import UserError
 
-__all__ = ["Devices", "Source", "SourceState"]
+__all__ = ["Cause", "Devices", "Source", "SourceState"]
+
+Cause = Literal["silent", "stopped", "unavailable", "unreadable"]
 
 _NO_SOUND = "No sound arrives: is the microphone muted or unplugged?"
 
@@ -41,7 +44,10 @@ class SourceState:
     """`device`, `file`, `none` (nothing picked), `missing` (no device), `lost` (it failed; retrying)."""
     label: str = ""
     problem: str = ""
-    """One line; empty while all is well."""
+    """One line in English; empty while all is well."""
+    cause: Cause | None = None
+    """What kind of problem, for those who have words of their own: no sound arrives from the device, it has stopped, it
+    cannot be opened, a file cannot be read."""
 
 
 class Devices(Worker):
@@ -137,7 +143,7 @@ class Devices(Worker):
                 capture: Capture = FileCapture(wanted.file, wanted.loop)
             except UserError as error:
                 self._current = old
-                self._tell(SourceState(self.state.kind, self.state.label, str(error)))
+                self._tell(SourceState(self.state.kind, self.state.label, str(error), "unreadable"))
                 return
             self._release()
             self._adopt(capture, "file")
@@ -148,7 +154,7 @@ class Devices(Worker):
             return
         if old is not None and old.file is None and old != wanted and self._open(old, again=False) is None:
             self._current = old
-            self._tell(SourceState("device", self.state.label, problem))
+            self._tell(SourceState("device", self.state.label, problem, "unavailable"))
             return
         self._miss(problem)
 
@@ -173,12 +179,12 @@ class Devices(Worker):
     def _lose(self) -> None:
         label = self.state.label
         self._release()
-        self._tell(SourceState("lost", label, f"{label} stopped; trying to get it back"))
+        self._tell(SourceState("lost", label, f"{label} stopped; trying to get it back", "stopped"))
         self._schedule()
 
     def _miss(self, problem: str) -> None:
         kind = "missing" if not microphone.list_inputs() else "lost"
-        self._tell(SourceState(kind, "", problem))
+        self._tell(SourceState(kind, "", problem, "unavailable"))
         self._schedule()
 
     def _retry(self, source: Source) -> None:
@@ -204,8 +210,8 @@ class Devices(Worker):
             return
         zeros = self._voice.meter.silent_s > self._ZEROS_S
         if zeros and not self.state.problem:
-            self._tell(SourceState("device", self.state.label, _NO_SOUND))
-        elif not zeros and self.state.problem == _NO_SOUND:
+            self._tell(SourceState("device", self.state.label, _NO_SOUND, "silent"))
+        elif not zeros and self.state.cause == "silent":
             self._tell(SourceState("device", self.state.label))
 
     def _release(self) -> None:

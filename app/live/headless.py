@@ -13,7 +13,7 @@ from app.live.devices import Source
 from app.live.microphone import find_device
 from app.live.outputs import OutputSettings
 from app.live.player import FileCapture
-from app.live.rendering import Scene
+from app.live.scene import Scene
 from app.live.session import LiveSession, SessionStatus
 from avatar.camera import PRESETS
 from avatar.errors import UserError
@@ -81,7 +81,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
         driver=DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed),
         on_image=lambda image: session.painted(image),
         on_failure=lambda failure: failed.set(),
-        on_notice=report,
+        on_notice=lambda notice: report(str(notice)),
     )
     session.set_avatar(options.avatar)
     with session:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.live.clock import StreamClock
-from app.live.rendering import LiveImage
+from app.live.scene import Drawn
 
 __all__ = ["LatencyMeter", "LatencyReport"]
 
@@ -41,11 +41,11 @@ class LatencyMeter:
         self._rows: deque[tuple[float, ...]] = deque(maxlen=keep)
         self._lock = threading.Lock()
 
-    def painted(self, image: LiveImage, at_s: float | None = None) -> None:
-        """An image is on the screen."""
+    def painted(self, drawn: Drawn, at_s: float | None = None) -> None:
+        """A shot is on the screen."""
         at_s = time.perf_counter() if at_s is None else at_s
-        shown_s = self._clock.wall_time(image.stream_time_s)
-        pose = image.pose
+        shown_s = self._clock.wall_time(drawn.shot.stream_time_s)
+        pose = drawn.shot.timing
         if pose is None:
             return
         lookahead = pose.captured_s - self._clock.wall_time(pose.pose_time_s)
@@ -55,8 +55,8 @@ class LatencyMeter:
             lookahead,
             pose.written_s - pose.captured_s,
             pose.done_s - pose.written_s,
-            image.drawn_s - image.begun_s,
-            at_s - image.drawn_s,
+            drawn.draw_ms / 1000,
+            at_s - drawn.drawn_s,
         )
         with self._lock:
             self._rows.append(row)

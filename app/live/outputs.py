@@ -11,7 +11,8 @@ import numpy as np
 
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
-from app.live.rendering import LiveImage
+from app.live.notice import Notice
+from app.live.scene import LiveImage
 from app.live.worker import Failure, Worker
 from app.output.livelink import LiveLinkSender
 from app.output.osc import VmcSender
@@ -69,7 +70,7 @@ class Outputs(Worker):
         settings: Latest[OutputSettings],
         delay: Callable[[], float],
         on_failure: Callable[[Failure], None] | None = None,
-        on_notice: Callable[[str], None] = lambda text: None,
+        on_notice: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
         """
         Args:
@@ -88,6 +89,11 @@ class Outputs(Worker):
         self._camera: VirtualCamera | None = None
         self._camera_size = (0, 0)
         self._camera_wanted = False
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether images are sent anywhere."""
+        return self._camera_wanted
 
     def offer_poses(self, poses: Sequence[FlameParams]) -> None:
         """On the inference thread."""
@@ -151,7 +157,7 @@ class Outputs(Worker):
         except (UserError, OSError, RuntimeError) as error:
             self._camera_wanted = False
             self._camera = None
-            self._on_notice(f"Virtual camera: {error}")
+            self._on_notice(Notice("output", "virtual camera", str(error)))
 
     def _open(self, wanted: OutputSettings) -> None:
         self._close()
@@ -172,7 +178,7 @@ class Outputs(Worker):
         sender = self._senders.pop(name, None)
         if sender is not None:
             sender.close()
-        self._on_notice(f"{name}: {error}")
+        self._on_notice(Notice("output", name, str(error)))
 
     def _close(self) -> None:
         for sender in self._senders.values():

@@ -24,15 +24,18 @@ from app.live.latency import LatencyMeter, LatencyReport
 from app.live.level import VoiceSettings
 from app.live.microphone import InputDevice
 from app.live.monitor import Monitor
+from app.live.notice import Notice
 from app.live.outputs import Outputs, OutputSettings
-from app.live.rendering import LiveImage, Rendering, Scene
+from app.live.rendering import OpenRenderer, Rendering
+from app.live.scene import Drawn, LiveImage, Scene, Shot
+from app.live.take import Take
 from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
 from app.output.recorder import Recorder, RecorderStatus
 from app.output.video import open_writer
 from avatar.errors import UserError
 from avatar.library import default_name, open_avatar
-from avatar.render import Renderer, open_renderer
+from avatar.render import open_renderer
 from avatar.rig import Avatar
 
 __all__ = ["LiveSession", "SessionStatus"]
@@ -67,9 +70,10 @@ class LiveSession:
 
     Args:
         on_image: an image is in `images`; called on the render thread, must return at once.
+        on_shot: a shot is in `shots`; the same, but only while `paint_directly` is on.
         on_source: `source` or `inputs` has changed; called on the devices thread.
         on_failure: a worker has died; called on its thread.
-        on_notice: one line for the user; called on any thread.
+        on_notice: news for the user; called on any thread.
         make_driver, open_renderer: in place of the real ones.
     """
 
@@ -81,11 +85,12 @@ class LiveSession:
         driver: DriverSettings | None = None,
         *,
         on_image: Callable[[LiveImage], None] = lambda image: None,
+        on_shot: Callable[[Shot], None] = lambda shot: None,
         on_source: Callable[[], None] = lambda: None,
         on_failure: Callable[[Failure], None] = lambda failure: None,
-        on_notice: Callable[[str], None] = lambda text: None,
+        on_notice: Callable[[Notice], None] = lambda notice: None,
         make_driver: Callable[[Avatar, DriverSettings], Driver] | None = None,
-        open_renderer: Callable[[str], Renderer] = open_renderer,
+        open_renderer: OpenRenderer = open_renderer,
     ) -> None:
         self._scene = Latest(scene or Scene())
         self._voice_settings = Latest(voice or VoiceSettings())
@@ -94,9 +99,9 @@ class LiveSession:
         self._cast: Latest[Cast | None] = Latest(None)
         self._output_settings = Latest(OutputSettings())
         self._on_image = on_image
+        self._on_shot = on_shot
         self._on_notice = on_notice
-        self._recording: _Recording | None = None
-        self._last_recording: RecorderStatus | None = None
+        self._take: Take | None = None
         self._monitor: Monitor | None = None
         self._started = False
         self._starting_overflows = 0
@@ -131,6 +136,8 @@ class LiveSession:
             self.inference,
             open_renderer,
             self._image,
+            self._shot,
+            lambda: self._take is not None or self.outputs.wants_images,
             failed,
             on_notice,
         )
@@ -139,6 +146,11 @@ class LiveSession:
     def images(self) -> Latest[LiveImage | None]:
         """The newest image."""
         return self.rendering.images
+
+    @property
+    def shots(self) -> Latest[Shot | None]:
+        """What the newest image shows, or is to show."""
+        return self.rendering.shots
 
     @property
     def inputs(self) -> list[InputDevice]:
@@ -163,7 +175,7 @@ class LiveSession:
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
         self.set_monitor(False)
-        if self._recording is not None:
+        if self._take is not None:
             self.stop_recording()
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
         if self._started:
@@ -195,8 +207,8 @@ class LiveSession:
 
     def set_scene(self, scene: Scene) -> None:
         """Draw this from the next image on. While recording, the size stays that of the recording."""
-        if self._recording is not None:
-            width, height = self._recording.size
+        if self._take is not None:
+            width, height = self._take.size
             if (scene.width, scene.height) != (width, height):
                 backdrop = scene.backdrop
                 if backdrop is not None and backdrop.shape[:2] != (height, width):
@@ -252,9 +264,25 @@ class LiveSession:
         """Whether the voice is being played."""
         return self._monitor is not None
 
-    def painted(self, image: LiveImage, at_s: float | None = None) -> None:
-        """The owner has shown an image."""
-        self.latency.painted(image, at_s)
+    def paint_directly(self, on: bool) -> None:
+        """The owner draws the shots itself, or images are drawn for it. While it does, images are made only for a
+        recording, an output or `still`."""
+        self.rendering.direct = on
+
+    @property
+    def painting_directly(self) -> bool:
+        """Whether the owner draws the shots itself."""
+        return self.rendering.direct
+
+    def still(self) -> LiveImage | None:
+        """The newest image; None before the first. While the owner paints directly it waits for one to be drawn."""
+        return self.rendering.image_now()
+
+    def painted(self, drawn: Drawn, at_s: float | None = None) -> None:
+        """The owner has shown an image, or a shot that it has drawn itself."""
+        self.latency.painted(drawn, at_s)
+        if self.rendering.direct:
+            self.rendering.observe(drawn)
 
     def record(self, path: Path, fps: float | None = None, quality: str = "standard") -> None:
         """Record pictures and sound from now on.
@@ -266,14 +294,14 @@ class LiveSession:
         Raises:
             UserError: if it cannot be written, or a recording runs.
         """
-        if self._recording is not None:
-            raise UserError(f"a recording runs already: {self._recording.recorder.path}")
+        if self._take is not None:
+            raise UserError(f"a recording runs already: {self._take.recorder.path}")
         scene = self._scene.get()
         size = (scene.width, scene.height)
         transparent = scene.background is None and scene.backdrop is None
         writer = open_writer(path, *size, sample_rate=SOUND_RATE, fps=fps, quality=quality, alpha=transparent)
-        self._recording = _Recording(Recorder(writer), size)
-        self.voice.tap(self._recording.sound)
+        self._take = Take(Recorder(writer), size)
+        self.voice.tap(self._take.sound)
 
     def stop_recording(self) -> RecorderStatus:
         """Finish the file.
@@ -281,23 +309,22 @@ class LiveSession:
         Raises:
             UserError: if nothing is being recorded.
         """
-        recording = self._recording
-        if recording is None:
+        take = self._take
+        if take is None:
             raise UserError("nothing is being recorded")
         self.voice.tap(None)
-        self._recording = None
-        self._last_recording = recording.recorder.stop()
-        return self._last_recording
+        self._take = None
+        return take.recorder.stop()
 
     @property
     def recording(self) -> RecorderStatus | None:
         """The recording that runs."""
-        recording = self._recording
-        return recording.recorder.status if recording is not None else None
+        take = self._take
+        return take.recorder.status if take is not None else None
 
     def status(self) -> SessionStatus:
         """A snapshot."""
-        image = self.images.get()
+        shot = self.shots.get()
         meter = self.voice.meter
         return SessionStatus(
             self.devices.state,
@@ -305,7 +332,7 @@ class LiveSession:
             self.inference.delay.delay_s,
             self.devices.overflows - self._starting_overflows + self.inference.skips,
             self.rendering.skipped,
-            image.gaussians if image else 0,
+            shot.gaussians if shot else 0,
             self.rendering.backend,
             self.rendering.draw_ms,
             self.inference.busy_ms,
@@ -320,37 +347,19 @@ class LiveSession:
         fusion = ExpressionFusion(AdditiveFusion(lips), self._held)
         return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, fusion=fusion)
 
-    def _image(self, image: LiveImage) -> None:
-        if image.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
+    def _shot(self, shot: Shot) -> None:
+        if shot.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
             self.inference.settle()
             self._starting_overflows = self.devices.overflows
-        if (recording := self._recording) is not None:
-            recording.image(image)
+        if self.rendering.direct:
+            self._on_shot(shot)
+
+    def _image(self, image: LiveImage) -> None:
+        if (take := self._take) is not None:
+            take.image(image)
         self.outputs.offer_image(image)
         self._on_image(image)
 
     def _shown_delay(self) -> float:
         """Seconds from a sound to the painted image of it; the delay plus drawing and painting, smoothly."""
         return self.inference.delay.delay_s + self.rendering.draw_ms / 1000 + 0.008
-
-
-class _Recording:
-    """A recorder's place in stream time: sound and images are shifted alike, so they stay in step."""
-
-    def __init__(self, recorder: Recorder, size: tuple[int, int]) -> None:
-        self.recorder = recorder
-        self.size = size
-        self._start_s: float | None = None
-
-    def sound(self, samples: Float32[np.ndarray, " n"], first: int) -> None:
-        """On the audio thread."""
-        if self._start_s is None:
-            self._start_s = first / SOUND_RATE
-        self.recorder.offer_audio(samples)
-
-    def image(self, image: LiveImage) -> None:
-        """On the render thread. An image shows a moment of the voice that is a little past: what lies before the
-        recording's first sample is left out."""
-        start_s = self._start_s
-        if start_s is not None and image.bgra.shape[:2] == (self.size[1], self.size[0]):
-            self.recorder.offer_image(image.bgra, image.stream_time_s - start_s)

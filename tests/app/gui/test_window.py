@@ -65,7 +65,7 @@ def make_window(
         apply_theme(qapp, settings.theme)
 
         def make_session(*args: Any, **more: Any) -> LiveSession:
-            more |= {"make_driver": loudness_driver, "open_renderer": lambda name: plain_renderer("cpu")}
+            more |= {"make_driver": loudness_driver, "open_renderer": lambda name, notice: plain_renderer("cpu")}
             return LiveSession(*args, **more)
 
         window = MainWindow(store, make_session, **options)
@@ -213,14 +213,14 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     files = list((tmp_path / "videos").glob("*.mp4"))
     assert len(files) == 1
     assert files[0].stat().st_size > 1000
-    window.save_picture()
+    window.takes.save_still()
     assert len(list((tmp_path / "videos").glob("*.png"))) == 1
 
 
 def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     window = make_window(Settings(theme="dark", folder=str(tmp_path / "file")))
-    window.toggle_recording()
+    window.takes.toggle_recording()
     assert "cannot write here" in window.banner.text
     assert window.bridge.session.recording is None
 
@@ -230,14 +230,14 @@ def test_without_a_microphone_the_sample_plays(
 ) -> None:
     clip = tmp_path / "sample.wav"
     soundfile.write(clip, 0.4 * np.sin(np.arange(16_000) / 10), 16_000)
-    monkeypatch.setattr(window_module, "sample_clip", lambda: clip)
+    monkeypatch.setattr("app.gui.clips.sample_clip", lambda: clip)
     window = make_window()
     qtbot.waitUntil(lambda: window.bridge.playing == clip, timeout=8000)
     assert "No microphone was found" in window.banner.text
     assert "sample" in window.banner.text
     qtbot.waitUntil(lambda: window.bridge.playing is None, timeout=8000)  # it has ended
     sound_system.plug("Late Mic")
-    window._look_again()
+    window.news.look_again()
     qtbot.waitUntil(lambda: window.bridge.session.devices.state.label == "Late Mic", timeout=8000)
     qtbot.waitUntil(lambda: window.banner.text == "", timeout=3000)
 
@@ -251,13 +251,13 @@ def test_a_worker_that_dies_is_shown_and_can_be_restarted(make_window: Any, plug
 
     window.bridge.session.rendering._tick = die
     qtbot.waitUntil(lambda: "the GPU fell out" in window.banner.text, timeout=5000)
-    window.show_error(window.bridge.session.failures[0])
-    dialog = window._error_dialog
+    window.news.show_error(window.bridge.session.failures[0])
+    dialog = window.news.dialog
     assert dialog is not None
     dialog._copy()
     dialog.close()
     old = window.bridge.session
-    window._restart()
+    window.news.restart()
     assert window.bridge.session is not old
     count = window.bridge.session.rendering.count
     qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=8000)

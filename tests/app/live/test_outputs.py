@@ -12,6 +12,7 @@ import pytest
 from animation.driver import DrivenPose
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
+from app.live.notice import Notice
 from app.live.outputs import Outputs, OutputSettings, parse_target
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
@@ -53,18 +54,19 @@ def test_poses_leave_when_their_picture_is_drawn(kind: str, no_thread_left: None
 
 
 def test_what_cannot_be_opened_is_said_and_the_rest_goes_on(no_thread_left: None) -> None:
-    said: list[str] = []
+    said: list[Notice] = []
     done = threading.Event()
 
-    def hear(text: str) -> None:
-        said.append(text)
+    def hear(notice: Notice) -> None:
+        said.append(notice)
         done.set()
 
     settings = Latest(OutputSettings(vmc="127.0.0.1:99999", livelink="127.0.0.1:11111"))
     outputs = Outputs(StreamClock(), settings, lambda: 0.1, on_notice=hear)
     outputs.start()
     assert done.wait(5)
-    assert "port" in said[0]
+    assert (said[0].kind, said[0].subject) == ("output", "VMC")
+    assert "port" in said[0].detail
     assert outputs.alive
     assert outputs.stop()
     assert outputs.failure is None

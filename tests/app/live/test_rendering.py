@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.live.detail import DetailControl
 from app.live.inference import DelayControl
-from app.live.rendering import DetailControl, _put_behind
+from app.live.rendering import _put_behind
 
 
 def run(control: DetailControl, cost_ms: float, base_ms: float, most: int, images: int, seed: int = 0) -> list[int]:

@@ -1,0 +1,48 @@
+"""The level of detail that a machine can hold."""
+
+from __future__ import annotations
+
+__all__ = ["DetailControl"]
+
+
+class DetailControl:
+    """The number of Gaussians that keeps drawing within a time budget.
+
+    Drawing takes about a + b * k milliseconds for k Gaussians; steps are proportional, downwards at once, upwards
+    after a second of calm. One thread observes; any may read `count`.
+    """
+
+    LEAST = 30_000
+    """Below this avatars show holes."""
+    START = 45_000
+
+    def __init__(self, budget_ms: float) -> None:
+        self.budget_ms = budget_ms
+        self.count = self.START
+        self._mean_ms: float | None = None
+        self._calm = 0
+        self._settle = 0
+
+    def observe(self, draw_ms: float, most: int) -> None:
+        """An image took so long; the avatar has `most` Gaussians."""
+        self._mean_ms = draw_ms if self._mean_ms is None else self._mean_ms + 0.12 * (draw_ms - self._mean_ms)
+        self.count = min(self.count, most)
+        if self._settle > 0:
+            self._settle -= 1
+            return
+        ratio = self._mean_ms / self.budget_ms
+        if ratio > 1.08:
+            self._step(max(0.75, 1 / ratio), most)
+        elif ratio < 0.85:
+            self._calm += 1
+            if self._calm >= 30:
+                self._step(min(1.15, 0.95 / ratio), most)
+        else:
+            self._calm = 0
+
+    def _step(self, factor: float, most: int) -> None:
+        new = int(min(max(self.count * factor, self.LEAST), most))
+        if new != self.count and self._mean_ms is not None:
+            self._mean_ms *= 1 + 0.7 * (new / self.count - 1)  # what to expect
+        self.count = new
+        self._calm, self._settle = 0, 8
