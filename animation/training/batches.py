@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from animation.audio import FRAMES_PER_HOP, HOP_S, HOP_SAMPLES, N_MELS, LevelTracker, log_mel
-from animation.data.articulation import REST, closure_spans, trajectories
+from animation.data.articulation import REST
 from animation.data.corpus import Utterance, load_utterances, source_names, split_of
-from animation.data.phonemes import Segment, phoneme_labels, viseme_labels
 from animation.data.recordings import SOURCES
 from animation.training.soundscape import NOISE_KINDS, babble, change_speed, noise, room, telephone
+from animation.training.targets import Recording, Targets
 
 __all__ = [
     "Batch",
@@ -36,44 +36,8 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 
-_TOLERANCE_S = 0.04
-_VOICE_MARGIN_S = 0.06
-IGNORED = -1.0
 _MUSIC_SHARE = 0.35
 _LN10_OVER_10 = np.log(10.0) / 10.0
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What each hop should give: label indices, channels, and 0/1 with -1 for 'do not count'."""
-
-    viseme: Int[np.ndarray, " t"]
-    phoneme: Int[np.ndarray, " t"]
-    articulation: Float[np.ndarray, "t 7"]
-    closure: Float[np.ndarray, " t"]
-    voice: Float[np.ndarray, " t"]
-
-    @classmethod
-    def of(cls, segments: Sequence[Segment], n_hops: int) -> Targets:
-        """Targets of an utterance."""
-        times = (np.arange(n_hops) + 0.5) * HOP_S
-        closure = np.zeros(n_hops, np.float32)
-        for start, end in closure_spans(segments):
-            near = (times > start - _TOLERANCE_S) & (times < end + _TOLERANCE_S)
-            closure[near & (closure == 0)] = IGNORED
-            inside = (times >= start - HOP_S / 2) & (times < end)
-            closure[inside] = 1.0
-        phoneme = phoneme_labels(segments, n_hops)
-        spoken = phoneme != 0
-        margin = round(_VOICE_MARGIN_S / HOP_S)
-        voice = np.convolve(spoken, np.ones(2 * margin + 1), "same") > 0
-        return cls(
-            viseme_labels(segments, n_hops).astype(np.int8),
-            phoneme.astype(np.int8),
-            trajectories(segments, n_hops).astype(np.float16),
-            closure.astype(np.float16),
-            voice.astype(np.float16),
-        )
 
 
 def training_utterances(folder: Path, split: str = "train") -> dict[str, list[Utterance]]:
@@ -107,26 +71,25 @@ class FeatureBank:
         return len(self.targets.viseme)
 
     @classmethod
-    def build(cls, utterances: Sequence[Utterance], variants: int, seed: int) -> FeatureBank:
+    def build(cls, recordings: Sequence[Recording], variants: int, seed: int) -> FeatureBank:
         """Make the features: the sound as it is, and `variants - 1` altered copies, in a random order."""
         rng = np.random.default_rng(seed)
         mels, targets = [], []
-        jobs = [(u, v) for u in utterances for v in range(variants)]
+        jobs = [(recording, v) for recording in recordings for v in range(variants)]
         for index in rng.permutation(len(jobs)):
-            utterance, variant = jobs[index]
-            samples, segments = utterance.samples, list(utterance.segments)
+            recording, variant = jobs[index]
+            samples, factor = recording.samples, 1.0
             samples = samples * np.float32(0.06 / (np.sqrt(np.mean(samples**2)) + 1e-6))
             if variant > 0:
                 factor = float(rng.uniform(0.84, 1.2))
                 samples = change_speed(samples, factor)
-                segments = [s.scaled(factor) for s in segments]
                 if rng.random() < 0.5:
                     samples = room(samples, rng)
                 if rng.random() < 0.45:
                     samples = telephone(samples, rng)
             n_hops = len(samples) // HOP_SAMPLES
             mels.append(log_mel(samples[: n_hops * HOP_SAMPLES]).astype(np.float16))
-            targets.append(Targets.of(segments, n_hops))
+            targets.append(recording.targets(factor, n_hops))
         joined = Targets(
             *(np.concatenate([getattr(t, name) for t in targets]) for name in Targets.__dataclass_fields__)
         )

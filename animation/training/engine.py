@@ -42,7 +42,7 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the steps done, the steps in all, and the newest measures."""
 
 
-class TrainingStopped(KeyboardInterrupt):  # noqa: N818 (an interrupt that says more, not an error)
+class TrainingStopped(KeyboardInterrupt):
     """The user interrupted a training; its checkpoint holds everything up to then."""
 
 

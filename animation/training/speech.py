@@ -1,48 +1,43 @@
-"""Training of the speech model; can be killed at any time and goes on where the last checkpoint was."""
+"""Training the streaming speech model: on the speech corpus, or on faces that were seen speaking."""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from animation.audio import HOP_S, SAMPLE_RATE
-from animation.data.articulation import CHANNELS
-from animation.data.phonemes import PHONEME_INDEX, PHONEMES, VISEME_INDEX, VISEMES
+from animation.data.sequences import MeshSequence
 from animation.speech.model import SpeechModelConfig, expected_shapes, save_weights
-from animation.training.batches import (
-    IGNORED,
-    Batch,
-    FeatureBank,
-    NoiseBank,
-    draw_batch,
-    seed_of,
-    training_utterances,
-)
-from animation.training.network import SpeechLogits, TrainableSpeechNetwork
-from animation.training.tuning import tune_seal
+from animation.speech.mouth_fit import MouthFit
+from animation.training.batches import FeatureBank, NoiseBank, draw_batch, seed_of, training_utterances
+from animation.training.engine import EngineOptions, batch_rng, is_first_process, run
+from animation.training.speech_loss import SpeechBatch, SpeechLoss
+from animation.training.targets import MouthRecording, SpokenRecording
+from animation.training.tuning import Heard, tune_seal
 from avatar.errors import UserError
+from avatar.flame.arkit import ArkitMap
+from avatar.flame.head import HeadModel
 
-__all__ = ["DATA_STATEMENT", "TrainingConfig", "speech_loss", "train_speech"]
+__all__ = ["DATA_STATEMENT", "TrainingConfig", "train_speech", "train_speech_on_meshes"]
 
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 
 _SOURCE_WEIGHTS = {"espeak": 0.10, "flite": 0.055, "festival": 0.022, "prompts": 0.09, "menardi": 0.07}
-_CHECKPOINT = "speech-checkpoint.pt"
 _MUSIC_HELD_OUT = "reno_project-system"
-
+_VALIDATION_BATCHES = 4
+_WARM_UP = 100
 
 DATA_STATEMENT = {
     "recordings": (
@@ -73,118 +68,180 @@ class TrainingConfig:
     weight_decay: float = 0.01
     variants: int = 3
     average_decay: float = 0.998
-    checkpoint_every: int = 250
     seed: int = 0
 
 
-_VISEME_WEIGHT = {"PP": 1.5, "FF": 1.8, "ou": 1.2, "sil": 0.8}
-_PHONEME_WEIGHT = {"P": 1.5, "B": 1.5, "M": 1.5, "F": 1.7, "V": 1.7, "SIL": 0.8}
-_CHANNEL_WEIGHT = {
-    "jaw": 1.0,
-    "closed": 1.5,
-    "rounding": 1.0,
-    "spread": 1.0,
-    "lip_in": 2.5,
-    "tongue": 0.6,
-    "funnel": 0.6,
-}
+@dataclass(frozen=True, eq=False)
+class _Material:
+    """What batches are drawn from, and what the seal is tuned on."""
+
+    banks: list[FeatureBank]
+    weights: Float[np.ndarray, " s"]
+    noises: NoiseBank
+    validation: FeatureBank | None
+    tuning: Mapping[str, Iterable[Heard]]
+
+    def batch(self, config: TrainingConfig, rng: np.random.Generator) -> tuple[Tensor, SpeechBatch]:
+        """A training batch."""
+        return self._drawn(self.banks, self.weights, config, rng)
+
+    def validation_batch(self, config: TrainingConfig, number: int) -> tuple[Tensor, SpeechBatch] | None:
+        """One of the batches of held-out people, always the same; None if there are none."""
+        if self.validation is None:
+            return None
+        return self._drawn([self.validation], np.ones(1), config, np.random.default_rng([config.seed, 17, number]))
+
+    def _drawn(
+        self, banks: list[FeatureBank], weights: np.ndarray, config: TrainingConfig, rng: np.random.Generator
+    ) -> tuple[Tensor, SpeechBatch]:
+        drawn = draw_batch(
+            banks, weights, self.noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops
+        )
+        return torch.from_numpy(drawn.features), SpeechBatch.of(drawn)
 
 
-def _class_weights(names: Sequence[str], index: dict[str, int], weights: dict[str, float]) -> Float[Tensor, " c"]:
-    result = torch.ones(len(names))
-    for name, weight in weights.items():
-        result[index[name]] = weight
-    return result
+class _SpeechTask:
+    """The speech model as the engine trains it."""
+
+    name = "speech"
+
+    def __init__(self, config: TrainingConfig, material: _Material) -> None:
+        self._config, self._material = config, material
+        self.steps, self.seed = config.steps, config.seed
+        self.loss = SpeechLoss(config.model, config.warm_up_hops, config.average_decay)
+        self.module: nn.Module = self.loss
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        c = self._config
+        group = {"params": list(self.loss.network.parameters()), "lr": c.learning_rate}
+        return [group | {"weight_decay": c.weight_decay, "betas": (0.9, 0.999)}]
+
+    def learning_rate(self, step: int) -> float:
+        """Linear rise over 100 steps, then a cosine to 2 %."""
+        if step < _WARM_UP:
+            return (step + 1) / _WARM_UP
+        return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * (step - _WARM_UP) / max(1, self.steps - _WARM_UP))))
+
+    def batch(self, step: int, rank: int) -> tuple[Tensor, SpeechBatch]:
+        return self._material.batch(self._config, batch_rng(self.seed, step, rank))
+
+    def validate(self) -> Mapping[str, float]:
+        """The loss on held-out people, of the weights as they are."""
+        device = next(self.loss.network.parameters()).device
+        losses = []
+        for number in range(_VALIDATION_BATCHES):
+            drawn = self._material.validation_batch(self._config, number)
+            if drawn is not None:
+                features, targets = drawn
+                on_device = SpeechBatch(*(part.to(device) for part in targets))
+                losses.append(float(self.loss((features.to(device), on_device))["loss"]))
+        return {"loss": float(np.mean(losses))} if losses else {}
 
 
-_VISEME_WEIGHTS = _class_weights(VISEMES, VISEME_INDEX, _VISEME_WEIGHT)
-_PHONEME_WEIGHTS = _class_weights(PHONEMES, PHONEME_INDEX, _PHONEME_WEIGHT)
-_CHANNEL_WEIGHTS = torch.tensor([_CHANNEL_WEIGHT[name] for name in CHANNELS])
+def train_speech(
+    data_dir: Path | str,
+    out: Path | str,
+    config: TrainingConfig | None = None,
+    options: EngineOptions | None = None,
+    progress: Progress = lambda message, share: None,
+) -> Path:
+    """Train the speech model on the speech corpus, and tune its seal on the validation speakers.
 
-
-def _event_loss(closure: Float[Tensor, "b t"], target: Float[Tensor, "b t"]) -> Float[Tensor, ""]:
-    """Each labelled closure must be seen somewhere within one hop of it: cross-entropy of the best moment."""
-    inside = (target == 1.0).numpy().astype(np.int8)
-    padded = np.pad(inside, ((0, 0), (1, 1)))
-    change = np.diff(padded, axis=1)
-    rows, starts = np.nonzero(change == 1)
-    _, ends = np.nonzero(change == -1)
-    if len(rows) == 0:
-        return closure.sum() * 0.0
-    width = int(min(14, (ends - starts).max() + 2))
-    index = np.clip(starts[:, None] - 1 + np.arange(width), 0, closure.shape[1] - 1)
-    index = np.minimum(index, np.minimum(ends[:, None], closure.shape[1] - 1))
-    best = closure[torch.from_numpy(rows)[:, None], torch.from_numpy(index)].amax(1)
-    return functional.softplus(-best).mean()
-
-
-def speech_loss(logits: SpeechLogits, batch: Batch, skip: int) -> Float[Tensor, ""]:
-    """What training minimizes: visemes, phonemes, articulation, closures as moments and as events, voice.
+    Writes `out/speech.safetensors`, `out/checkpoint.pt`, `out/curves.csv` and `out/curves.png`. A run that was stopped
+    or killed goes on when it is started again with the same arguments.
 
     Args:
-        logits: of the network.
-        batch: with targets in step with the logits.
-        skip: hops at the start of each crop that do not count.
+        data_dir: what `corpus speech` made; features are kept there too.
+        out: folder for the results.
+        config: how to train.
+        options: device and pace of checkpoints.
+        progress: called with a message and the share done.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        UserError: there is no corpus.
     """
-
-    def to(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values[:, skip:])
-
-    viseme = functional.cross_entropy(
-        logits.viseme[:, skip:].flatten(0, 1), to(batch.viseme).flatten(), _VISEME_WEIGHTS
-    )
-    phoneme = functional.cross_entropy(
-        logits.phoneme[:, skip:].flatten(0, 1), to(batch.phoneme).flatten(), _PHONEME_WEIGHTS
-    )
-    channels = functional.smooth_l1_loss(
-        torch.sigmoid(logits.articulation[:, skip:]), to(batch.articulation), beta=0.08, reduction="none"
-    )
-    target = to(batch.closure)
-    closure = logits.closure[:, skip:]
-    counted = target != IGNORED
-    moments = functional.binary_cross_entropy_with_logits(
-        closure[counted], target[counted], pos_weight=torch.tensor(2.0)
-    )
-    voice = functional.binary_cross_entropy_with_logits(logits.voice[:, skip:], to(batch.voice))
-    return (
-        viseme
-        + 0.5 * phoneme
-        + 8.0 * (channels * _CHANNEL_WEIGHTS).mean()
-        + 1.5 * moments
-        + 0.4 * _event_loss(closure, target)
-        + 0.4 * voice
-    )
-
-
-def _source_weight(name: str) -> float:
-    return _SOURCE_WEIGHTS[name.split("_")[0]]
-
-
-def _load_banks(
-    folder: Path, config: TrainingConfig, progress: Progress
-) -> tuple[list[FeatureBank], Float[np.ndarray, " s"]]:
+    config, folder = config or TrainingConfig(), Path(data_dir)
     utterances = {name: found for name, found in training_utterances(folder).items() if found}
     if not utterances:
         raise UserError(f"no speech corpus in {folder}: make it with gaussian-avatar corpus speech")
-    banks, weights = [], []
+    validation = training_utterances(folder, "validation")
+    features = folder / "features"
+    banks = []
     for number, (name, found) in enumerate(utterances.items()):
         progress(f"features of {name}", number / len(utterances))
-        seed = seed_of(name, config.seed)
-        path = folder / "features" / f"{name}-{config.variants}-{config.seed}.npz"
-        banks.append(FeatureBank.cached(path, partial(FeatureBank.build, found, config.variants, seed)))
-        weights.append(_source_weight(name))
-    total = np.array(weights)
-    return banks, total / total.sum()
+        spoken = [SpokenRecording(u.samples, u.segments) for u in found]
+        build = partial(FeatureBank.build, spoken, config.variants, seed_of(name, config.seed))
+        banks.append(FeatureBank.cached(features / f"{name}-{config.variants}-{config.seed}.npz", build))
+    heard = [SpokenRecording(u.samples, u.segments) for found in validation.values() for u in found]
+    held_out = FeatureBank.build(heard, 1, config.seed) if heard else None
+    noises = NoiseBank.cached(features / f"noise-{config.seed}.npz", partial(_build_noises, folder, config.seed))
+    share = np.array([_SOURCE_WEIGHTS[name.split("_")[0]] for name in utterances])
+    material = _Material(banks, share / share.sum(), noises, held_out, validation)
+    return _train(material, Path(out), config, options, progress, {"data": DATA_STATEMENT})
 
 
-def _build_noises(folder: Path, seed: int) -> NoiseBank:
-    music = [
-        np.load(path, allow_pickle=False).astype(np.float32) / 32767
-        for path in sorted((folder / "music").glob("*.npy"))
-        if path.stem != _MUSIC_HELD_OUT
-    ]
-    prompts = [us for name, us in training_utterances(folder).items() if name.startswith("prompts")]
-    return NoiseBank([u.samples for us in prompts for u in us], music, seed)
+def train_speech_on_meshes(
+    train: Iterable[MeshSequence],
+    validation: Iterable[MeshSequence],
+    head: HeadModel,
+    arkit: ArkitMap,
+    out: Path | str,
+    config: TrainingConfig | None = None,
+    options: EngineOptions | None = None,
+    progress: Progress = lambda message, share: None,
+    metadata: dict[str, Any] | None = None,
+) -> Path:
+    """Train the speech model on faces seen speaking, such as VOCASET's.
+
+    The seven articulation channels are fitted to every mesh; a closure is where the lips touch in the middle of speech.
+    Visemes are not known and stay untrained. Writes what `train_speech` writes, and `out/features.npz`.
+
+    Args:
+        train: speech sequences with sound to learn from.
+        validation: of other people.
+        head: of whose topology the sequences are.
+        arkit: its blendshapes.
+        out: folder for the results.
+        config: how to train.
+        options: device and pace of checkpoints.
+        progress: called with a message and the share done.
+        metadata: anything to be kept with the weights, JSON.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        UserError: if no sequence has sound.
+    """
+    config, out = config or TrainingConfig(), Path(out)
+    fit = MouthFit(head, arkit, rounds=1)
+
+    def recorded(sequences: Iterable[MeshSequence]) -> list[MouthRecording]:
+        found = []
+        for sequence in sequences:
+            if sequence.domain == "speech" and sequence.audio is not None:
+                progress(f"fitting the mouth of {sequence.key}", 0.0)
+                found.append(MouthRecording.of(sequence, head, fit))
+        return found
+
+    seen, held_out = recorded(train), recorded(validation)
+    if not seen:
+        raise UserError("no speech with sound among the training data")
+    banks = [FeatureBank.build(seen, config.variants, seed_of("meshes", config.seed))]
+    shortest = min(bank.hops for bank in banks)
+    if shortest <= config.crop_hops + config.model.lookahead_hops:
+        raise UserError(
+            f"only {shortest * HOP_S:.1f} s of speech to train on; {config.crop_hops * HOP_S:g} s are needed"
+        )
+    noises = NoiseBank([recording.samples for recording in seen], [], config.seed)
+    unheard = FeatureBank.build(held_out, 1, config.seed) if held_out else None
+    if unheard is not None and unheard.hops <= config.crop_hops + config.model.lookahead_hops:
+        unheard = None
+    material = _Material(banks, np.ones(1), noises, unheard, {"validation": held_out})
+    return _train(material, out, config, options, progress, {"data": metadata or {}})
 
 
 @contextmanager
@@ -197,83 +254,41 @@ def _denormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@_denormals_flushed()
-def train_speech(data_dir: Path | str, out: Path | str, config: TrainingConfig, progress: Progress) -> None:
-    """Train the speech model, tune its seal on the validation speakers, and write its weights.
-
-    Args:
-        data_dir: the corpus; features and the checkpoint are kept there too.
-        out: the weights file, written anew with every checkpoint.
-        config: how to train.
-        progress: called with a message and the share done.
-
-    Raises:
-        UserError: there is no corpus.
-    """
-    folder, out = Path(data_dir), Path(out)
+def _train(
+    material: _Material,
+    out: Path,
+    config: TrainingConfig,
+    options: EngineOptions | None,
+    progress: Progress,
+    about: dict[str, Any],
+) -> Path:
     torch.manual_seed(config.seed)
-    banks, weights = _load_banks(folder, config, progress)
-    path = folder / "features" / f"noise-{config.seed}.npz"
-    noises = NoiseBank.cached(path, partial(_build_noises, folder, config.seed))
-    network = TrainableSpeechNetwork(config.model)
-    average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    start, loss_average = 0, 0.0
-    kept = folder / _CHECKPOINT
-    if kept.exists():
-        checkpoint = torch.load(kept, weights_only=True)
-        network.load_state_dict(checkpoint["network"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        average = checkpoint["average"]
-        start, loss_average = int(checkpoint["step"]), float(checkpoint["loss"])
-        _log.info("going on at step %d", start)
-    begun = time.monotonic()
-    network.train()
-    for step in range(start, config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, config.steps)
-        # Every step has its own seeds, so that an interrupted training goes on exactly as it would have.
-        rng = np.random.default_rng([config.seed, step])
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        batch = draw_batch(banks, weights, noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops)
-        loss = speech_loss(network(torch.from_numpy(batch.features)), batch, config.warm_up_hops)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        decay = min(config.average_decay, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, tensor in network.state_dict().items():
-                average[name].lerp_(tensor, 1 - decay)
-        value = loss.item()
-        loss_average = value if step == 0 else 0.98 * loss_average + 0.02 * value
-        done = step + 1
-        if done % 50 == 0:
-            pace = (time.monotonic() - begun) / (done - start)
-            progress(f"step {done}, loss {loss_average:.3f}, {pace:.2f} s a step", done / config.steps)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            unfinished = kept.with_suffix(".partial")
-            torch.save(
-                {
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average,
-                    "step": done,
-                    "loss": loss_average,
-                },
-                unfinished,
-            )
-            unfinished.replace(kept)
-            tensors = {name: average[name].numpy() for name in expected_shapes(config.model)}
-            training = {k: v for k, v in asdict(config).items() if k != "model"}
-            hours = done * config.batch * config.crop_hops * HOP_S / 3600
-            facts = {"training": training, "steps_done": done, "hours_heard": round(hours, 1)}
-            save_weights(out, config.model, tensors, {"data": DATA_STATEMENT, **facts, "sample_rate": SAMPLE_RATE})
-    tune_seal(folder, out, progress)
+    task = _SpeechTask(config, material)
+
+    def tell(done: int, steps: int, measures: Mapping[str, float]) -> None:
+        newest = f", loss {measures['loss']:.3f}" if "loss" in measures else ""
+        progress(f"step {done} of {steps}{newest}", done / steps)
+
+    with _denormals_flushed():
+        run(task, out, replace(options or EngineOptions(), max_gradient_norm=1.0), tell)
+    weights = out / "speech.safetensors"
+    if is_first_process():
+        task.loss.follow()
+        tensors = {name: tensor.numpy() for name, tensor in task.loss.average.state_dict().items()}
+        training = {k: v for k, v in asdict(config).items() if k != "model"}
+        hours = round(config.steps * config.batch * config.crop_hops * HOP_S / 3600, 1)
+        facts = {"training": training, "hours_heard": hours, "sample_rate": SAMPLE_RATE}
+        kept = {name: tensors[name] for name in expected_shapes(config.model)}
+        save_weights(weights, config.model, kept, about | facts)
+        tune_seal(material.tuning, weights, progress)
+    return weights
 
 
-def _schedule(step: int, steps: int, warm_up: int = 100) -> float:
-    """Linear rise, then a cosine to 2 %."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * (step - warm_up) / max(1, steps - warm_up))))
+def _build_noises(folder: Path, seed: int) -> NoiseBank:
+    music = [
+        np.load(path, allow_pickle=False).astype(np.float32) / 32767
+        for path in sorted((folder / "music").glob("*.npy"))
+        if path.stem != _MUSIC_HELD_OUT
+    ]
+    prompts = [us for name, us in training_utterances(folder).items() if name.startswith("prompts")]
+    return NoiseBank([u.samples for us in prompts for u in us], music, seed)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from animation.audio import FRAMES_PER_HOP, HOP_SAMPLES, LevelTracker, log_mel
-from animation.data.corpus import Utterance
+from animation.data.phonemes import Segment
 from animation.evaluation import ClosureScore, score_closures
 from animation.speech.model import SpeechModelConfig, SpeechNetwork, load_weights, read_about, save_weights
 from animation.speech.stream import Seal
-from animation.training.batches import normalize_level, training_utterances
+from animation.training.batches import normalize_level
 
-__all__ = ["closure_probabilities", "seals", "tune_seal"]
+__all__ = ["Heard", "closure_probabilities", "seals", "tune_seal"]
 
 Progress = Callable[[str, float], None]
 
@@ -25,6 +26,19 @@ _ON = (0.8, 0.9, 0.95, 0.98)
 _LIKELY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _OFF = (0.15, 0.3)
 _FALSE_COST = 0.25  # of one false seal a minute, in percent of closures missed
+
+
+class Heard(Protocol):
+    """An utterance with its phonemes in time; `samples` mono at 16 kHz."""
+
+    @property
+    def samples(self) -> Float[np.ndarray, " n"]: ...
+
+    @property
+    def segments(self) -> tuple[Segment, ...]: ...
+
+    @property
+    def duration_s(self) -> float: ...
 
 
 def closure_probabilities(network: SpeechNetwork, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, " t"]:
@@ -45,7 +59,7 @@ def seals(probabilities: Float[np.ndarray, " t"], config: SpeechModelConfig) -> 
     return np.array([seal.step(float(p)) >= 0.5 for p in probabilities], bool)
 
 
-def _total(heard: Iterable[tuple[Utterance, np.ndarray]], config: SpeechModelConfig) -> ClosureScore:
+def _total(heard: Iterable[tuple[Heard, np.ndarray]], config: SpeechModelConfig) -> ClosureScore:
     score = ClosureScore()
     for utterance, probabilities in heard:
         score.add(score_closures(utterance.segments, seals(probabilities, config)))
@@ -53,7 +67,7 @@ def _total(heard: Iterable[tuple[Utterance, np.ndarray]], config: SpeechModelCon
 
 
 def tune_seal(
-    data_dir: Path | str,
+    sources: Mapping[str, Iterable[Heard]],
     weights: Path,
     progress: Progress,
     minutes_per_source: float = 2.0,
@@ -63,7 +77,7 @@ def tune_seal(
     One closure in a hundred missed weighs as much as four false seals a minute; each speaker counts the same.
 
     Args:
-        data_dir: the corpus.
+        sources: the utterances of each validation speaker or source.
         weights: the file to read and rewrite.
         progress: called with a message and the share done.
         minutes_per_source: how much of each validation source to use.
@@ -73,11 +87,10 @@ def tune_seal(
     """
     config, tensors = load_weights(weights)
     network = SpeechNetwork(config, tensors)
-    heard: list[list[tuple[Utterance, np.ndarray]]] = []
-    sources = training_utterances(Path(data_dir), "validation")
+    heard: list[list[tuple[Heard, np.ndarray]]] = []
     for number, (name, utterances) in enumerate(sources.items()):
         progress(f"listening to {name}", number / len(sources))
-        chosen: list[tuple[Utterance, np.ndarray]] = []
+        chosen: list[tuple[Heard, np.ndarray]] = []
         seconds = 0.0
         for utterance in utterances:
             chosen.append((utterance, closure_probabilities(network, utterance.samples)))
@@ -100,7 +113,7 @@ def tune_seal(
 
 
 def _search(
-    heard: Sequence[Sequence[tuple[Utterance, np.ndarray]]],
+    heard: Sequence[Sequence[tuple[Heard, np.ndarray]]],
     config: SpeechModelConfig,
     progress: Progress,
 ) -> SpeechModelConfig:

@@ -12,16 +12,15 @@ from animation.data.articulation import REST
 from animation.data.corpus import Utterance, load_utterances, save_utterances, split_of
 from animation.data.phonemes import Segment
 from animation.training.batches import (
-    IGNORED,
     FeatureBank,
     NoiseBank,
-    Targets,
     draw_batch,
     hop_energy_db,
     normalize_level,
     training_utterances,
 )
 from animation.training.soundscape import NOISE_KINDS, change_speed, noise, room, telephone
+from animation.training.targets import IGNORED, SpokenRecording, Targets
 from avatar.errors import UserError
 
 WORD = (
@@ -74,7 +73,7 @@ def test_normalization_is_that_of_the_live_tracker() -> None:
 
 
 def test_batches_lag_by_the_lookahead_and_rest_without_speech(noises: NoiseBank) -> None:
-    bank = FeatureBank.build([utterance(seconds=1.0) for _ in range(4)], variants=1, seed=0)
+    bank = FeatureBank.build([SpokenRecording(utterance().samples, WORD)] * 4, variants=1, seed=0)
     rng = np.random.default_rng(0)
     batch = draw_batch([bank], np.ones(1), noises, rng, size=40, hops=30, lookahead_hops=3, quiet_share=0.5)
     assert batch.features.shape == (40, 60, N_MELS)
