@@ -168,7 +168,11 @@ def _frames(vertices, faces, frames):
 
 
 class FastHead:
-    """A head prepared for posing many times. Not for two threads at once."""
+    """A head prepared for posing many times. Not for two threads at once.
+
+    What other fast paths build on is public: a posed vertex is the sum over joints of weight times transform (3 x 4)
+    applied to `base` plus `directions` blended with `coefficients`, after `drive`.
+    """
 
     def __init__(self, head: HeadModel, static_offset: np.ndarray | None = None) -> None:
         """
@@ -189,27 +193,36 @@ class FastHead:
             template += array(static_offset)
         self._template = template.reshape(-1)
         self._identity = np.ascontiguousarray(shapedirs[:, : self._n_shape])
-        self._directions = array(np.concatenate([shapedirs[:, self._n_shape :], posedirs], 1).T)
         self._joint_template = regressor @ template
         self._joint_directions = np.einsum("jv,vcd->jcd", regressor, shapedirs.reshape(v, 3, -1).astype(np.float64))
-        self._weights = array(head.lbs_weights.cpu())
-        self._faces = np.ascontiguousarray(head.faces.cpu().numpy(), np.int32)
+        self._joint_base = self._joint_template
         self._shape: np.ndarray | None = None
-        self._base, self._joint_base = self._template, self._joint_template
-        self._coefficients = np.zeros(self._n_expression + 36, np.float32)
-        self._transforms, self._offset = np.zeros((5, 12), np.float32), np.zeros(3, np.float32)
+        self.base: Float32[np.ndarray, " v*3"] = self._template
+        """The unposed surface of the last shape, without expression: another array for another shape."""
+        self.directions: Float32[np.ndarray, "d v*3"] = array(
+            np.concatenate([shapedirs[:, self._n_shape :], posedirs], 1).T
+        )
+        """Expressions, then corrections by pose."""
+        self.weights: Float32[np.ndarray, "v 5"] = array(head.lbs_weights.cpu())
+        self.faces = np.ascontiguousarray(head.faces.cpu().numpy(), np.int32)
+        self.coefficients = np.zeros(len(self.directions), np.float32)
+        """Of `directions`, as `drive` left them."""
+        self.transforms: Float32[np.ndarray, "5 12"] = np.zeros((5, 12), np.float32)
+        """What each joint does to a vertex, 3 x 4, rows, as `drive` left it."""
+        self.offset = np.zeros(3, np.float32)
+        """What is added after skinning, metres, as `drive` left it."""
         self._vertices = np.zeros((v, 3), np.float32)
-        self._matrices = np.zeros((len(self._faces), 12), np.float32)
+        self._matrices = np.zeros((len(self.faces), 12), np.float32)
 
     def _set_shape(self, shape: np.ndarray) -> None:
         if self._shape is not None and np.array_equal(shape, self._shape):
             return
         self._shape = shape.copy()
-        self._base = self._template + self._identity @ shape
+        self.base = self._template + self._identity @ shape
         self._joint_base = self._joint_template + self._joint_directions[..., : self._n_shape] @ shape
 
-    def vertices(self, params: FlameParams, view: Float32[np.ndarray, "3 4"] = _WORLD) -> Float32[np.ndarray, "v 3"]:
-        """Vertices of a single pose, moved by `view`. The array is overwritten by the next call.
+    def drive(self, params: FlameParams, view: Float32[np.ndarray, "3 4"] = _WORLD) -> None:
+        """Work out `base`, `coefficients`, `transforms` and `offset` of a single pose, moved by `view`.
 
         Raises:
             ValueError: if the pose has other numbers of coefficients than the head.
@@ -219,18 +232,26 @@ class FastHead:
             if found != (expected,):
                 raise ValueError(f"FastHead: expected {expected} {name} coefficients of one pose, got shape {found}")
         self._set_shape(params.shape)
-        coefficients, n = self._coefficients, self._n_expression
-        coefficients[:n] = params.expression
+        n = self._n_expression
+        self.coefficients[:n] = params.expression
         joints = self._joint_base + self._joint_directions[..., self._n_shape :] @ params.expression
         pose = np.stack([params.global_orient, params.neck_pose, params.jaw_pose, params.leye_pose, params.reye_pose])
         _joint_transforms(
             pose, joints, np.ascontiguousarray(params.transl), np.ascontiguousarray(view), _PARENTS,
-            coefficients[n:], self._transforms, self._offset,
+            self.coefficients[n:], self.transforms, self.offset,
         )  # fmt: skip
-        active = np.flatnonzero(coefficients)
+
+    def vertices(self, params: FlameParams, view: Float32[np.ndarray, "3 4"] = _WORLD) -> Float32[np.ndarray, "v 3"]:
+        """Vertices of a single pose, moved by `view`. The array is overwritten by the next call.
+
+        Raises:
+            ValueError: if the pose has other numbers of coefficients than the head.
+        """
+        self.drive(params, view)
+        active = np.flatnonzero(self.coefficients)
         _skin(
-            self._base, self._directions, active, coefficients[active], self._weights,
-            self._transforms, self._offset, self._vertices,
+            self.base, self.directions, active, self.coefficients[active], self.weights,
+            self.transforms, self.offset, self._vertices,
         )  # fmt: skip
         return self._vertices
 
@@ -240,5 +261,5 @@ class FastHead:
         The array is overwritten by the next call.
         """
         vertices = self.vertices(params, view)
-        _frames(vertices, self._faces, self._matrices)
+        _frames(vertices, self.faces, self._matrices)
         return self._matrices

@@ -7,56 +7,60 @@ import torch
 from torch import Tensor
 
 from avatar.camera import Camera
-from avatar.flame.head import HeadModel
-from avatar.flame.params import FlameParams
+from avatar.render.posing import FastHead
 from avatar.render.protocol import Background
 
 __all__ = ["PictureInputs"]
 
-_POSE = ("global_orient", "neck_pose", "jaw_pose", "leye_pose", "reye_pose", "transl")
+_ALIGNMENT = 16  # floats
 
 
 class PictureInputs:
     """Pose and camera on the device, at fixed addresses, each a named view of one buffer.
 
     Writer and reader: the thread that draws. `load` fills a page-locked copy and starts one asynchronous upload on the
-    current stream; the copy must not be filled again before that has passed, which a finished picture implies.
+    current stream; before it fills the copy again it waits until that upload has passed.
     """
 
-    def __init__(self, head: HeadModel, device: torch.device) -> None:
+    def __init__(self, coefficients: int, device: torch.device) -> None:
+        """
+        Args:
+            coefficients: how many `FastHead.directions` there are.
+        """
         shapes: dict[str, tuple[int, ...]] = {
-            "shape": (head.n_shape,),
-            "expression": (head.n_expression,),
-            **dict.fromkeys(_POSE, (3,)),
+            "coefficients": (coefficients,),
+            "transforms": (5, 12),
             "viewmat": (1, 4, 4),
             "K": (1, 3, 3),
             "position": (3,),
-            "background": (3,),
+            "background": (1, 4),
         }
-        total = sum(int(np.prod(s)) for s in shapes.values())
-        self._host = torch.zeros(total, pin_memory=device.type == "cuda")
-        self._device = torch.zeros(total, device=device)
-        self._host_views = self._split(self._host, shapes)
-        self.views = self._split(self._device, shapes)
-        """By name: the fields of FlameParams; viewmat, K, position of the camera; background, RGB (black if none)."""
+        sizes = [-(-int(np.prod(s)) // _ALIGNMENT) * _ALIGNMENT for s in shapes.values()]
+        cuda = device.type == "cuda"
+        self._host = torch.zeros(sum(sizes), pin_memory=cuda)
+        self._device = torch.zeros(sum(sizes), device=device)
+        self._uploaded = torch.cuda.Event(blocking=True) if cuda else None
+        self.views: dict[str, Tensor] = {}
+        """By name: coefficients and transforms of `FastHead`; viewmat, K, position of the camera; background, BGRA."""
+        self._filled: dict[str, np.ndarray] = {}
+        start, host = 0, self._host.numpy()
+        for (name, shape), size in zip(shapes.items(), sizes, strict=True):
+            used = slice(start, start + int(np.prod(shape)))
+            self.views[name], self._filled[name] = self._device[used].view(shape), host[used].reshape(shape)
+            start += size
 
-    @staticmethod
-    def _split(buffer: Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-        parts = buffer.split([int(np.prod(s)) for s in shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-
-    def load(self, params: FlameParams, camera: Camera, background: Background) -> None:
-        """Start uploading a pose, a camera and a background.
-
-        Raises:
-            ValueError: if the pose has other numbers of coefficients than the head, or is a batch.
-        """
-        values = {name: getattr(params, name) for name in ("shape", "expression", *_POSE)}
-        values |= {"viewmat": camera.viewmat[None], "K": camera.K[None], "position": camera.position}
-        values["background"] = np.array(background or (0.0, 0.0, 0.0))
-        for name, value in values.items():
-            view = self._host_views[name]
-            if value.shape != tuple(view.shape):
-                raise ValueError(f"expected {tuple(view.shape)} values of {name} for one pose, got {value.shape}")
-            view.copy_(torch.from_numpy(np.ascontiguousarray(value, np.float32)))
+    def load(self, head: FastHead, camera: Camera, background: Background) -> None:
+        """Start uploading a head's pose (in the world), a camera and a background."""
+        if self._uploaded is not None:
+            self._uploaded.synchronize()
+        filled = self._filled
+        filled["coefficients"][:] = head.coefficients
+        filled["transforms"][:] = head.transforms
+        filled["transforms"][:, 3::4] += head.offset  # weights add up to one
+        filled["viewmat"][0] = camera.viewmat
+        filled["K"][0] = camera.K
+        filled["position"][:] = camera.position
+        filled["background"][0] = (0.0, 0.0, 0.0, 0.0) if background is None else (*reversed(background), 1.0)
         self._device.copy_(self._host, non_blocking=True)
+        if self._uploaded is not None:
+            self._uploaded.record()

@@ -1,66 +1,87 @@
-"""Head forward, triangle frames and binding in torch, arranged for a GPU. Its readable twin is `Avatar.pose`."""
+"""Skinning, triangle frames and binding in torch, arranged for a GPU. Its readable twin is `Avatar.pose`."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.binding import triangle_frames
-from avatar.flame.skinning import matrix_to_quaternion, quaternion_multiply
+from avatar.flame.skinning import quaternion_to_matrix
+from avatar.render.posing import FastHead
 from avatar.rig import Avatar
 
-__all__ = ["DeviceAvatar"]
+__all__ = ["DeviceAvatar", "covariances"]
+
+
+def covariances(half: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 6"]:
+    """Upper triangles (xx, xy, xz, yy, yz, zz) of half half', where `half` is rotation times scale."""
+    whole = (half[:, :, None, :] * half[:, None, :, :]).sum(-1)
+    return torch.cat([whole[:, 0], whole[:, 1, 1:], whole[:, 2, 2:]], -1)
 
 
 class DeviceAvatar:
     """An avatar's tensors on a device, activated once; poses are tensor operations of fixed shapes, no host in between.
 
-    Unlike `avatar.binding.bind`, rotations become quaternions by triangle, not by Gaussian.
+    The five joints are the host's (`FastHead.drive`): on a GPU they would be a hundred kernels of a few numbers each.
+    From there on everything is done on the device, in some thirty kernels: vertices are kept homogeneous, and rotation
+    times scale is one matrix, so that what is left are a few large products.
     """
 
-    def __init__(self, avatar: Avatar, device: torch.device) -> None:
-        self.head = avatar.head.to(device)
-        self.static_offset = None if avatar.static_offset is None else avatar.static_offset.to(device)
+    def __init__(self, avatar: Avatar, head: FastHead, device: torch.device) -> None:
+        v = len(head.weights)
+        directions = torch.zeros(v, 4, len(head.directions))
+        directions[:, :3] = torch.from_numpy(head.directions).T.reshape(v, 3, -1)
+        self._directions = directions.view(4 * v, -1).to(device)
+        self._base = torch.ones(v, 4, device=device)
+        self._base_held: np.ndarray | None = None
+        self._weights = torch.from_numpy(head.weights).to(device)
+        self._corners = torch.from_numpy(head.faces.reshape(-1)).to(device)
         bound = avatar.gaussians.to(device)
-        self.means = bound.means.contiguous()
-        self.quats = torch.nn.functional.normalize(bound.quats, dim=-1)
-        self.scales = bound.log_scales.exp()
-        self.opacities = bound.logit_opacities.sigmoid()
-        self.sh = bound.sh.contiguous()
-        self.sh_degree = {1: 0, 4: 1, 9: 2, 16: 3}[bound.sh.shape[1]]
-        self.triangles = bound.triangles.contiguous()
+        n = len(bound)
+        half = quaternion_to_matrix(bound.quats) * bound.log_scales.exp()[:, None, :]
+        self._means = torch.nn.functional.pad(bound.means, (0, 1), value=1.0).view(n, 1, 4)
+        self._half = half.view(n, 1, 3, 3)
+        self._triangles = bound.triangles.to(torch.int32)
+        self.opacities = bound.logit_opacities.sigmoid().contiguous()
+        self.sh = bound.sh.flip(-1).contiguous()
+        """Spherical harmonics of blue, green and red, in this order."""
 
     def __len__(self) -> int:
-        return self.means.shape[0]
+        return self.opacities.shape[0]
+
+    def set_base(self, base: Float[np.ndarray, " v*3"]) -> None:
+        """Take over `FastHead.base`, where it is another than before."""
+        if base is not self._base_held:
+            self._base[:, :3] = torch.from_numpy(base).view(-1, 3).to(self._base.device)
+            self._base_held = base
 
     def pose(
-        self, inputs: dict[str, Tensor], count: int
-    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 4"], Float[Tensor, "n 3"]]:
-        """Means, quaternions (wxyz) and scales of the first `count` Gaussians in the world.
+        self, coefficients: Float[Tensor, " d"], transforms: Float[Tensor, "5 12"], count: int
+    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 6"]]:
+        """Means and covariances (upper triangles) of the first `count` Gaussians in the world.
 
         Args:
-            inputs: see `PictureInputs.views`.
+            coefficients: of `FastHead.directions`.
+            transforms: what each joint does, 3 x 4, rows; the translation among it.
         """
-        vertices = self.head.forward(
-            inputs["shape"],
-            inputs["expression"],
-            inputs["global_orient"],
-            inputs["neck_pose"],
-            inputs["jaw_pose"],
-            inputs["leye_pose"],
-            inputs["reye_pose"],
-            inputs["transl"],
-            self.static_offset,
-        )
-        frames = triangle_frames(vertices, self.head.faces)
-        triangles = self.triangles[:count]
-        scaled = frames.rotations * frames.scales[:, None, None]
-        matrices = torch.cat([scaled, frames.origins[..., None]], -1)[triangles]
-        means = (matrices[..., :3] * self.means[:count, None, :]).sum(-1) + matrices[..., 3]
-        turned = matrix_to_quaternion(frames.rotations)[triangles]
-        return (
-            means,
-            quaternion_multiply(turned, self.quats[:count]),
-            frames.scales[triangles][:, None] * self.scales[:count],
-        )
+        shaped = torch.addmv(self._base.view(-1), self._directions, coefficients).view(-1, 1, 4)
+        blended = (self._weights @ transforms).view(-1, 3, 4)
+        vertices = (blended * shaped).sum(-1)
+        frames = self._frames(vertices.index_select(0, self._corners).view(-1, 3, 3))
+        matrices = frames.view(-1, 12).index_select(0, self._triangles[:count]).view(-1, 3, 4)
+        means = (matrices * self._means[:count]).sum(-1)
+        return means, covariances((matrices[:, :, :3, None] * self._half[:count]).sum(2))
+
+    @staticmethod
+    def _frames(corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3 4"]:
+        """Frames of triangles, [scale * rotation | origin]; see `avatar.binding.triangle_frames`."""
+        edge, side = (corners[:, 1:] - corners[:, :1]).unbind(1)
+        length = torch.linalg.vector_norm(edge, dim=-1, keepdim=True)
+        a0 = edge / length.clamp_min(1e-20)
+        normal = torch.linalg.cross(a0, side)
+        height = torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
+        a1 = normal / height.clamp_min(1e-20)
+        a2 = torch.linalg.cross(a0, a1)
+        scaled = torch.stack([a0, a1, a2], -1) * (0.5 * (length + height))[..., None]
+        return torch.cat([scaled, corners.mean(1)[..., None]], -1)

@@ -1,39 +1,41 @@
 """gsplat's stages one by one.
 
-`gsplat.rasterization` runs the same ones, but inverts the view matrix on the GPU, for which the CPU must wait.
+`gsplat.rasterization` runs the same ones, but inverts the view matrix on the GPU and sizes its lists by their length:
+the CPU must wait twice in every picture.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["Projected", "composite", "project"]
+from avatar.render.gsplat.listing import TILE, TileLists, list_tiles
 
-_TILE = 16
+__all__ = ["Projected", "list_gaussians", "project", "rasterize"]
 
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """Gaussians in the image; those with a radius of 0 are not in it."""
+    """Gaussians in the image. Of those that are not visible, nothing means anything."""
 
-    radii: Tensor
-    means2d: Tensor
-    depths: Tensor
-    conics: Tensor
-    opacities: Tensor
-    colors: Tensor
+    visible: Bool[Tensor, "1 n"]
+    radii: Int[Tensor, "1 n 2"]
+    means2d: Float[Tensor, "1 n 2"]
+    depths: Float[Tensor, "1 n"]
+    conics: Float[Tensor, "1 n 3"]
+    opacities: Float[Tensor, "1 n"]
+    colors: Float[Tensor, "1 n 4"]
+    """The channels of `sh`, in its order, then 1."""
 
 
 def project(
     means: Float[Tensor, "n 3"],
-    quats: Float[Tensor, "n 4"],
-    scales: Float[Tensor, "n 3"],
+    covariances: Float[Tensor, "n 6"],
     opacities: Float[Tensor, " n"],
     sh: Float[Tensor, "n k 3"],
-    sh_degree: int,
     viewmat: Float[Tensor, "1 4 4"],
     K: Float[Tensor, "1 3 3"],
     position: Float[Tensor, "3"],
@@ -43,26 +45,36 @@ def project(
     """Projection and colors: fixed shapes, no wait for the GPU.
 
     Args:
+        covariances: upper triangles.
         position: the camera's centre in the world.
     """
     import gsplat
 
     radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
-        means, None, quats, scales, viewmat, K, width, height, packed=False, opacities=opacities
+        means, covariances, None, None, viewmat, K, width, height, packed=False, opacities=opacities
     )
     visible = (radii > 0).all(-1)
-    colors = gsplat.spherical_harmonics(sh_degree, (means - position)[None], sh[None], masks=visible)
-    return Projected(radii, means2d, depths, conics, opacities[None].contiguous(), (colors + 0.5).clamp_min(0.0))
+    degree = round(sh.shape[1] ** 0.5) - 1
+    colors = gsplat.spherical_harmonics(degree, (means - position)[None], sh[None], masks=visible)
+    colors = torch.nn.functional.pad((colors + 0.5).clamp_min_(0.0), (0, 1), value=1.0)
+    return Projected(visible, radii, means2d, depths, conics, opacities[None].contiguous(), colors)
 
 
-def composite(seen: Projected, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
-    """Premultiplied color, and alpha. Waits once for the GPU: the tiles that Gaussians touch decide a buffer's size."""
+def list_gaussians(seen: Projected, width: int, height: int, capacity: int | None = None) -> TileLists:
+    """The Gaussians of each tile. Waits for the GPU if there is no `capacity`."""
+    return list_tiles(
+        seen.means2d[0], seen.radii[0], seen.depths[0], seen.visible[0], -(-width // TILE), -(-height // TILE), capacity
+    )
+
+
+def rasterize(
+    seen: Projected, lists: TileLists, width: int, height: int, background: Float[Tensor, "1 4"]
+) -> Float[Tensor, "h w 4"]:
+    """Premultiplied color and alpha, over a background of four channels (premultiplied, alpha last)."""
     import gsplat
 
-    columns, rows = -(-width // _TILE), -(-height // _TILE)
-    _, pair_ids, gaussian_ids = gsplat.isect_tiles(seen.means2d, seen.radii, seen.depths, _TILE, columns, rows)
-    offsets = gsplat.isect_offset_encode(pair_ids, 1, columns, rows).reshape(1, rows, columns)
-    colors, alphas = gsplat.rasterize_to_pixels(
-        seen.means2d, seen.conics, seen.colors, seen.opacities, width, height, _TILE, offsets, gaussian_ids
-    )
-    return colors[0], alphas[0]
+    pixels, _ = gsplat.rasterize_to_pixels(
+        seen.means2d, seen.conics, seen.colors, seen.opacities, width, height, TILE, lists.offsets[None], lists.ids,
+        backgrounds=background,
+    )  # fmt: skip
+    return pixels[0]
