@@ -11,9 +11,14 @@ import pytest
 import torch
 
 from avatar.camera import Camera
+from avatar.flame.skinning import quaternion_to_matrix
 from avatar.render import open_renderer
 from avatar.render.conformance import SCENES, THRESHOLD_DB, conformance_db, psnr_db
 from avatar.render.gsplat import GsplatRenderer, unavailable_reason
+from avatar.render.gsplat.listing import TILE
+from avatar.render.gsplat.pictures import STAGES
+from avatar.render.gsplat.posing import covariances
+from avatar.render.gsplat.rasterization import list_gaussians, project
 from avatar.render.probe import probe_avatar
 from avatar.render.protocol import BUFFERS, to_bgra
 from avatar.render.reference import ReferenceRenderer
@@ -54,12 +59,50 @@ def test_drawing_is_posing_and_rendering(renderer: GsplatRenderer, sh_degree: in
 
 
 def test_recorded_pictures_are_those_drawn_afresh(renderer: GsplatRenderer) -> None:
-    """Forty pictures pass the point from which posing is replayed from a CUDA graph."""
+    """Forty pictures pass the point from which they are replayed from CUDA graphs."""
     for k in range(40):
         drawn = renderer.draw(AVATAR, _params(k), CAMERA, (1.0, 1.0, 1.0))
+        assert tuple(renderer.stages_ms) == (*STAGES, "download")
         if k % 13 == 0:
             exact = to_bgra(ReferenceRenderer().render_exact(AVATAR.pose(_params(k)), CAMERA, (1.0, 1.0, 1.0)))
             assert psnr_db(drawn / 255, exact / 255) > 52
+    assert renderer._record, "recording failed"
+    assert renderer._prepared[AVATAR].pictures(len(AVATAR.gaussians), CAMERA.width, CAMERA.height).recorded
+
+
+def test_a_recording_without_room_draws_again(renderer: GsplatRenderer) -> None:
+    for k in range(40):
+        renderer.draw(AVATAR, _params(k), CAMERA, None)
+    closer = Camera.orbit(CAMERA.width, CAMERA.height, 20, 5, fov_deg=8)
+    exact = to_bgra(ReferenceRenderer().render_exact(AVATAR.pose(_params()), closer, None))
+    assert psnr_db(renderer.draw(AVATAR, _params(), closer, None) / 255, exact / 255) > 50
+
+
+def test_pictures_may_stay_on_the_gpu(renderer: GsplatRenderer) -> None:
+    for k in range(40):
+        there = renderer.draw_on_device(AVATAR, _params(k), CAMERA, (0.2, 0.4, 0.6))
+        copy = there.clone()  # on the caller's stream, in order
+    renderer.finish()
+    assert there.is_cuda
+    drawn = renderer.draw(AVATAR, _params(39), CAMERA, (0.2, 0.4, 0.6))
+    assert psnr_db(copy.cpu().numpy() / 255, drawn / 255) > 60
+
+
+def test_tile_lists_are_gsplats() -> None:
+    import gsplat
+
+    cloud = AVATAR.pose(_params()).to("cuda")
+    half = quaternion_to_matrix(cloud.quats) * cloud.scales[:, None, :]
+    viewmat, K, position = (torch.from_numpy(a.copy()).cuda() for a in (CAMERA.viewmat, CAMERA.K, CAMERA.position))
+    seen = project(
+        cloud.means, covariances(half), cloud.opacities, cloud.sh, viewmat[None], K[None], position,
+        CAMERA.width, CAMERA.height,
+    )  # fmt: skip
+    columns, rows = -(-CAMERA.width // TILE), -(-CAMERA.height // TILE)
+    _, pairs, ids = gsplat.isect_tiles(seen.means2d, seen.radii, seen.depths, TILE, columns, rows)
+    found = list_gaussians(seen, CAMERA.width, CAMERA.height)
+    torch.testing.assert_close(found.ids, ids)
+    torch.testing.assert_close(found.offsets[:-1], gsplat.isect_offset_encode(pairs, 1, columns, rows)[0])
 
 
 def test_pictures_are_kept_for_a_while(renderer: GsplatRenderer) -> None:

@@ -209,7 +209,7 @@ def test_calls_fit_gsplats_signatures() -> None:
     bind["rasterize_to_pixels"]("m", "c", "k", "o", 64, 64, 16, "i", "f", backgrounds="b")
 
 
-@pytest.mark.parametrize("name", ["SH degree 0", "narrower than a tile", "one pixel", "needles", "empty"])
+@pytest.mark.parametrize("name", SCENES)
 def test_conformance_of_the_pipeline(emulated: GsplatRenderer, name: str) -> None:
     assert conformance_db(emulated, SCENES[name]()) >= THRESHOLD_DB["gsplat"]
 
