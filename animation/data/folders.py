@@ -45,10 +45,10 @@ def guess_format(path: Path | str) -> str:
         return "faceformer"
     if next(path.glob("*/*/*.ply"), None) is not None:
         return "florence4d"
-    if any(next(path.rglob(pattern), None) is not None for pattern in ("*.npy", "*.hdf5", "*.h5")):
-        return "3dmead"
     if (path / "native" / "templates.npz").is_file():
         raise UserError(f"{path}: this is a whole corpus; give one of the folders in it, such as {path / 'native'}")
+    if any(next(path.rglob(pattern), None) is not None for pattern in ("*.npy", "*.hdf5", "*.h5")):
+        return "3dmead"
     raise UserError(f"{path}: no data of a known layout in it ({', '.join(FORMATS)})")
 
 

@@ -40,8 +40,8 @@ def main(args: Sequence[str] | None = None) -> int:
         )
     except UserError as error:
         return complain(str(error), 2)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return complain(str(interrupt) or "interrupted", 130)
     except OSError as error:
         _log.info("stopped by the system", exc_info=True)
         return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from tyro.conf import arg
 
-__all__ = ["Output", "complain", "console", "messages", "print_json", "progress_bar", "registry"]
+__all__ = ["Messages", "Output", "complain", "console", "messages", "print_json", "progress_bar", "registry"]
 
 registry = tyro.extras.SubcommandApp()
 console = Console(soft_wrap=True, highlight=False)
@@ -22,6 +22,9 @@ _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Output = Annotated[Path, arg(aliases=["-o"])]
 """An option `--out`, or `-o`."""
+
+Messages = Callable[[str, float], None]
+"""Told what is being done, and the share done."""
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def progress_bar(title: str) -> Iterator[Callable[[float, float], None]]:
 
 
 @contextmanager
-def messages() -> Iterator[Callable[[str, float], None]]:
+def messages() -> Iterator[Messages]:
     """A progress bar for functions that tell (what they are doing, the share done)."""
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:

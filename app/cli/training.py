@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json as json_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
-from app.cli.terminal import console, messages, print_json, registry
+from app.cli.terminal import Messages, Output, console, messages, print_json, registry
+from avatar.errors import UserError
+
+if TYPE_CHECKING:
+    from animation.blendshapes.fusion import FusionConfig
+    from animation.data.folders import FaceData
+    from animation.data.sequences import Domain, MeshSequence
+    from animation.training.engine import EngineOptions
+    from avatar.flame.head import HeadModel
 
 __all__: list[str] = []
 
 _SPEECH_CORPUS = Path("out/corpus")
 _FUSION_CORPUS = Path("out/fusion-corpus")
+
+_Folders = Annotated[tuple[Path, ...], UseAppendAction]
+_Formats = Annotated[tuple[str, ...], UseAppendAction]
+_Device = Literal["auto", "cpu", "cuda"]
 
 
 @registry.command(name="corpus speech")
@@ -62,7 +77,6 @@ def corpus_fusion(
     from animation.data.self_made_corpus import make_self_made_corpus
     from animation.data.self_made_voices import spoken_utterances
     from app.heads import open_any_head
-    from avatar.errors import UserError
 
     try:
         recipe = CorpusRecipe(speakers=speakers, sentences=sentences, identities=identities, seed=seed)
@@ -76,30 +90,141 @@ def corpus_fusion(
     return 0
 
 
-def _counted(progress: Callable[[str, float], None], what: str) -> Callable[[int, int], None]:
-    """Tell how many of how many are done."""
-    return lambda done, total: progress(f"{done} of {total} {what}", done / max(total, 1))
-
-
 @registry.command(name="train speech")
 def train_speech(
-    *, data: Path = _SPEECH_CORPUS, out: Path = Path("out/speech.safetensors"), steps: int | None = None
+    *,
+    data: _Folders = (),
+    format: _Formats = (),
+    out: Output = Path("out/speech"),
+    head: str = "",
+    steps: int | None = None,
+    seed: int = 0,
+    device: _Device = "auto",
+    devices: int = 1,
 ) -> int:
-    """Train the speech model; started again, it goes on where it was stopped.
+    """Train the streaming speech model, on the speech corpus or on faces seen speaking.
+
+    Stopped or killed, it goes on when the same command is given again.
 
     Args:
-        data: the folder that `corpus speech` made.
-        out: the weights.
+        data: what `corpus speech` made, or a folder of meshes with sound; repeat it for more folders of meshes.
+        format: corpus, native, vocaset or faceformer; told by what is in the folder if not given.
+        out: folder for speech.safetensors, its checkpoint and its curves.
+        head: of whose topology the meshes are: an imported FLAME model or a file; the generic head if not given.
         steps: how long; as the shipped weights were trained if not given.
+        seed: the same seed gives the same weights.
+        device: cpu, cuda or auto.
+        devices: GPUs, or processes on the CPU.
     """
-    from animation.training.speech import TrainingConfig
-    from animation.training.speech import train_speech as train
+    from animation.data.folders import FaceData
+    from animation.training import speech
+    from app.heads import open_any_head
 
-    config = TrainingConfig() if steps is None else TrainingConfig(steps=steps)
+    folders = data or (_SPEECH_CORPUS,)
+    config = speech.TrainingConfig(seed=seed)
+    config = config if steps is None else replace(config, steps=_positive("steps", steps))
+    options = _engine(device, devices, 250)
     with messages() as progress:
-        train(data, out, config, progress)
-    console.print(f"Wrote {out}")
-    return 0
+        if format == ("corpus",) or (not format and _is_speech_corpus(folders)):
+            if len(folders) > 1:
+                raise UserError("one corpus at a time: give --data once")
+            weights = speech.train_speech(folders[0], out, config, options, progress)
+        else:
+            people = FaceData.open(folders, format, ("speech",), seed)
+            model, arkit = open_any_head(head)
+            seen, held_out = (people.sequences(part, model, ("speech",)) for part in ("train", "validation"))
+            about = {"folders": [f"{folder.path.name} ({folder.format})" for folder in people.folders]}
+            weights = speech.train_speech_on_meshes(seen, held_out, model, arkit, out, config, options, progress, about)
+    return _wrote(weights, out)
+
+
+@registry.command(name="train faceformer")
+def train_faceformer(
+    *,
+    data: _Folders,
+    format: _Formats = (),
+    out: Output = Path("out/faceformer"),
+    head: str = "",
+    wav2vec2: Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    device: _Device = "auto",
+    devices: int = 1,
+) -> int:
+    """Train FaceFormer, the paper's first stage: from a whole utterance to the movement of every vertex.
+
+    Stopped or killed, it goes on when the same command is given again.
+
+    Args:
+        data: a folder of meshes with sound; repeat it for more folders.
+        format: native, vocaset or faceformer; told by what is in the folder if not given.
+        out: folder for faceformer.safetensors, its checkpoint and its curves.
+        head: of whose topology the meshes are: an imported FLAME model or a file; the generic head if not given.
+        wav2vec2: folder of a wav2vec 2.0 model, such as wav2vec2-base-960h; a small encoder of its own if not given.
+        steps: utterances to learn from, one each; 100 passes over the data if not given.
+        seed: the same seed gives the same weights.
+        device: cpu, cuda or auto.
+        devices: GPUs, or processes on the CPU.
+    """
+    from animation.data.folders import FaceData
+    from animation.training.faceformer import train_faceformer as train
+    from app.heads import open_any_head
+
+    options = _engine(device, devices, 50)
+    people = FaceData.open(data, format, ("speech",), seed)
+    model, _ = open_any_head(head)
+    steps = None if steps is None else _positive("steps", steps)
+    with messages() as progress:
+        seen, held_out = _read(people, model, ("speech",), progress, audio=True)
+        folder = "" if wav2vec2 is None else str(wav2vec2)
+        train(seen, held_out, out, steps, seed=seed, wav2vec2=folder, options=options, progress=_measured(progress))
+    return _wrote(out / "faceformer.safetensors", out)
+
+
+@registry.command(name="train fusion")
+def train_fusion(
+    *,
+    data: _Folders,
+    format: _Formats = (),
+    out: Output = Path("out/fusion"),
+    head: str = "",
+    config: Path | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    device: _Device = "auto",
+    devices: int = 1,
+) -> int:
+    """Train the paper's fusion module on faces that speak and faces that make expressions.
+
+    One folder may have both (the native layout, 3DMEAD), or give two: --data VOCASET --data FLORENCE4D. Stopped or
+    killed, it goes on when the same command is given again.
+
+    Args:
+        data: a folder of meshes; repeat it for more folders. Between them they need speech and expressions.
+        format: of each folder, or one for all: native, vocaset, faceformer, florence4d or 3dmead; told by what is in
+            the folder if not given.
+        out: folder for fusion.safetensors, its checkpoint and its curves.
+        head: of whose topology the meshes are: an imported FLAME model or a file; the generic head if not given.
+        config: a JSON file with fields of `FusionConfig` that are to differ from the defaults.
+        steps: how long; the configuration's own number if not given.
+        seed: the same seed gives the same weights; the configuration's own if not given.
+        device: cpu, cuda or auto.
+        devices: GPUs, or processes on the CPU.
+    """
+    from animation.data.folders import FaceData
+    from animation.data.sequences import DOMAINS
+    from animation.training.fusion import train_fusion as train
+    from app.heads import open_any_head
+
+    options = _engine(device, devices, 50)
+    chosen = _fusion_config(config, steps, seed)
+    people = FaceData.open(data, format, seed=chosen.seed)
+    model, _ = open_any_head(head)
+    about = {"folders": [f"{folder.path.name} ({folder.format})" for folder in people.folders]}
+    with messages() as progress:
+        seen, held_out = _read(people, model, DOMAINS, progress, audio=False)
+        train(seen, held_out, model, out, chosen, options, _measured(progress), about)
+    return _wrote(out / "fusion.safetensors", out)
 
 
 @registry.command(name="evaluate speech")
@@ -144,4 +269,71 @@ def evaluate_fusion(*, weights: Path | None = None, ablations: Path | None = Non
     else:
         for name, value in scores.items():
             console.print(f"{name}: {value}")
+    return 0
+
+
+def _counted(progress: Messages, what: str) -> Callable[[int, int], None]:
+    """Tell how many of how many are done."""
+    return lambda done, total: progress(f"{done} of {total} {what}", done / max(total, 1))
+
+
+def _measured(progress: Messages) -> Callable[[int, int, Mapping[str, float]], None]:
+    """Tell the steps done with the newest loss."""
+
+    def tell(done: int, steps: int, measures: Mapping[str, float]) -> None:
+        newest = "".join(f", {name} {value:.4g}" for name, value in measures.items() if name.endswith("loss"))
+        progress(f"step {done} of {steps}{newest}", done / steps)
+
+    return tell
+
+
+def _read(
+    people: FaceData, head: HeadModel, domains: Sequence[Domain], progress: Messages, audio: bool
+) -> tuple[Iterator[MeshSequence], Iterator[MeshSequence]]:
+    """What to train on and what to validate on, read when it is asked for."""
+
+    def part(name: str) -> Iterator[MeshSequence]:
+        return people.sequences(name, head, domains, audio, lambda text: progress(f"reading {text}", 0.0))
+
+    return part("train"), part("validation")
+
+
+def _engine(device: str, devices: int, pace: int) -> EngineOptions:
+    from animation.training.engine import EngineOptions
+
+    count = _positive("devices", devices)
+    return EngineOptions(accelerator=device, devices=count, validate_every=pace, checkpoint_every=pace)
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise UserError(f"--{name} {value}: expected 1 or more")
+    return value
+
+
+def _is_speech_corpus(folders: Sequence[Path]) -> bool:
+    """Whether these are `corpus speech`'s, or not there at all, in which case that is what is missing."""
+    from animation.data.corpus import source_names
+
+    return len(folders) == 1 and (not folders[0].is_dir() or bool(source_names(folders[0])))
+
+
+def _fusion_config(path: Path | None, steps: int | None, seed: int | None) -> FusionConfig:
+    from animation.blendshapes.fusion import FusionConfig
+
+    try:
+        values = {} if path is None else dict(json_module.loads(path.read_text(encoding="utf-8")))
+        values |= {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
+        return FusionConfig.from_dict(values)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path or '--steps or --seed'}: {error}") from error
+
+
+def _wrote(weights: Path, out: Path) -> int:
+    from animation.training.engine import is_first_process
+
+    if is_first_process():
+        console.print(f"Wrote {weights}; curves are in {out / 'curves.png'}")
     return 0
