@@ -6,11 +6,11 @@ import numpy as np
 from numba import prange
 
 from avatar.render.compilation import kernel, parallel_kernel
-from avatar.render.cpu.simd import ROW, TILE, blend, clear, fetch_add, finished, prefetch, resolve_row
+from avatar.render.cpu.simd import ROW, TILE, blend, clear, fetch_add, prefetch, resolve_row, unfinished_rows
 
 __all__ = ["composite"]
 
-_CHECK = 8  # Gaussians between two looks at whether a tile is finished
+_CHECK = 8  # Gaussians between two looks at which rows of a tile are finished
 _AHEAD = 8  # Gaussians between asking for one and using it: they lie anywhere in memory
 f32 = np.float32
 
@@ -18,16 +18,26 @@ f32 = np.float32
 @kernel
 def _blend_tile(tile, ids, begin, end, splats, left, top):
     """Composite listed Gaussians over a tile whose first pixel centre is (left, top). True if it is finished."""
+    rows = unfinished_rows(tile)
     until_check = _CHECK
+    top_row = 0
+    bottom_row = TILE
     for k in range(begin, end):
+        if until_check == _CHECK:
+            if rows == 0:
+                return True
+            while (rows >> top_row) & 1 == 0:
+                top_row += 1
+            while (rows >> (bottom_row - 1)) & 1 == 0:
+                bottom_row -= 1
         prefetch(splats, np.int64(ids[np.uintp(min(k + _AHEAD, end - 1))]))
         i = np.uintp(ids[np.uintp(k)])
         mx = splats[i, 0] - left
         my = splats[i, 1] - top
         rx = splats[i, 9]
         ry = splats[i, 10]
-        first = np.int64(max(np.ceil(my - ry), f32(0)))
-        last = np.int64(min(np.floor(my + ry), f32(TILE - 1))) + 1
+        first = max(np.int64(max(np.ceil(my - ry), f32(0))), top_row)
+        last = min(np.int64(min(np.floor(my + ry), f32(TILE - 1))) + 1, bottom_row)
         half = 2
         if mx + rx < f32(TILE // 2):
             half = 0
@@ -39,10 +49,9 @@ def _blend_tile(tile, ids, begin, end, splats, left, top):
         )  # fmt: skip
         until_check -= 1
         if until_check == 0:
-            if finished(tile):
-                return True
+            rows = unfinished_rows(tile)
             until_check = _CHECK
-    return finished(tile)
+    return unfinished_rows(tile) == 0
 
 
 @parallel_kernel

@@ -23,9 +23,9 @@ __all__ = [
     "blend",
     "clear",
     "fetch_add",
-    "finished",
     "prefetch",
     "resolve_row",
+    "unfinished_rows",
 ]
 
 TILE = 16
@@ -180,21 +180,21 @@ def clear(typingctx, tile):
 
 
 @intrinsic
-def finished(typingctx, tile):
-    """Whether no pixel of the tile can change any more."""
+def unfinished_rows(typingctx, tile):
+    """A bit for each row of the tile in which a pixel can still change, the first row's lowest."""
 
     def generate(context, builder, sig, args):
         base = _pointer(context, builder, sig.args[0], args[0])
-        ints = _vector(_I32, TILE)
-        every = _constant(TILE, -1, _I32)
-        for offset in range(0, TILE_FLOATS, ROW):
-            every = builder.and_(every, builder.bitcast(builder.load(_at(builder, base, offset, TILE), align=4), ints))
-        reduce = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_I32, [ints]), f"llvm.vector.reduce.and.v{TILE}i32"
-        )
-        return builder.icmp_signed("<", builder.call(reduce, [every]), ir.Constant(_I32, 0))
+        ints, bits = _vector(_I32, TILE), ir.IntType(TILE)
+        rows: ir.Value = ir.Constant(_I64, 0)
+        for y in range(TILE):
+            t = builder.bitcast(builder.load(_at(builder, base, y * ROW, TILE), align=4), ints)
+            going_on = builder.bitcast(builder.icmp_signed(">=", t, _constant(TILE, 0, _I32)), bits)
+            any_left = builder.zext(builder.icmp_unsigned("!=", going_on, ir.Constant(bits, 0)), _I64)
+            rows = builder.or_(rows, builder.shl(any_left, ir.Constant(_I64, y)))
+        return rows
 
-    return types.boolean(tile), generate
+    return types.int64(tile), generate
 
 
 @intrinsic

@@ -16,7 +16,7 @@ from avatar.render.cpu.compositing import _blend_tile
 from avatar.render.cpu.gaussians import PackedGaussians, aligned
 from avatar.render.cpu.projection import HIDDEN
 from avatar.render.cpu.rasterizer import Rasterizer
-from avatar.render.cpu.simd import TILE, TILE_FLOATS, blend, clear, finished
+from avatar.render.cpu.simd import TILE, TILE_FLOATS, blend, clear, unfinished_rows
 from avatar.render.cpu.sorting import BUCKETS, sort
 from avatar.render.reference import project
 
@@ -35,8 +35,8 @@ def _blend(tile, first, last, half, numbers):
 
 
 @kernel
-def _finished(tile):
-    return finished(tile)
+def _unfinished_rows(tile):
+    return unfinished_rows(tile)
 
 
 def _blend_twin(tile: np.ndarray, first: int, last: int, half: int, numbers: np.ndarray) -> None:
@@ -76,15 +76,39 @@ def test_blending_agrees_with_its_twin(seed: int, half: int, first: int, last: i
     np.testing.assert_allclose(tile.reshape(16, 4, 16), twin, atol=1e-4)
 
 
-def test_a_tile_is_finished_when_its_last_pixel_is() -> None:
+def test_a_row_is_finished_when_its_last_pixel_is() -> None:
     tile = np.zeros(TILE_FLOATS, np.float32)
     _clear(tile)
     rows = tile.reshape(16, 4, 16)
-    assert not _finished(tile)
+    assert _unfinished_rows(tile) == 0xFFFF
     rows[:, 0, :] = -5e-5
-    assert _finished(tile)
+    assert _unfinished_rows(tile) == 0
     rows[15, 0, 15] = 0.5
-    assert not _finished(tile)
+    rows[2, 0, 0] = 1e-3
+    assert _unfinished_rows(tile) == 0x8004
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_that_are_finished_change_nothing(seed: int) -> None:
+    """Skipping them is not seen: the same as one Gaussian after another over the whole tile."""
+    rng = np.random.default_rng(seed)
+    count = 200
+    splats = aligned((count, 16), np.float32)
+    splats[:] = 0
+    splats[:, 0:2] = rng.uniform(-2, [18, 9], (count, 2))  # the lower rows stay open
+    splats[:, 2] = rng.normal(scale=0.5, size=count)
+    splats[:, 3:5] = -rng.uniform(0.02, 0.5, (count, 2))
+    splats[:, 5] = np.log2(rng.uniform(0.3, 0.99, count))
+    splats[:, 6:9] = rng.uniform(0, 1, (count, 3))
+    splats[:, 9:11] = 30.0
+    tile, whole = np.zeros(TILE_FLOATS, np.float32), np.zeros(TILE_FLOATS, np.float32)
+    _clear(tile)
+    _clear(whole)
+    _blend_tile(tile, np.arange(count, dtype=np.int32), 0, count, splats, np.float32(0), np.float32(0))
+    for splat in splats:
+        _blend(whole, 0, 16, 2, splat[:9])
+    assert 0 < bin(_unfinished_rows(tile)).count("1") < 16
+    np.testing.assert_array_equal(tile, whole)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
