@@ -98,10 +98,9 @@ class FallbackRenderer:
             except (RendererUnavailableError, OSError, RuntimeError) as reason:
                 _log.info("the %s renderer cannot take over: %s", name, reason)
                 continue
-            line = f"the {failed} renderer failed ({_first_line(error)}): drawing with {name} from now on"
-            _log.warning("%s", line)
+            _log.warning("going on with %s", name)
             if self._notice is not None:
-                self._notice(line)
+                self._notice(f"The {failed} renderer failed ({_first_line(error)}); going on with {name}")
             return
         raise error
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
+
+import torch
 
 from avatar.camera import Camera
 from avatar.errors import UserError
@@ -52,6 +55,15 @@ def _opener(name: str, notice: Notice | None) -> Callable[[], Renderer]:
     return {"opengl": _open_opengl, "cpu": _open_cpu, "reference": _open_reference}[name]
 
 
+def _open_instead(name: str) -> Renderer:
+    """Open a backend that is to take over from another: OpenGL in software would be slower than the CPU."""
+    renderer = _opener(name, None)()
+    if getattr(renderer, "is_software", False):
+        renderer.close()
+        raise RendererUnavailableError(f"{getattr(renderer, 'device', name)} draws in software")
+    return renderer
+
+
 def _why_not(name: str) -> str:
     """'ok', or the one-line reason why a backend cannot be used. Compiles nothing."""
     if name == "gsplat":
@@ -76,7 +88,8 @@ def open_renderer(name: str = "auto", notice: Notice | None = None) -> Renderer:
 
     Args:
         name: "auto" or one of `BACKENDS`.
-        notice: called with one line for the user: before a long compilation, and when the backend changes.
+        notice: called with one line for the user, on the calling thread or the one that draws: before a long
+            compilation, when "auto" finds a GPU that it cannot use, and when the backend changes.
 
     Raises:
         UserError: for an unknown name, or a backend that cannot be used here.
@@ -96,23 +109,24 @@ def _with_fallback(renderer: Renderer, notice: Notice | None) -> Renderer:
     if renderer.name in ("cpu", "reference"):
         return renderer
     others = BACKENDS[BACKENDS.index(renderer.name) + 1 : BACKENDS.index("reference")]
-    return FallbackRenderer(renderer, [(other, _opener(other, notice)) for other in others], notice)
+    return FallbackRenderer(renderer, [(other, partial(_open_instead, other)) for other in others], notice)
 
 
 def _open_auto(notice: Notice | None) -> Renderer:
     for name in ("gsplat", "opengl"):
         reason = _why_not(name)
-        if reason != "ok":
-            _log.info("not drawing with %s: %s", name, reason)
-            continue
-        try:
-            renderer = _opener(name, notice)()
-            if name == "opengl" and not _worth_it(renderer):
-                renderer.close()
-                continue
-            return _with_fallback(renderer, notice)
-        except (RendererUnavailableError, OSError, RuntimeError) as error:
-            _log.warning("not drawing with %s: %s", name, error)
+        if reason == "ok":
+            try:
+                renderer = _opener(name, notice)()
+                if name == "opengl" and not _worth_it(renderer):
+                    renderer.close()
+                    continue
+                return _with_fallback(renderer, notice)
+            except (RendererUnavailableError, OSError, RuntimeError) as error:
+                reason = str(error)
+        _log.info("not drawing with %s: %s", name, reason)
+        if name == "gsplat" and notice is not None and torch.cuda.is_available():
+            notice(f"The NVIDIA GPU cannot be used with gsplat: {reason}")
     return _open_cpu()
 
 

@@ -104,7 +104,7 @@ def test_a_failing_backend_is_replaced_and_the_picture_still_drawn() -> None:
     for _ in range(5):
         assert renderer.draw(AVATAR, PARAMS, CAMERA).shape == (20, 20, 4)
     assert renderer.name == "cpu" and first.closed == 1
-    assert notices == ["the gsplat renderer failed (the device is gone): drawing with cpu from now on"]
+    assert notices == ["The gsplat renderer failed (the device is gone); going on with cpu"]
     renderer.close()
     assert last.closed == 1
 
@@ -113,6 +113,46 @@ def test_the_last_failure_is_raised() -> None:
     renderer = FallbackRenderer(_Fake("gsplat", 0), [("opengl", _unavailable)])
     with pytest.raises(RuntimeError, match="device is gone"):
         renderer.draw(AVATAR, PARAMS, CAMERA)
+
+
+def test_a_show_goes_on_through_every_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the application opens it: both GPUs fail while drawing; each time one notice, and no picture is missing."""
+    gsplat, opengl = _Fake("gsplat", pictures=2), _Fake("opengl", pictures=3)
+    monkeypatch.setattr(selection, "_why_not", lambda name: "ok")
+    monkeypatch.setattr(selection, "_open_gsplat", lambda notice: gsplat)
+    monkeypatch.setattr(selection, "_open_opengl", lambda: opengl)
+    notices: list[str] = []
+    renderer = open_renderer("auto", notices.append)
+    names = []
+    for _ in range(8):
+        assert renderer.draw(AVATAR, PARAMS, CAMERA, (1.0, 1.0, 1.0)).shape == (20, 20, 4)
+        names.append(renderer.name)
+    renderer.close()
+    assert names == ["gsplat"] * 2 + ["opengl"] * 3 + ["cpu"] * 3
+    assert notices == [
+        "The gsplat renderer failed (the device is gone); going on with opengl",
+        "The opengl renderer failed (the device is gone); going on with cpu",
+    ]
+    assert gsplat.closed == opengl.closed == 1
+
+
+def test_software_does_not_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    software = _Fake("opengl")
+    software.is_software = True  # type: ignore[attr-defined]
+    monkeypatch.setattr(selection, "_open_gsplat", lambda notice: _Fake("gsplat", pictures=0))
+    monkeypatch.setattr(selection, "_open_opengl", lambda: software)
+    renderer = open_renderer("gsplat")
+    renderer.draw(AVATAR, PARAMS, CAMERA)
+    assert renderer.name == "cpu" and software.closed == 1
+    renderer.close()
+
+
+def test_a_gpu_that_cannot_be_used_is_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(selection, "_why_not", lambda name: "nvcc of CUDA 12 not found")
+    notices: list[str] = []
+    assert open_renderer("auto", notices.append).name == "cpu"
+    assert notices == ["The NVIDIA GPU cannot be used with gsplat: nvcc of CUDA 12 not found"]
 
 
 def test_callers_mistakes_do_not_change_the_backend() -> None:
