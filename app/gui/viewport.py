@@ -126,7 +126,7 @@ class Viewport(QWidget):
         self._gl = gl_canvas.GLCanvas(self._around, self)
         self._gl.painted.connect(self.painted)
         self._gl.ready.connect(self.direct_changed)
-        self._gl.failed.connect(lambda reason: QTimer.singleShot(0, lambda: self._refuse(reason)))  # not while it paints
+        self._gl.failed.connect(self._give_up)
         self._gl.setGeometry(self.rect())
         self._gl.show()
 
@@ -135,6 +135,9 @@ class Viewport(QWidget):
         if canvas is not None:
             canvas.close_gl()
             self.direct_changed.emit()
+
+    def _give_up(self, reason: str) -> None:
+        QTimer.singleShot(0, lambda: self._refuse(reason))  # it is painting: it cannot be taken away now
 
     def _refuse(self, reason: str) -> None:
         _log.warning("showing images instead of drawing in the window: %s", reason)

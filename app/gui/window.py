@@ -206,9 +206,10 @@ class MainWindow(QMainWindow):
         self._follow_backend()
 
     def _follow_backend(self) -> None:
-        """The window draws for itself while OpenGL is the renderer, unless a second window needs the pictures."""
-        alone = self._stage_window is None
-        self.viewport.paint_directly(alone and self.bridge.session.rendering.backend == "opengl")
+        """The window draws for itself while OpenGL is the renderer, unless a second window needs the pictures. Not
+        before the first image: what is slow at first (compiling, loading) is not for this thread."""
+        opengl = self.bridge.session.rendering.backend == "opengl"
+        self.viewport.paint_directly(opengl and self.news.seen_image and self._stage_window is None)
 
     def _on_direct(self) -> None:
         self.bridge.session.paint_directly(self.viewport.direct)

@@ -15,6 +15,8 @@ class DetailControl:
     LEAST = 30_000
     """Below this avatars show holes."""
     START = 45_000
+    _OUTLIER = 3.0
+    """Budgets that one image may count for: a new avatar is loaded while its first is drawn."""
 
     def __init__(self, budget_ms: float) -> None:
         self.budget_ms = budget_ms
@@ -25,6 +27,7 @@ class DetailControl:
 
     def observe(self, draw_ms: float, most: int) -> None:
         """An image took so long; the avatar has `most` Gaussians."""
+        draw_ms = min(draw_ms, self._OUTLIER * self.budget_ms)
         self._mean_ms = draw_ms if self._mean_ms is None else self._mean_ms + 0.12 * (draw_ms - self._mean_ms)
         self.count = min(self.count, most)
         if self._settle > 0:

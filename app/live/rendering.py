@@ -30,8 +30,8 @@ class Rendering(Worker):
     """Draws the newest scene at a steady pace.
 
     Exchange: scene and cast come through `Latest`. Every tick makes a `Shot`, puts it into `shots` (one slot, the
-    newest wins) and calls `on_shot`. Then it is drawn, the image goes into `images` (one slot) and to `on_image`; but while
-    `direct`, whoever owns the screen draws the shots, and images are made only when `image_wanted` says so. All
+    newest wins) and calls `on_shot`. Then it is drawn, the image goes into `images` (one slot) and to `on_image`; but
+    while `direct`, whoever owns the screen draws the shots, and images are made only when `image_wanted` says so. All
     callbacks come on this thread. A tick for which drawing is too late is left out and counted.
     """
 
@@ -58,7 +58,7 @@ class Rendering(Worker):
         self.shots: Latest[Shot | None] = Latest(None)
         self.images: Latest[LiveImage | None] = Latest(None)
         self.direct = False
-        """Shots are drawn by whoever owns the screen. Set by that thread."""
+        """Shots are drawn by whoever owns the screen. Set by that thread, with `paint_directly`."""
         self.backend = ""
         self.skipped = 0
         """Ticks without an image."""
@@ -75,7 +75,13 @@ class Rendering(Worker):
         self._image_wanted = image_wanted
         self._on_notice = on_notice
         self._asked: threading.Event | None = None
+        self._observed = 0
         self._stage: Cast | None = None
+
+    def paint_directly(self, on: bool) -> None:
+        """Leave the drawing to the caller's thread, or take it back."""
+        self._observed = 0
+        self.direct = on
 
     def image_now(self) -> LiveImage | None:
         """The newest image; while `direct`, one that is drawn now, for which the caller waits. None before the first.
@@ -88,6 +94,9 @@ class Rendering(Worker):
 
     def observe(self, drawn: Drawn) -> None:
         """A shot has been drawn: adapt. Called on the thread that draws."""
+        if self.direct:
+            self.skipped += max(drawn.shot.number - self._observed - 1, 0) if self._observed else 0
+            self._observed = drawn.shot.number
         self.draw_ms += 0.1 * (drawn.draw_ms - self.draw_ms)
         if drawn.shot.number >= 3:  # the first images pay for loading
             self.detail.observe(drawn.draw_ms, len(drawn.shot.avatar.gaussians))

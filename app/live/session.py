@@ -267,7 +267,7 @@ class LiveSession:
     def paint_directly(self, on: bool) -> None:
         """The owner draws the shots itself, or images are drawn for it. While it does, images are made only for a
         recording, an output or `still`."""
-        self.rendering.direct = on
+        self.rendering.paint_directly(on)
 
     @property
     def painting_directly(self) -> bool:

@@ -14,15 +14,19 @@ import soundfile
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
-from PyQt6.QtCore import QPointF, QSettings, Qt
+from PyQt6.QtCore import QPointF, QRect, QRectF, QSettings, Qt, QTranslator
 from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QListWidget, QSlider
 
 from animation.emotion import EMOTIONS
 from app.gui import window as window_module
+from app.gui.surroundings import fitted
 from app.gui.theme import DARK, LIGHT, apply_theme, current
 from app.gui.window import MainWindow
+from app.gui.wording import failure_words, notice_words, source_words
+from app.live.devices import SourceState
+from app.live.notice import Notice
 from app.live.session import LiveSession
 from app.live.worker import Failure
 from app.state import Settings, Store
@@ -64,8 +68,11 @@ def make_window(
         store = Store(settings, tmp_path / "settings.json")
         apply_theme(qapp, settings.theme)
 
+        def open_renderer(name: str, notice: Any) -> Any:
+            return plain_renderer("cpu" if name == "auto" else name)
+
         def make_session(*args: Any, **more: Any) -> LiveSession:
-            more |= {"make_driver": loudness_driver, "open_renderer": lambda name, notice: plain_renderer("cpu")}
+            more |= {"make_driver": loudness_driver, "open_renderer": open_renderer}
             return LiveSession(*args, **more)
 
         window = MainWindow(store, make_session, **options)
@@ -270,6 +277,59 @@ def test_an_avatar_that_cannot_be_read_leaves_the_old_one(make_window: Any, plug
     qtbot.waitUntil(lambda: "not an avatar" in window.banner.text, timeout=5000)
     count = window.bridge.session.rendering.count
     qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=5000)
+
+
+def test_where_the_window_has_no_opengl_it_shows_images_and_says_so(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window(Settings(theme="dark", backend="opengl"))
+    qtbot.waitUntil(lambda: window.bridge.session.rendering.backend == "opengl", timeout=15000)
+    qtbot.waitUntil(lambda: "OpenGL" in window.banner.text, timeout=8000)
+    painted: list[int] = []
+    window.viewport.painted.connect(lambda drawn, at_s: painted.append(drawn.shot.number))
+    qtbot.waitUntil(lambda: len(painted) > 5, timeout=8000)
+    assert not window.viewport.direct
+    window.banner.take_down()
+    qtbot.wait(600)
+    assert window.banner.text == "", "it is said once"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "words"),
+    [
+        ("renderer", "", "Renderer: it broke"),
+        ("renderer-unavailable", "gsplat", "gsplat cannot be used, so another renderer draws. It broke"),
+        ("output", "virtual camera", "Nothing is sent to the virtual camera: it broke"),
+        ("output", "VMC", "Nothing is sent to VMC: it broke"),
+    ],
+)
+def test_notices_of_the_engine_have_words(
+    make_window: Any, plugged: Any, qtbot: Any, kind: Any, subject: str, words: str
+) -> None:
+    window = make_window()
+    window.bridge.noticed.emit(Notice(kind, subject, "it broke"))
+    assert window.banner.text == words
+
+
+def test_words_of_the_engine_can_be_translated(make_window: Any, plugged: Any, qapp: Any) -> None:
+    class Shouting(QTranslator):
+        def translate(self, context: str, text: str, *more: Any) -> str:  # type: ignore[override]
+            return text.upper() if context == "Engine" else ""
+
+        def isEmpty(self) -> bool:
+            return False
+
+    translator = Shouting()
+    qapp.installTranslator(translator)
+    try:
+        assert notice_words(Notice("output", "VMC", "no route")) == "NOTHING IS SENT TO VMC: no route"
+        assert source_words(SourceState("lost", "Mic", "anything", "stopped")) == "Mic STOPPED; TRYING TO GET IT BACK"
+        assert failure_words(Failure("render", "cause", "")) == "THE RENDERER STOPPED: cause"
+    finally:
+        qapp.removeTranslator(translator)
+
+
+def test_a_picture_is_fitted_and_a_pixel_is_no_border() -> None:
+    assert fitted(320, 240, QRect(0, 0, 640, 640)) == QRectF(0, 80, 640, 480)
+    assert fitted(511, 512, QRect(0, 0, 512, 512)) == QRectF(0, 0, 512, 512)
 
 
 def test_dropped_files_go_where_they_belong(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
