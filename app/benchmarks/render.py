@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar import Avatar, Camera, FlameParams, Renderer, available_renderers, open_avatar
+from avatar import Avatar, Camera, FlameParams, Renderer, UserError, available_renderers, open_avatar
 from avatar.library import default_name
 from avatar.render import open_renderer
 
@@ -82,7 +82,7 @@ def bench_render(
         `stages_p95` (see `STAGES`; median and 95th percentile, ms), `pictures` drawn, `device`, for gsplat also
         `images_per_s_without_download`; and `growth` by backend: a plane through the medians by least squares,
         milliseconds for each 10,000 Gaussians and for each million pixels more, and the share `r2` of the variance
-        that it explains.
+        that it explains. `failed` has a line for each backend that gave up, which is then left out of the rest.
 
     Raises:
         UserError: if a backend is asked for that cannot be used, or there is no avatar.
@@ -92,19 +92,29 @@ def bench_render(
     chosen = backends or [n for n, why in available_renderers().items() if why == "ok" and n != "reference"]
     machine = _machine()
     results: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
     with _display() as display:
         for i, name in enumerate(chosen):
-            tell = partial(_tell_part, progress, i, len(chosen))
-            renderer = open_renderer(name, lambda line, tell=tell: tell(line, 0.0))  # type: ignore[misc]
+            notices = [f"the {name} renderer failed"]
             try:
-                results += _bench(renderer, name, avatar, quick, tell, display)
-            finally:
-                renderer.close()
+                renderer = open_renderer(name, notices.append)
+            except UserError as error:
+                if backends:
+                    raise
+                failed[name] = str(error)
+                continue
+            with closing(renderer):
+                found = _bench(renderer, name, avatar, quick, partial(_tell_part, progress, i, len(chosen)), display)
+                if renderer.name == name:
+                    results += found
+                else:  # another has taken its place
+                    failed[name] = notices[-1]
     return {
         "machine": machine,
         "avatar": avatar.name,
         "results": results,
-        "growth": {name: _growth([r for r in results if r["backend"] == name]) for name in chosen},
+        "growth": {n: _growth([r for r in results if r["backend"] == n]) for n in chosen if n not in failed},
+        "failed": failed,
     }
 
 
@@ -151,7 +161,7 @@ def _bench(
             _draw_block(renderer, avatar, case, plan, turn * plan.block, display)
             done = (turn + (i + 1) / len(cases)) / plan.rounds
             progress(f"{name}: {case.gaussians:,} Gaussians, {case.size} px", done)
-    if on_gpu:
+    if on_gpu and renderer.name == name:
         for case in cases:
             case.images_per_s_without_download = _without_download(inner, avatar, case, plan)
     progress(name, 1.0)

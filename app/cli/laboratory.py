@@ -42,6 +42,8 @@ def bench_render(*, json: bool = False, quick: bool = False, plot: Path | None =
             f"{backend}: {plane['base_ms']} ms + {plane['ms_per_10k_gaussians']} ms for each 10,000 Gaussians "
             f"+ {plane['ms_per_million_pixels']} ms for each million pixels (r2 {plane['r2']})"
         )
+    for backend, line in report["failed"].items():
+        console.print(f"{backend}: {line}")
     return 0
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from app.benchmarks import render, render_plot
 from app.benchmarks.render import STAGES, bench_render
 from app.benchmarks.render_plot import plot_render
 from app.cli import laboratory
+from avatar.camera import Camera
 from avatar.errors import UserError
+from avatar.render.cpu import CpuRenderer
+from avatar.render.fallback import FallbackRenderer
 from avatar.render.probe import probe_avatar
 
 _SMALL = {24: (24, 24), 40: (64, 40)}
@@ -60,6 +65,63 @@ def test_the_command_prints_json(
     assert json.loads(capsys.readouterr().out) == report
     assert laboratory.bench_render() == 0
     assert "images/s" in capsys.readouterr().out
+
+
+class _OnGpu:
+    """Stands in for gsplat: pictures that may stay where they are; fails when told to."""
+
+    name = "gsplat"
+    device = "a GPU"
+    stages_ms: ClassVar = {"posing": 0.1, "sort": 0.1, "raster": 0.2, "download": 0.1}
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails, self.finished = fails, 0
+
+    def draw(self, avatar: Any, params: Any, camera: Camera, *args: Any) -> np.ndarray:
+        if self.fails:
+            raise RuntimeError("out of memory")
+        return np.zeros((camera.height, camera.width, 4), np.uint8)
+
+    draw_on_device = draw
+
+    def finish(self) -> None:
+        self.finished += 1
+
+    def close(self) -> None:
+        pass
+
+
+def test_pictures_that_stay_on_the_gpu_are_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "SIZES", _SMALL)
+    monkeypatch.setattr(render, "available_renderers", lambda: {"gsplat": "ok", "reference": "ok", "opengl": "no"})
+    gpu = _OnGpu()
+    monkeypatch.setattr(render, "open_renderer", lambda name, notice: FallbackRenderer(gpu, [], notice))
+    found = bench_render(True, avatar=probe_avatar(50))
+    assert [row["gaussians"] for row in found["results"]] == [50, 50]
+    for row in found["results"]:
+        assert row["images_per_s_without_download"] > 0
+        assert row["stages"]["raster"] == 0.2
+    assert gpu.finished == 2 * len(found["results"]) and found["failed"] == {}
+
+
+def test_a_backend_that_gives_up_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "SIZES", _SMALL)
+    monkeypatch.setattr(render, "available_renderers", lambda: {"gsplat": "ok", "opengl": "ok", "cpu": "ok"})
+
+    def opened(name: str, notice: Any) -> Any:
+        if name == "opengl":
+            raise UserError("the opengl renderer cannot be used here: no display")
+        if name == "gsplat":
+            return FallbackRenderer(_OnGpu(fails=True), [("cpu", CpuRenderer)], notice)
+        return CpuRenderer()
+
+    monkeypatch.setattr(render, "open_renderer", opened)
+    found = bench_render(True, avatar=probe_avatar(50))
+    assert {row["backend"] for row in found["results"]} == set(found["growth"]) == {"cpu"}
+    assert found["failed"] == {
+        "gsplat": "The gsplat renderer failed (out of memory); going on with cpu",
+        "opengl": "the opengl renderer cannot be used here: no display",
+    }
 
 
 def test_growth_is_the_plane_through_the_times() -> None:
