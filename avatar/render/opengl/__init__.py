@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from avatar.render.opengl.context import is_software, unavailable_reason
-from avatar.render.opengl.painter import WindowPainter
 from avatar.render.opengl.renderer import OpenGLRenderer
+from avatar.render.opengl.window import WindowPainter
 
 __all__ = ["OpenGLRenderer", "WindowPainter", "is_software", "unavailable_reason"]
