@@ -61,7 +61,8 @@ def render(
         source: the speech: any audio file, or a video with sound; or curves written by `animate`.
         out: the video: .mp4, .mkv, .mov or .webm (the last two can be transparent), or a folder for a PNG sequence.
         avatar: a name from `gaussian-avatar avatars`, or a file.
-        emotion: neutral, happy, sad, surprised, afraid, disgusted, angry or contempt.
+        emotion: neutral, happy, sad, surprised, afraid, disgusted, angry, contempt, or any name that
+            `gaussian-avatar expressions` lists, such as smirk.
         intensity: of the emotion, 0 to 1.
         emotion_track: a file of emotions over time, lines of: seconds emotion intensity.
         size: pixels, 512 or 1280x720.
@@ -154,7 +155,7 @@ def live(
     fps: float | None = None,
     background: str = "#dbdde2",
     camera: str = "portrait",
-    backend: str = "auto",
+    backend: str | None = None,
     monitor: bool = False,
     vmc: str | None = None,
     livelink: str | None = None,
@@ -175,7 +176,7 @@ def live(
         fps: of the recording; every image keeps its own time if not given.
         background: a colour name, #rrggbb, or transparent (headless).
         camera: as for `render` (headless).
-        backend: auto, gsplat, opengl or cpu.
+        backend: auto, gsplat, opengl or cpu; the window's own setting if not given.
         monitor: play the voice, delayed to be in step with the lips (headless).
         vmc: send to a VTuber program: HOST:PORT, usually 127.0.0.1:39539 (headless).
         livelink: send Live Link Face packets: HOST:PORT, usually 127.0.0.1:11111 (headless).
@@ -186,7 +187,7 @@ def live(
             raise UserError("recording, sending and --seconds are for --headless; the window has buttons for them")
         from app.gui import run as run_window
 
-        return run_window(audio_file, device, avatar)
+        return run_window(audio_file, device, avatar, backend)
     from app.live import HeadlessOptions, run_headless
     from app.live.devices import Source
     from app.live.outputs import OutputSettings
@@ -202,7 +203,7 @@ def live(
         height=height,
         background=parse_background(background),
         camera=camera,
-        backend=backend,
+        backend=backend or "auto",
         record=record,
         fps=fps,
         duration_s=seconds,

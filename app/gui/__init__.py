@@ -1,7 +1,7 @@
 """The window, PyQt6.
 
-`run(audio_file: Path | None = None, device: str | None = None, avatar: str | None = None) -> int` opens the
-application and returns its exit code. Qt is imported only when it is called.
+`run(audio_file, device, avatar, backend) -> int` opens the application and returns its exit code. Qt is imported only
+when it is called.
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ from pathlib import Path
 __all__ = ["run"]
 
 
-def run(audio_file: Path | None = None, device: str | None = None, avatar: str | None = None) -> int:
+def run(
+    audio_file: Path | None = None,
+    device: str | None = None,
+    avatar: str | None = None,
+    backend: str | None = None,
+) -> int:
     """Open the window; returns when it is closed.
 
     Args:
         audio_file: play this as if it were spoken, instead of listening.
         device: key (or part of the name) of the microphone to listen to; None is the one remembered.
         avatar: name or file; None is the one remembered.
+        backend: the renderer; None is the one remembered.
 
     Raises:
-        UserError: if the file cannot be read, or no window can be opened.
+        UserError: for an unknown renderer, if the file cannot be read, or no window can be opened.
     """
     from app.gui.application import run_application
 
-    return run_application(audio_file, device, avatar)
+    return run_application(audio_file, device, avatar, backend)

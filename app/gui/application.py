@@ -18,6 +18,8 @@ from app.gui.theme import apply_theme
 from app.gui.window import MainWindow
 from app.live.microphone import find_device
 from app.state import Store, load_settings, settings_path
+from avatar.errors import UserError
+from avatar.render import BACKENDS
 
 __all__ = ["run_application"]
 
@@ -25,8 +27,15 @@ _log = logging.getLogger(__name__)
 _SAFE = {"backend": "cpu", "picture": "512x512", "max_gaussians": 20_000, "background": "colour"}
 
 
-def run_application(audio_file: Path | None = None, device: str | None = None, avatar: str | None = None) -> int:
+def run_application(
+    audio_file: Path | None = None,
+    device: str | None = None,
+    avatar: str | None = None,
+    backend: str | None = None,
+) -> int:
     """See `app.gui.run`."""
+    if backend is not None and backend not in ("auto", *BACKENDS):
+        raise UserError(f"unknown renderer {backend!r}: choose auto, {', '.join(BACKENDS)}")
     if audio_file is not None:
         open_audio(audio_file)
     app = QApplication.instance()
@@ -40,6 +49,8 @@ def run_application(audio_file: Path | None = None, device: str | None = None, a
         store.change(source="device", device=find_device(device))
     if avatar is not None:
         store.change(avatar=avatar)
+    if backend is not None:
+        store.change(backend=backend)
     apply_theme(app, settings.theme)
     window = MainWindow(store, audio_file=audio_file)
     window.show()

@@ -22,6 +22,7 @@ from PyQt6.QtWidgets import (
 
 from app.gui.icons import EMOTION_TINTS, draw_face, icon
 from app.gui.theme import SPACE, TYPE, current
+from app.state import Settings
 
 __all__ = ["EmotionButton", "Panel", "Picker", "SliderRow", "Switch", "muted_label"]
 
@@ -209,6 +210,9 @@ class Panel(QWidget):
         column.addWidget(line)
         self.header.toggled.connect(self._fold)
         self._fold(False)
+
+    def show_settings(self, settings: Settings) -> None:
+        """Follow the settings."""
 
     def set_folded(self, folded: bool) -> None:
         """Fold or unfold, without telling anyone."""

@@ -54,7 +54,7 @@ class Menus:
         self._looks.aboutToShow.connect(self._fill_looks)
 
         view = menu(tr("&View"))
-        self._add(view, tr("&Reset camera"), window.reset_view, "Ctrl+0")
+        self._add(view, tr("&Reset camera"), window.camera.reset, "Ctrl+0")
         self._add(view, tr("Show or hide the &panel"), self._toggle_side, "Ctrl+B")
         self._add(view, tr("Avatar without a &frame"), window.toggle_stage, "Ctrl+T")
         self._add(view, tr("&Full screen"), self._toggle_full_screen, "F11")
@@ -122,7 +122,7 @@ class Menus:
         self._store.change(**{f: getattr(fresh, f) for f in Settings.__struct_fields__ if f not in kept})
 
     def _toggle_side(self) -> None:
-        self._window.side_frame.setVisible(not self._window.side_frame.isVisible())
+        self._window.side.setVisible(not self._window.side.isVisible())
 
     def _toggle_full_screen(self) -> None:
         if self._window.isFullScreen():

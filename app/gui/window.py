@@ -5,36 +5,31 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from PyQt6.QtCore import QSettings, Qt, QTimer
+from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtGui import QCloseEvent, QColor, QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QApplication,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QMainWindow,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from animation.emotion import EMOTIONS
 from app.gui.bridge import Bridge, MakeSession
+from app.gui.camera_hand import CameraHand
 from app.gui.clips import Clips
-from app.gui.controls import Panel
 from app.gui.menus import Menus
 from app.gui.news import News
 from app.gui.notices import Banner
-from app.gui.outputs_panel import OutputsPanel
-from app.gui.panels import EmotionPanel, ExpressionPanel, MotionPanel
 from app.gui.recording_bar import RecordingBar
-from app.gui.stage_panels import AvatarPanel, PicturePanel, ViewPanel
+from app.gui.side_bar import SideBar
 from app.gui.stage_window import StageWindow
 from app.gui.takes import Takes
-from app.gui.theme import SPACE, apply_theme, current
+from app.gui.theme import apply_theme, current
 from app.gui.thumbnails import Thumbnails
 from app.gui.viewport import Viewport
-from app.gui.voice_panel import VoicePanel
 from app.live.scene import Drawn
 from app.live.session import LiveSession
 from app.state import Settings, Store
@@ -44,7 +39,6 @@ from avatar.library import assets_dir, default_name, names, user_dir
 __all__ = ["MainWindow"]
 
 _log = logging.getLogger(__name__)
-_SIDE_WIDTH = 372
 _METER_MS, _STATUS_MS, _SAVE_MS = 33, 250, 800
 _PATIENCE_MS = 5000
 _AVATARS = {".safetensors", ".ply", ".zip"}
@@ -80,19 +74,9 @@ class MainWindow(QMainWindow):
         stage.addWidget(self.viewport)
         self.banner = Banner(self.stage)
         self.bar = RecordingBar()
-        self.avatars = AvatarPanel(store)
-        self.emotions = EmotionPanel(store)
-        self.expressions = ExpressionPanel(store)
-        self.voice = VoicePanel(store)
-        self.view = ViewPanel(store)
-        self.motion = MotionPanel(store)
-        self.outputs = OutputsPanel(store, self.banner)
-        self.picture = PicturePanel(store)
-        self.panels: dict[str, Panel] = {
-            "avatar": self.avatars, "emotion": self.emotions, "expressions": self.expressions, "voice": self.voice,
-            "view": self.view, "motion": self.motion, "picture": self.picture, "outputs": self.outputs,
-        }  # fmt: skip
+        self.side = SideBar(store, self.banner)
         self.clips = Clips(store, self.bridge, self.bar, audio_file)
+        self.camera = CameraHand(store, self.viewport)
         self.takes = Takes(store, self.bridge, self.bar, self.banner)
         self.news = News(self, self.bridge, self.banner, self.clips, self.choose_avatar)
         self._lay_out()
@@ -173,10 +157,6 @@ class MainWindow(QMainWindow):
         else:
             self.clips.play(path)
 
-    def reset_view(self) -> None:
-        """The framing as it was."""
-        self.store.change(yaw_deg=0.0, pitch_deg=0.0, zoom=1.0, pan=(0.0, 0.0))
-
     def toggle_stage(self) -> None:
         """Show the avatar in a window without a frame, on a transparent background; or close that window."""
         if self._stage_window is not None:
@@ -227,12 +207,10 @@ class MainWindow(QMainWindow):
     def _show(self, settings: Settings, changed: frozenset[str]) -> None:
         if "theme" in changed:
             self._dress()
-        for name, panel in self.panels.items():
-            panel.show_settings(settings)  # type: ignore[attr-defined]
-            panel.set_folded(name in settings.collapsed)
+        self.side.show_settings(settings)
         self.bar.show_settings(settings)
         self.menus.show_settings(settings)
-        if "avatar" in changed and settings.avatar not in self.avatars.cards:
+        if "avatar" in changed and settings.avatar not in self.side.avatars.cards:
             self._list_avatars()
         behind = settings.background_colour or current().stage
         self.viewport.set_behind(QColor(behind), settings.background == "transparent")
@@ -242,8 +220,7 @@ class MainWindow(QMainWindow):
         app = QApplication.instance()
         if isinstance(app, QApplication):
             apply_theme(app, self.store.value.theme)
-        for panel in self.panels.values():
-            panel.dress()
+        self.side.dress()
         self.bar.dress()
         self.banner.dress()
         self.bridge.refresh_scene()
@@ -256,10 +233,10 @@ class MainWindow(QMainWindow):
 
     def _on_source(self) -> None:
         session = self.bridge.session
-        self.voice.show_devices(session.inputs, session.devices.state)
+        self.side.voice.show_devices(session.inputs, session.devices.state)
 
     def _tick_meter(self) -> None:
-        self.voice.show_level(self.bridge.session.voice.meter)
+        self.side.voice.show_level(self.bridge.session.voice.meter)
 
     def _tick_status(self) -> None:
         self.bridge.poll()
@@ -268,24 +245,6 @@ class MainWindow(QMainWindow):
         self.clips.refresh()
         self.takes.follow(status.recording)
         self._follow_backend()
-
-    def _fold(self, name: str, folded: bool) -> None:
-        others = tuple(n for n in self.store.value.collapsed if n != name)
-        self.store.change(collapsed=(*others, name) if folded else others)
-
-    def _orbit(self, yaw: float, pitch: float) -> None:
-        settings = self.store.value
-        turned = (settings.yaw_deg + yaw + 180.0) % 360.0 - 180.0
-        self.store.change(yaw_deg=turned, pitch_deg=min(max(settings.pitch_deg + pitch, -60.0), 60.0))
-
-    def _pan(self, right: float, up: float) -> None:
-        settings = self.store.value
-        height_m = 0.35 / settings.zoom
-        x, y = settings.pan[0] + right * height_m, settings.pan[1] + up * height_m
-        self.store.change(pan=(min(max(x, -0.3), 0.3), min(max(y, -0.3), 0.3)))
-
-    def _zoom(self, factor: float) -> None:
-        self.store.change(zoom=min(max(self.store.value.zoom * factor, 0.4), 6.0))
 
     def _resized(self) -> None:
         self.bridge.set_view(self.viewport.size(), self.viewport.devicePixelRatioF())
@@ -305,32 +264,12 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         column.addWidget(self.stage, 1)
         column.addWidget(self.bar)
-        inside = QWidget()
-        panels = QVBoxLayout(inside)
-        panels.setContentsMargins(SPACE[3], SPACE[3], SPACE[3], SPACE[3])
-        panels.setSpacing(SPACE[2])
-        for panel in self.panels.values():
-            panels.addWidget(panel)
-        panels.addStretch(1)
-        self.side = QScrollArea()
-        self.side.setObjectName("side")
-        self.side.setWidget(inside)
-        self.side.setWidgetResizable(True)
-        self.side.setFrameShape(QFrame.Shape.NoFrame)
-        self.side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        frame = QFrame()
-        frame.setObjectName("sideFrame")
-        frame.setFixedWidth(_SIDE_WIDTH)
-        around = QVBoxLayout(frame)
-        around.setContentsMargins(1, 0, 0, 0)
-        around.addWidget(self.side)
-        self.side_frame = frame
         whole = QWidget()
         row = QHBoxLayout(whole)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addWidget(left, 1)
-        row.addWidget(frame)
+        row.addWidget(self.side)
         self.setCentralWidget(whole)
 
     def _connect(self) -> None:
@@ -343,25 +282,19 @@ class MainWindow(QMainWindow):
         self.bridge.source_changed.connect(self._on_source)
         self.news.waiting.connect(self.viewport.set_waiting)
         self.news.avatars_changed.connect(self._list_avatars)
-        self.bridge.backends_known.connect(self.picture.show_backends)
+        self.bridge.backends_known.connect(self.side.picture.show_backends)
         self.viewport.painted.connect(self._on_painted)
         self.viewport.direct_changed.connect(self._on_direct)
         self.viewport.direct_failed.connect(self._on_direct_failed)
-        self.viewport.orbited.connect(self._orbit)
-        self.viewport.panned.connect(self._pan)
-        self.viewport.zoomed.connect(self._zoom)
-        self.viewport.reset.connect(self.reset_view)
         self.viewport.resized.connect(self._resized)
         self.viewport.dropped.connect(self.open_path)
         self.bar.record.connect(self.takes.toggle_recording)
         self.bar.still.connect(self.takes.save_still)
         self.bar.play.connect(self.toggle_clip)
         self.bar.mute.connect(self.toggle_mute)
-        self.voice.look_again.connect(self.news.look_again)
-        self.avatars.open_file.connect(self.choose_avatar)
-        self.thumbnails.ready.connect(self.avatars.set_picture)
-        for name, panel in self.panels.items():
-            panel.folded.connect(lambda folded, name=name: self._fold(name, folded))
+        self.side.voice.look_again.connect(self.news.look_again)
+        self.side.avatars.open_file.connect(self.choose_avatar)
+        self.thumbnails.ready.connect(self.side.avatars.set_picture)
         self.store.subscribe(self._show)
         hints = QApplication.styleHints()
         if hints is not None:
@@ -370,7 +303,7 @@ class MainWindow(QMainWindow):
     def _shortcuts(self) -> None:
         keys = {
             "R": self.takes.toggle_recording, "S": self.takes.save_still, "P": self.toggle_clip, "M": self.toggle_mute,
-            "0": self.reset_view,
+            "0": self.camera.reset,
         }  # fmt: skip
         for key, act in keys.items():
             QShortcut(QKeySequence(key), self).activated.connect(act)
@@ -384,8 +317,8 @@ class MainWindow(QMainWindow):
         except UserError:
             default = None
         infos = {name: _file_of(name) for name in names()}
-        if set(infos) | {self.store.value.avatar} - {None} != set(self.avatars.cards) or not infos:
-            self.avatars.show_avatars(list(infos), default)
+        if set(infos) | {self.store.value.avatar} - {None} != set(self.side.avatars.cards) or not infos:
+            self.side.avatars.show_avatars(list(infos), default)
             pictures = dict(infos)
             asked = self.store.value.avatar
             if asked is not None and asked not in pictures:

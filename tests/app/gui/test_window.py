@@ -110,8 +110,8 @@ def test_a_voice_is_seen_and_measured(make_window: Any, plugged: Any, qtbot: Any
     assert "ms sound to picture" in text
     assert "CPU renderer" in text
     assert "0 overflows" in text
-    qtbot.waitUntil(lambda: "dB" in window.voice.words.text(), timeout=3000)
-    assert window.voice.picker.currentText() == "System default (Studio Mic)"
+    qtbot.waitUntil(lambda: "dB" in window.side.voice.words.text(), timeout=3000)
+    assert window.side.voice.picker.currentText() == "System default (Studio Mic)"
 
 
 def test_no_images_pile_up_behind_a_slow_window(make_window: Any, plugged: Any, qtbot: Any) -> None:
@@ -140,32 +140,32 @@ def test_keys_pick_emotions(make_window: Any, plugged: Any, qtbot: Any) -> None:
     for index, emotion in enumerate(EMOTIONS):
         QTest.keyClick(window, getattr(Qt.Key, f"Key_{index + 1}"))
         assert window.store.value.emotion == emotion
-        assert window.emotions.buttons[emotion].isChecked()
+        assert window.side.emotions.buttons[emotion].isChecked()
 
 
 def test_controls_change_the_settings_and_undo_takes_it_back(make_window: Any, plugged: Any, qtbot: Any) -> None:
     window = make_window()
     store = window.store
-    window.emotions.buttons["sad"].click()
-    window.emotions.intensity.slider.setValue(30)
+    window.side.emotions.buttons["sad"].click()
+    window.side.emotions.intensity.slider.setValue(30)
     assert (store.value.emotion, store.value.intensity) == ("sad", pytest.approx(0.3))
-    window.voice.gate.click()
+    window.side.voice.gate.click()
     assert store.value.gate
-    assert window.voice.gate_db.isEnabled()
-    window.view.framings["close"].click()
+    assert window.side.voice.gate_db.isEnabled()
+    window.side.view.framings["close"].click()
     assert store.value.camera == "close"
     window.menus.undo.trigger()
     assert store.value.camera == "portrait"
-    assert window.view.framings["portrait"].isChecked()
+    assert window.side.view.framings["portrait"].isChecked()
     window.menus.undo.trigger()
-    assert not window.voice.gate.isChecked()
+    assert not window.side.voice.gate.isChecked()
     window.menus.redo.trigger()
-    assert window.voice.gate.isChecked()
+    assert window.side.voice.gate.isChecked()
     take_keys(window, qtbot)
     QTest.keyClick(window, Qt.Key.Key_M)
     assert store.value.muted
     assert window.bar.mute_button.isChecked()
-    assert window.voice.muted.isChecked()
+    assert window.side.voice.muted.isChecked()
 
 
 def test_the_camera_follows_mouse_wheel_and_keys(make_window: Any, plugged: Any) -> None:
@@ -194,12 +194,22 @@ def test_the_camera_follows_mouse_wheel_and_keys(make_window: Any, plugged: Any)
 
 def test_expressions_can_be_searched(make_window: Any, plugged: Any) -> None:
     window = make_window()
-    panel = window.expressions
-    panel.search.setText("WINK l")
+    panel = window.side.expressions
+    assert len(panel._items()) == 70
+    panel.search.setText("WINK r")
     shown = [i.text() for i in panel._items() if not i.isHidden()]
-    assert shown == ["Wink left"]
-    panel.list.setCurrentItem(next(i for i in panel._items() if not i.isHidden()))
-    assert window.store.value.expression == "wink left"
+    assert shown == ["Right wink"]
+    panel.search.setText("smirk")
+    item = next(i for i in panel._items() if not i.isHidden())
+    assert item.text() == "Sly smile"
+    panel.list.setCurrentItem(item)
+    assert window.store.value.expression == "smile_sly"
+    panel.list.itemDoubleClicked.emit(item)
+    assert (window.store.value.expression, window.store.value.emotion) == (None, "smile_sly")
+    assert not any(button.isChecked() for button in window.emotions.buttons.values())
+    window.emotions.buttons["sad"].click()
+    assert window.emotions.buttons["sad"].isChecked()
+    panel.list.setCurrentItem(item)
     panel.search.setText("zzz")
     assert not panel.nothing.isHidden()
     panel.release.click()
@@ -404,7 +414,7 @@ def test_settings_and_folds_are_kept(make_window: Any, plugged: Any, tmp_path: P
 
     window = make_window()
     window.store.change(emotion="angry")
-    window.panels["voice"].header.click()
+    window.side.panels["voice"].header.click()
     window.shut_down()
     settings, problem = load_settings(tmp_path / "settings.json")
     assert problem is None
@@ -414,12 +424,12 @@ def test_settings_and_folds_are_kept(make_window: Any, plugged: Any, tmp_path: P
 
 def test_a_picker_remembers_a_microphone_that_is_gone(make_window: Any, plugged: Any, qtbot: Any) -> None:
     window = make_window(Settings(theme="dark", device="Test: Old Mic"))
-    qtbot.waitUntil(lambda: window.voice.picker.count() > 2, timeout=5000)
-    assert "Old Mic (not connected)" in window.voice.picker.currentText()
+    qtbot.waitUntil(lambda: window.side.voice.picker.count() > 2, timeout=5000)
+    assert "Old Mic (not connected)" in window.side.voice.picker.currentText()
     qtbot.waitUntil(lambda: "not connected" in window.banner.text, timeout=5000)
-    index = window.voice.picker.findData("Test: Studio Mic")
-    window.voice.picker.setCurrentIndex(index)
-    window.voice.picker.activated.emit(index)
+    index = window.side.voice.picker.findData("Test: Studio Mic")
+    window.side.voice.picker.setCurrentIndex(index)
+    window.side.voice.picker.activated.emit(index)
     qtbot.waitUntil(lambda: window.bridge.session.devices.state.label == "Studio Mic", timeout=5000)
     assert window.store.value.device == "Test: Studio Mic"
 
@@ -444,15 +454,15 @@ def test_outputs_are_off_until_asked_for(make_window: Any, plugged: Any, qtbot: 
     window = make_window()
     session = window.bridge.session
     assert session._output_settings.get() == type(session._output_settings.get())()
-    window.outputs.vmc_target.setText("nonsense:port")
-    window.outputs.vmc_target.editingFinished.emit()
+    window.side.outputs.vmc_target.setText("nonsense:port")
+    window.side.outputs.vmc_target.editingFinished.emit()
     assert "HOST:PORT" in window.banner.text
-    assert window.outputs.vmc_target.text() == "127.0.0.1:39539"
-    window.outputs.vmc_target.setText("10.1.2.3")
-    window.outputs.vmc_target.editingFinished.emit()
-    window.outputs.vmc.click()
+    assert window.side.outputs.vmc_target.text() == "127.0.0.1:39539"
+    window.side.outputs.vmc_target.setText("10.1.2.3")
+    window.side.outputs.vmc_target.editingFinished.emit()
+    window.side.outputs.vmc.click()
     assert session._output_settings.get().vmc == "10.1.2.3:39539"
-    window.outputs.vmc.click()
+    window.side.outputs.vmc.click()
     assert session._output_settings.get().vmc is None
 
 
