@@ -61,6 +61,7 @@ class DriverSettings:
     """How the head moves. Replaceable at any time; a change takes effect with the next pose."""
 
     emotion: str = "neutral"
+    """One of `animation.emotion.FEELINGS`: the eight emotions and the named expressions, in any spelling."""
     intensity: float = 1.0
     transition_s: float = 0.6
     """How long a change of emotion takes."""
@@ -197,7 +198,7 @@ class AvatarDriver:
             self._smooth = _smoother(settings.smoothing, self._rate)
 
     def set_emotion(self, emotion: str, intensity: float = 1.0, transition_s: float | None = None) -> None:
-        """Head for another emotion, from the next pose on. A track's next cue takes over again.
+        """Head for another emotion or expression, from the next pose on. A track's next cue takes over again.
 
         Raises:
             UserError: for an unknown emotion or numbers out of range.

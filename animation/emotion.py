@@ -15,26 +15,39 @@ from jaxtyping import Float, Float32
 from animation.action_units import (
     ACCENT_UNITS,
     EMOTIONS,
+    FEELINGS,
     GAZE,
     POSTURE,
     RATES,
     RECIPE_UNITS,
     UNIT_MATRIX,
     UNIT_NAMES,
+    WANDERS,
     YIELDS,
     check_emotion,
     emotion_weights,
+    feeling_name,
 )
 from animation.prosody import Prosody
 from animation.smoothing import Envelope, SlowNoise, Spring
 from avatar.errors import UserError
 
-__all__ = ["EMOTIONS", "EmotionCue", "EmotionState", "EmotionTrack", "Feeling", "check_emotion", "emotion_weights"]
+__all__ = [
+    "EMOTIONS",
+    "FEELINGS",
+    "EmotionCue",
+    "EmotionState",
+    "EmotionTrack",
+    "Feeling",
+    "check_emotion",
+    "emotion_weights",
+    "feeling_name",
+]
 
 
 @dataclass(frozen=True)
 class EmotionCue:
-    """From `time_s` on, this emotion."""
+    """From `time_s` on, this emotion, or this expression by its name."""
 
     time_s: float
     emotion: str
@@ -132,11 +145,11 @@ def _cue(row: list[object], where: str) -> EmotionCue:
             numbers.append(float(value))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise UserError(f"{where}: {name} must be a number, got {value!r}") from error
-    emotion = str(row[1]).strip().lower()
+    emotion = str(row[1])
     check_emotion(emotion, numbers[1], where=where)
     if not (math.isfinite(numbers[0]) and numbers[0] >= 0):
         raise UserError(f"{where}: time_s must be 0 or more, got {numbers[0]:g}")
-    return EmotionCue(numbers[0], emotion, numbers[1])
+    return EmotionCue(numbers[0], feeling_name(emotion), numbers[1])
 
 
 @dataclass(frozen=True)
@@ -166,7 +179,7 @@ class _Pulse:
 
 
 class EmotionState:
-    """An emotion that sets in, breathes, flickers and gives way. One step a pose; reproducible from its seed.
+    """A feeling that sets in, breathes, flickers and gives way. One step a pose; reproducible from its seed.
 
     - A change takes its transition time, and may be changed again midway: position and speed go on smoothly.
     - Every action unit wanders slowly around its level, each on its own.
@@ -186,21 +199,21 @@ class EmotionState:
         """Neutral, at the start of the stream."""
         self._rng = np.random.default_rng([self._seed, 1])
         self._wander = SlowNoise(self._rng, len(UNIT_NAMES), 0.06, 0.5)
-        self._mix = self._to = np.zeros(len(EMOTIONS))
-        self._change = Spring(len(EMOTIONS), self._rate, 1.0)
+        self._mix = self._to = np.zeros(len(FEELINGS))
+        self._change = Spring(len(FEELINGS), self._rate, 1.0)
         self._yield = Envelope(self._rate, attack_s=0.09, release_s=0.35)
         self._pulses: list[_Pulse] = []
         self._next_pulse_s = self._rng.exponential(self._PULSE_EVERY_S)
 
     def set(self, emotion: str, intensity: float = 1.0, transition_s: float = 0.0) -> None:
-        """Head for an emotion, from the next step on.
+        """Head for an emotion or expression, from the next step on.
 
         Raises:
             UserError: for an unknown emotion or numbers out of range.
         """
         check_emotion(emotion, intensity, transition_s)
-        self._to = np.zeros(len(EMOTIONS))
-        self._to[EMOTIONS.index(emotion)] = intensity
+        self._to = np.zeros(len(FEELINGS))
+        self._to[FEELINGS.index(feeling_name(emotion))] = intensity
         self._change.settle_s = max(transition_s, 1 / self._rate)
         if transition_s == 0:
             self._change.jump(self._to)
@@ -213,7 +226,7 @@ class EmotionState:
 
         units = mix @ RECIPE_UNITS
         # A unit that is on wanders by a fixed share of its level; the mean over time is the recipe's.
-        units = units * (1 + self._WANDER * self._wander.at(time_s))
+        units = units * (1 + self._WANDER * WANDERS * self._wander.at(time_s))
         self._schedule(time_s, prosody)
         for pulse in self._pulses:
             units = units + pulse.at(time_s) * pulse.units

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Meta, Struct
 from platformdirs import user_cache_path, user_config_path
 
+from animation.data.expressions import EXPRESSIONS
 from animation.driver import DriverSettings
-from animation.emotion import EMOTIONS
-from app.live.expressions import EXPRESSIONS
+from animation.emotion import FEELINGS
 from app.live.level import VoiceSettings
 from app.live.outputs import OutputSettings
 from avatar.camera import PRESETS, Framing
@@ -146,7 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def checked(self) -> Settings:
         """With names that this version does not know put back to the defaults."""
         changes: dict[str, Any] = {}
-        if self.emotion not in EMOTIONS:
+        if self.emotion not in FEELINGS:
             changes["emotion"] = "neutral"
         if self.expression is not None and self.expression not in EXPRESSIONS:
             changes["expression"] = None

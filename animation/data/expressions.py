@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, weights_from_dict
 
-__all__ = ["EXPRESSIONS", "expression_weights"]
+__all__ = ["ALIASES", "EXPRESSIONS", "expression_label", "expression_name", "expression_weights"]
 
 _SHORT = {
     "blink": "eyeBlink", "squint": "eyeSquint", "wide": "eyeWide", "down": "eyeLookDown", "up": "eyeLookUp",
@@ -126,6 +126,25 @@ EXPRESSIONS = MappingProxyType(
     }
 )
 """Name -> ARKit blendshapes of its apex, 0..1."""
+
+
+ALIASES = MappingProxyType({"smirk": "smile_sly", "sceptical": "skeptical", "wink_left": "wink", "fearful": "afraid"})
+"""Other words for some of them."""
+
+
+def expression_name(text: str) -> str | None:
+    """The name of an expression as the library has it, from a name or label in any spelling; None if there is none."""
+    words = text.lower().replace("-", " ").replace("_", " ").split()
+    for name in ("_".join(words), "_".join([*words[1:], *words[:1]])):  # "sly smile" is smile_sly
+        name = ALIASES.get(name, name)
+        if name in EXPRESSIONS:
+            return name
+    return None
+
+
+def expression_label(name: str) -> str:
+    """A name as people read it: smile_sly is "Sly smile"."""
+    return " ".join(reversed(name.split("_", 1))).capitalize()
 
 
 def expression_weights(name: str) -> Float32[np.ndarray, "52"]:

@@ -27,6 +27,32 @@ def avatars() -> int:
     return 0
 
 
+@registry.command
+def expressions(words: Positional[tuple[str, ...]] = (), *, json: bool = False) -> int:
+    """List what --emotion accepts: the eight emotions, and the named expressions.
+
+    Args:
+        words: only those with these words in them.
+        json: print JSON.
+    """
+    from animation.data.expressions import ALIASES, expression_label
+    from animation.emotion import FEELINGS
+
+    others = {name: ", ".join(word for word, found in ALIASES.items() if found == name) for name in FEELINGS}
+    rows = [(name, expression_label(name), others[name]) for name in FEELINGS]
+    rows = [row for row in rows if all(word.lower() in " ".join(row).lower() for word in words)]
+    if json:
+        print_json([{"name": name, "label": label} for name, label, _ in rows])
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "reads", "also"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    return 0
+
+
 @registry.command(name="import")
 def import_(source: Positional[Path], *, name: str | None = None, flame: str | None = None) -> int:
     """Take in a FLAME model, a GaussianAvatars PLY or a LAM zip; nothing in the file is ever executed.

@@ -5,14 +5,17 @@ from __future__ import annotations
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton
 
+from animation.data.expressions import ALIASES, EXPRESSIONS, expression_label
 from animation.emotion import EMOTIONS
 from app.gui.controls import EmotionButton, Panel, SliderRow, Switch, muted_label
 from app.gui.icons import icon
 from app.gui.theme import SPACE, current
-from app.live.expressions import EXPRESSIONS
 from app.state import Settings, Store
 
 __all__ = ["EmotionPanel", "ExpressionPanel", "MotionPanel"]
+
+_WORDS = Qt.ItemDataRole.UserRole + 1
+"""What the search looks through."""
 
 
 class EmotionPanel(Panel):
@@ -27,14 +30,14 @@ class EmotionPanel(Panel):
             "angry": self.tr("Angry"), "contempt": self.tr("Contempt"),
         }  # fmt: skip
         self.buttons: dict[str, EmotionButton] = {}
-        group = QButtonGroup(self)
+        self._group = QButtonGroup(self)
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, SPACE[1])
         grid.setSpacing(SPACE[2])
         for index, emotion in enumerate(EMOTIONS):
             button = EmotionButton(emotion, names.get(emotion, emotion.capitalize()), str(index + 1))
             button.clicked.connect(lambda checked=False, emotion=emotion: store.change(emotion=emotion))
-            group.addButton(button)
+            self._group.addButton(button)
             grid.addWidget(button, index // 4, index % 4)
             self.buttons[emotion] = button
         self.content.addLayout(grid)
@@ -54,13 +57,17 @@ class EmotionPanel(Panel):
 
     def show_settings(self, settings: Settings) -> None:
         """Follow the settings."""
-        self.buttons[settings.emotion].setChecked(True)
+        self._group.setExclusive(False)  # none is checked while an expression has the emotion's place
+        for emotion, button in self.buttons.items():
+            button.setChecked(emotion == settings.emotion)
+        self._group.setExclusive(True)
         self.intensity.set_value(settings.intensity)
         self.transition.set_value(settings.transition_s)
 
 
 class ExpressionPanel(Panel):
-    """Expressions to hold on top, in a list that can be searched."""
+    """The named expressions in a list that can be searched: a click holds one on top, a double click makes it the
+    emotion, which comes with the transition, lives, and yields to speech."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(self.tr("Expressions"))
@@ -76,10 +83,14 @@ class ExpressionPanel(Panel):
         self.list.setAccessibleName(self.tr("Expressions"))
         self.list.setFixedHeight(168)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        for name in EXPRESSIONS:
-            item = QListWidgetItem(name.capitalize())
+        self.list.setToolTip(self.tr("Click: hold on top of the emotion. Double click: take its place"))
+        other_words = {name: word for word, name in ALIASES.items()}
+        for name in sorted(EXPRESSIONS, key=expression_label):
+            item = QListWidgetItem(expression_label(name))
             item.setData(Qt.ItemDataRole.UserRole, name)
+            item.setData(_WORDS, f"{expression_label(name)} {other_words.get(name, '')}".lower())
             self.list.addItem(item)
+        self.list.itemDoubleClicked.connect(self._worn)
         self.list.itemSelectionChanged.connect(self._picked)
         self.amount = SliderRow(self.tr("Amount"), 0.0, 1.0, 0.8, lambda v: f"{100 * v:.0f} %")
         self.amount.changed.connect(lambda v: store.change(expression_amount=v))
@@ -114,12 +125,15 @@ class ExpressionPanel(Panel):
     def _filter(self, text: str) -> None:
         words = text.lower().split()
         for item in self._items():
-            item.setHidden(not all(word in item.text().lower() for word in words))
+            item.setHidden(not all(word in item.data(_WORDS) for word in words))
         self.nothing.setVisible(all(item.isHidden() for item in self._items()))
 
     def _picked(self) -> None:
         items = self.list.selectedItems()
         self._store.change(expression=items[0].data(Qt.ItemDataRole.UserRole) if items else None)
+
+    def _worn(self, item: QListWidgetItem) -> None:
+        self._store.change(expression=None, emotion=item.data(Qt.ItemDataRole.UserRole))
 
 
 class MotionPanel(Panel):

@@ -18,7 +18,7 @@ from animation.lips import LipModel
 from app.live.clock import StreamClock
 from app.live.devices import Devices, Source, SourceState
 from app.live.exchange import Latest
-from app.live.expressions import ExpressionFusion, expression_weights
+from app.live.expressions import ExpressionFusion, held_weights
 from app.live.inference import Cast, Driver, Inference
 from app.live.latency import LatencyMeter, LatencyReport
 from app.live.level import VoiceSettings
@@ -95,7 +95,7 @@ class LiveSession:
         self._scene = Latest(scene or Scene())
         self._voice_settings = Latest(voice or VoiceSettings())
         self._driver_settings = Latest(driver or DriverSettings())
-        self._held: Latest[Float32[np.ndarray, "52"]] = Latest(expression_weights(None))
+        self._held: Latest[Float32[np.ndarray, "52"]] = Latest(held_weights(None))
         self._cast: Latest[Cast | None] = Latest(None)
         self._output_settings = Latest(OutputSettings())
         self._on_image = on_image
@@ -230,12 +230,12 @@ class LiveSession:
         self._driver_settings.put(settings)
 
     def set_expression(self, name: str | None, amount: float = 1.0) -> None:
-        """Hold one of `EXPRESSIONS`; None lets go.
+        """Hold one of `animation.emotion.FEELINGS` on top; None lets go.
 
         Raises:
             UserError: for an unknown name.
         """
-        self._held.put(expression_weights(name, amount))
+        self._held.put(held_weights(name, amount))
 
     def set_outputs(self, settings: OutputSettings) -> None:
         """Send the animation elsewhere; what cannot be opened is said through `on_notice`."""

@@ -51,6 +51,6 @@ def test_symmetric_but_for_contempt():
 
 def test_only_the_mouth_s_units_yield_to_speech():
     mouth = [i for i, name in enumerate(NAMES) if name.startswith(("mouth", "jaw"))]
-    upper = [i for i, name in enumerate(NAMES) if name.startswith(("brow", "eye", "cheek"))]
+    upper = [i for i, name in enumerate(NAMES) if name.startswith(("brow", "eye", "cheekSquint"))]
     assert np.all(UNIT_MATRIX[YIELDS == 0][:, mouth] == 0)
     assert np.all(UNIT_MATRIX[YIELDS > 0][:, upper] == 0)

@@ -135,7 +135,7 @@ def test_poses_come_out_as_soon_as_the_look_ahead_allows(arkit):
     assert len(driver.feed(np.zeros(HOP, np.float32))) == 1
 
 
-@pytest.mark.parametrize("emotion", EMOTIONS)
+@pytest.mark.parametrize("emotion", [*EMOTIONS, "laugh_hard", "agony", "furious", "astonished", "pout", "snarl"])
 def test_lips_touch_on_every_p_b_m_under_every_emotion(arkit, emotion):
     poses = drive(arkit, DriverSettings(emotion=emotion, intensity=1.0))
     head, _ = open_head()
@@ -165,7 +165,7 @@ def test_below_the_gate_the_mouth_rests(arkit):
     assert open_gate.max() > 5 and shut_gate.max() < 0.3
 
 
-@pytest.mark.parametrize("emotion", EMOTIONS)
+@pytest.mark.parametrize("emotion", [*EMOTIONS, "startled", "pain", "sleepy", "suspicious"])
 def test_blinks_close_the_lids_under_every_emotion(arkit, emotion):
     weights = weights_of(drive(arkit, DriverSettings(emotion=emotion, seed=1), frames=silence(250)))
     heights = default_lids().height_mm(weights)

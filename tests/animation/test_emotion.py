@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from animation.emotion import EMOTIONS, EmotionCue, EmotionState, EmotionTrack, emotion_weights
+from animation.data.expressions import expression_label, expression_weights
+from animation.emotion import (
+    EMOTIONS,
+    FEELINGS,
+    EmotionCue,
+    EmotionState,
+    EmotionTrack,
+    emotion_weights,
+    feeling_name,
+)
 from animation.prosody import Prosody
 from avatar.errors import UserError
 from avatar.flame.arkit import indices
@@ -33,6 +42,40 @@ def test_lives_around_its_recipe_but_is_no_frozen_mask(emotion):
     assert np.abs(course.mean(0)[on] / recipe[on] - 1).max() < 0.15
     assert np.all(course.std(0)[on] > 0.01)
     assert np.abs(np.diff(course, axis=0)).max() < 0.05, "no jumps"
+
+
+@pytest.mark.parametrize("name", FEELINGS[len(EMOTIONS) :])
+def test_every_named_expression_lives_too(name):
+    course, apex = run(started(name), 6), emotion_weights(name)
+    assert np.array_equal(apex, expression_weights(name))
+    shown = (apex > 0.2) & (apex < 0.8)
+    assert np.abs(course.mean(0)[shown] / apex[shown] - 1).max(initial=0) < 0.3
+    assert not course[:, apex == 0].any()
+    assert np.abs(np.diff(course, axis=0)).max() < 0.06, "no jumps"
+
+
+def test_expressions_yield_to_speech_and_follow_one_another():
+    state = started("laugh")
+    jaw, smile = indices("jawOpen", "mouthSmileLeft")
+    quiet, speaking = run(state, 2.0), run(state, 2.0, SPEAKING, 2.0)
+    assert speaking[-50:, jaw].mean() < 0.3 * quiet[:, jaw].mean()
+    assert speaking[-50:, smile].mean() > 0.6 * quiet[:, smile].mean()
+    state.set("angry", 1.0, 0.5)
+    course = run(state, 1.5, SPEAKING, 4.0)
+    assert np.abs(np.diff(np.concatenate([speaking[-1:], course]), axis=0)).max() < 0.12
+    assert course[-1, smile] < 0.01
+
+
+@pytest.mark.parametrize("spelling", ["smile_sly", "Sly smile", "smile-sly", " SMIRK ", "sly_smile"])
+def test_names_are_understood_in_any_spelling(spelling):
+    assert feeling_name(spelling) == "smile_sly"
+    assert np.array_equal(emotion_weights(spelling), emotion_weights("smile_sly"))
+
+
+def test_names_are_unique_in_every_spelling():
+    assert len(set(FEELINGS)) == len(FEELINGS) == 71
+    assert all(feeling_name(name) == name == feeling_name(expression_label(name)) for name in FEELINGS)
+    assert len({expression_label(name) for name in FEELINGS}) == len(FEELINGS)
 
 
 def test_neutral_stays_neutral_in_silence():
@@ -118,6 +161,12 @@ def test_tracks_are_read(tmp_path, text):
     assert track.at(1.49).emotion == "neutral" and track.at(1.5).emotion == "happy" and track.at(99).emotion == "sad"
 
 
+def test_tracks_name_expressions_too(tmp_path):
+    path = tmp_path / "track.csv"
+    path.write_text("0 smirk\n1.5, Sly smile, 0.5\n2 wink_right 1\n")
+    assert [c.emotion for c in EmotionTrack.read(path).cues] == ["smile_sly", "smile_sly", "wink_right"]
+
+
 def test_before_the_first_cue_there_is_none():
     assert EmotionTrack([EmotionCue(1.0, "happy")]).at(0.5) is None
 
@@ -126,7 +175,7 @@ def test_before_the_first_cue_there_is_none():
     ("text", "message"),
     [
         ("", "no emotions"),
-        ("1 joyful 0.5", "line 1.*unknown emotion 'joyful'.*happy"),
+        ("1 joyous 0.5", "line 1.*unknown emotion 'joyous'.*joyful.*happy"),
         ("0 happy 0.5\nsoon sad 1", "line 2.*time_s must be a number"),
         ("0 happy 7", "line 1.*intensity must lie in 0..1"),
         ("0 happy nan", "intensity must lie in 0..1"),

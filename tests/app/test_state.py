@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_used_is_kept_aside(tmp_path: Path, text: str) -> 
 
 def test_unknown_fields_and_names_are_forgiven(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
-    path.write_text('{"gone": 1, "emotion": "bored", "camera": "moon", "expression": "zzz", "gain_db": 6}')
+    path.write_text('{"gone": 1, "emotion": "hungry", "camera": "moon", "expression": "zzz", "gain_db": 6}')
     settings, problem = load_settings(path)
     assert problem is None
     assert (settings.emotion, settings.camera, settings.expression, settings.gain_db) == (

@@ -315,8 +315,8 @@ def test_settings_reach_the_driver_while_it_runs(make_session: Any, loudness_dri
     session.set_driver(DriverSettings(emotion="happy", intensity=0.3))
     session.set_voice(VoiceSettings(muted=True))
     eventually(lambda: drivers[0].settings.emotion == "happy")
-    session.set_expression("wink left")
-    with pytest.raises(UserError, match="unknown expression"):
+    session.set_expression("wink")
+    with pytest.raises(UserError, match="unknown emotion"):
         session.set_expression("nonsense")
 
 
