@@ -206,9 +206,9 @@ def test_expressions_can_be_searched(make_window: Any, plugged: Any) -> None:
     assert window.store.value.expression == "smile_sly"
     panel.list.itemDoubleClicked.emit(item)
     assert (window.store.value.expression, window.store.value.emotion) == (None, "smile_sly")
-    assert not any(button.isChecked() for button in window.emotions.buttons.values())
-    window.emotions.buttons["sad"].click()
-    assert window.emotions.buttons["sad"].isChecked()
+    assert not any(button.isChecked() for button in window.side.emotions.buttons.values())
+    window.side.emotions.buttons["sad"].click()
+    assert window.side.emotions.buttons["sad"].isChecked()
     panel.list.setCurrentItem(item)
     panel.search.setText("zzz")
     assert not panel.nothing.isHidden()
