@@ -23,10 +23,12 @@ _EXTENSION = "gsplat_cuda"  # the name under which gsplat compiles itself
 _GIB_PER_JOB = 3
 
 
+def _came_compiled() -> bool:
+    return find_spec("gsplat.csrc") is not None
+
+
 def _is_compiled() -> bool:
-    """Whether gsplat came compiled, or was compiled by an earlier run."""
-    if find_spec("gsplat.csrc") is not None:
-        return True
+    """Whether an earlier run has compiled gsplat's CUDA code."""
     from torch.utils.cpp_extension import _get_build_directory
 
     root = os.environ.get("TORCH_EXTENSIONS_DIR")
@@ -53,7 +55,10 @@ def _nvcc_version(nvcc: Path) -> str:
 
 
 def _why_not_compile() -> str | None:
-    """Why gsplat's CUDA code cannot be compiled here, in one line; None if it can."""
+    """Why gsplat's CUDA code cannot be compiled here, in one line; None if it can.
+
+    gsplat asks for the tools at each start, not only at the first: torch lets ninja see that all is up to date.
+    """
     cuda = torch.version.cuda or ""
     major = cuda.split(".")[0]
     nvcc = _nvcc()
@@ -89,7 +94,7 @@ def unavailable_reason() -> str | None:
         return "this torch is built without CUDA"
     if not torch.cuda.is_available():
         return "no NVIDIA GPU that CUDA can use (see nvidia-smi)"
-    return None if _is_compiled() else _why_not_compile()
+    return None if _came_compiled() else _why_not_compile()
 
 
 def load_extension(notice: Callable[[str], None] | None = None) -> None:
@@ -104,14 +109,15 @@ def load_extension(notice: Callable[[str], None] | None = None) -> None:
     reason = unavailable_reason()
     if reason is not None:
         raise RendererUnavailableError(reason)
-    if not _is_compiled():
-        line = "preparing the GPU: compiling gsplat's CUDA code, once on this machine; this takes a few minutes"
+    if not _came_compiled() and not _is_compiled():
+        line = "Preparing the GPU: compiling gsplat's CUDA code, once on this machine; this takes a few minutes"
         _log.warning("%s", line)
         if notice is not None:
             notice(line)
-        major, minor = torch.cuda.get_device_capability()
-        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", f"{major}.{minor}")
-        os.environ.setdefault("MAX_JOBS", str(_compile_jobs()))
+    # At each start alike: for another list, ninja would compile everything anew
+    major, minor = torch.cuda.get_device_capability()
+    os.environ.setdefault("TORCH_CUDA_ARCH_LIST", f"{major}.{minor}")
+    os.environ.setdefault("MAX_JOBS", str(_compile_jobs()))
     try:
         from gsplat.cuda._backend import _C
     except Exception as error:  # whatever a compiler or a loader can come up with

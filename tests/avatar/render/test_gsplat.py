@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_what_is_missing_for_the_compilation_is_named(
 ) -> None:
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(availability, "_is_compiled", lambda: False)
+    monkeypatch.setattr(availability, "_is_compiled", lambda: True)  # the tools are needed at later starts too
     monkeypatch.setattr(availability, "_nvcc", lambda: changes.get("_nvcc", Path("/usr/local/cuda/bin/nvcc")))
     monkeypatch.setattr(availability, "_nvcc_version", lambda nvcc: changes.get("_nvcc_version", "12.4"))
     monkeypatch.setattr(availability, "_has_ninja", lambda: changes.get("_has_ninja", True))
@@ -87,6 +88,21 @@ def test_a_missing_compiler_stops_before_the_compilation(monkeypatch: pytest.Mon
     with pytest.raises(RendererUnavailableError, match="nvcc not found"):
         availability.load_extension(notices.append)
     assert notices == []
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_every_start_compiles_for_the_same_gpu(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    """ninja compares command lines: without the list of the first start, the second would compile again."""
+    monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
+    monkeypatch.setenv("MAX_JOBS", "1")
+    monkeypatch.setattr(availability, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(availability, "_is_compiled", lambda: compiled)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", types.SimpleNamespace(_C=object()))
+    notices: list[str] = []
+    availability.load_extension(notices.append)
+    assert os.environ["TORCH_CUDA_ARCH_LIST"] == "9.0"
+    assert len(notices) == (not compiled)
 
 
 def _posed(count: int) -> tuple[torch.Tensor, torch.Tensor]:
