@@ -12,13 +12,13 @@ import numpy as np
 from PIL import ImageColor
 
 from animation.audio import StreamingResampler
-from animation.driver import AvatarDriver, DriverSettings
+from animation.driver import AvatarDriver, DriverSettings, SpeechSource
 from animation.emotion import EmotionTrack
 from app.audio_file import AudioFile, open_audio
 from app.output.curves import read_curves
 from app.output.video import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
-from avatar.library import default_name
+from avatar.library import default_name, head_names, open_flame, open_head
 
 __all__ = [
     "RenderOptions",
@@ -54,6 +54,8 @@ class RenderOptions:
     backend: str = "auto"
     max_gaussians: int | None = None
     quality: str = "standard"
+    speech_model: Path | None = None
+    """What `train speech` or `train faceformer` wrote; the streaming model that ships if None."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,15 @@ def _film(
 def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
     settings = DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed)
     track = EmotionTrack.read(options.emotion_track) if options.emotion_track else None
-    return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, track=track)
+    speech = _speech_source(avatar, options.speech_model) if options.speech_model else None
+    return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, speech, track=track)
+
+
+def _speech_source(avatar: Avatar, path: Path) -> SpeechSource:
+    from animation.speech.offline import open_speech_model  # torch's models are loaded only where they are wanted
+
+    heads = ((avatar.head, avatar.arkit), open_head(), *(open_flame(name) for name in head_names()))
+    return open_speech_model(path, heads)
 
 
 def _driven(

@@ -31,9 +31,9 @@ from torch.nn import functional
 from animation.audio import SAMPLE_RATE, log_mel, resample
 from avatar.errors import UserError
 
-__all__ = ["FaceFormer", "FaceFormerConfig", "load_faceformer", "save_faceformer"]
+__all__ = ["FORMAT", "FaceFormer", "FaceFormerConfig", "load_faceformer", "save_faceformer"]
 
-_FORMAT = "gaussian-avatar-faceformer"
+FORMAT = "gaussian-avatar-faceformer"
 _MEL_BANDS = 40
 
 
@@ -102,7 +102,7 @@ class Wav2Vec2Encoder(nn.Module):
         try:
             from transformers import Wav2Vec2Model
         except ImportError as error:
-            raise UserError("wav2vec 2.0 needs transformers: pip install transformers") from error
+            raise UserError('wav2vec 2.0 needs transformers: pip install "gaussian-avatar[train]"') from error
         if not Path(folder).is_dir():
             raise UserError(f"{folder}: no such folder; give the folder of a wav2vec 2.0 model")
         try:
@@ -247,7 +247,7 @@ def save_faceformer(model: FaceFormer, path: Path | str, metadata: dict[str, Any
         if "feature_extractor" not in name
     }
     info = json.dumps({"config": asdict(model.config), "metadata": metadata or {}})
-    save_file(tensors, str(path), {"format": _FORMAT, "version": "1", "info": info})
+    save_file(tensors, str(path), {"format": FORMAT, "version": "1", "info": info})
 
 
 def load_faceformer(path: Path | str) -> tuple[FaceFormer, dict[str, Any]]:
@@ -262,7 +262,7 @@ def load_faceformer(path: Path | str) -> tuple[FaceFormer, dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != _FORMAT or header.get("version") != "1":
+            if header.get("format") != FORMAT or header.get("version") != "1":
                 raise UserError(f"{path}: not a FaceFormer of this program")
             info = json.loads(header["info"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)

@@ -8,16 +8,17 @@ many known mouths is refined by Gauss-Newton steps [chosen].
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from scipy.spatial import cKDTree
 
+from animation.audio import HOP_S, HOP_SAMPLES
 from animation.blendshapes.flame_map import FaceMotion
 from animation.lips import LipModel, default_lips
 from animation.mouth import CHANNELS, CLOSED, LIP_IN, ROUNDING, SPREAD, TONGUE, MouthMap
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 
-__all__ = ["MouthFit", "lip_opening_mm"]
+__all__ = ["MouthFit", "lips_touch", "spoken_closures", "voiced", "widened"]
 
 _MM = 1e3
 _KNOWN = 3000
@@ -28,6 +29,14 @@ _STEP = 0.04
 _RIDGE_MM = 0.15
 """What a whole unit of a channel costs, in root mean square over the mouth: it settles what the mesh does not show."""
 _CHUNK = 128
+
+_TOUCHING_MM = 1.0
+_CLOSED = 0.6
+_LONGEST_CLOSURE_S = 0.3
+"""Lips that touch for longer rest in a pause."""
+_VOICE_BELOW_PEAK_DB = 32.0
+_VOICE_LEAST_DB = -60.0
+_FILLED_S = 0.1
 
 
 class MouthFit:
@@ -58,7 +67,7 @@ class MouthFit:
         Args:
             offsets: from the neutral face, metres; of the whole head, which may lack vertices at its end.
         """
-        target = np.asarray(offsets, np.float32)[:, self.vertices].reshape(len(offsets), -1) * _MM
+        target = np.asarray(offsets, np.float32)[:, self.vertices].reshape(len(offsets), 3 * len(self.vertices)) * _MM
         chunks = [self._fit(target[i : i + _CHUNK]) for i in range(0, len(target), _CHUNK)]
         return np.concatenate(chunks) if chunks else np.zeros((0, len(CHANNELS)), np.float32)
 
@@ -90,17 +99,45 @@ class MouthFit:
         return x
 
 
-def lip_opening_mm(head: HeadModel, offsets: Float[np.ndarray, "t v 3"]) -> Float32[np.ndarray, " t"] | None:
-    """How much further the inner rims of the lips are apart than in the neutral face; None if the head names none.
+def lips_touch(
+    head: HeadModel, offsets: Float[np.ndarray, "t v 3"], articulation: Float[np.ndarray, "t 7"]
+) -> Bool[np.ndarray, " t"]:
+    """Whether the inner rims of the lips are hardly further apart than in the neutral face.
 
     Args:
         head: of whose topology the offsets are.
         offsets: from the neutral face, metres.
+        articulation: fitted to them; it decides where the head does not say which vertices the lips are.
     """
     if not LipModel.fits(head):
-        return None
+        return articulation[:, CLOSED] > _CLOSED
     upper, lower = (head.regions[name].numpy() for name in ("upper_lip_inner", "lower_lip_inner"))
-    return ((offsets[:, upper, 1] - offsets[:, lower, 1]).max(1) * _MM).astype(np.float32)
+    return (offsets[:, upper, 1] - offsets[:, lower, 1]).max(1) * _MM < _TOUCHING_MM
+
+
+def voiced(samples: Float32[np.ndarray, " n"], n_hops: int) -> Bool[np.ndarray, " t"]:
+    """Where somebody speaks in a recording without other sounds: by loudness, short pauses and closures filled."""
+    padded = np.zeros(n_hops * HOP_SAMPLES)
+    padded[: min(len(samples), len(padded))] = samples[: len(padded)]
+    loudness = 10 * np.log10(np.mean(padded.reshape(-1, HOP_SAMPLES) ** 2, axis=1) + 1e-10)
+    loud = loudness > max(np.percentile(loudness, 95) - _VOICE_BELOW_PEAK_DB, _VOICE_LEAST_DB)
+    return ~widened(~widened(loud, _FILLED_S), _FILLED_S) | loud
+
+
+def widened(inside: Bool[np.ndarray, " t"], margin_s: float) -> Bool[np.ndarray, " t"]:
+    """True up to so long before and after."""
+    margin = round(margin_s / HOP_S)
+    return np.convolve(inside, np.ones(2 * margin + 1), "same") > 0 if len(inside) > 2 * margin else inside
+
+
+def spoken_closures(touching: Bool[np.ndarray, " t"], voice: Bool[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
+    """Short times with the lips together in the middle of speech: p, b and m."""
+    both = touching & voice
+    change = np.diff(both.astype(np.int8), prepend=0, append=0)
+    closed = np.zeros(len(both), bool)
+    for start, end in zip(np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True):
+        closed[start:end] = (end - start) * HOP_S <= _LONGEST_CLOSURE_S
+    return closed
 
 
 def _known_mouths() -> Float32[np.ndarray, "k 7"]:

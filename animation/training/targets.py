@@ -14,7 +14,7 @@ from animation.audio import HOP_S, HOP_SAMPLES, resample
 from animation.data.articulation import CHANNEL_INDEX, REST, closure_spans, trajectories
 from animation.data.phonemes import Segment, phoneme_labels, viseme_labels
 from animation.data.sequences import MeshSequence, resample_poses
-from animation.speech.mouth_fit import MouthFit, lip_opening_mm
+from animation.speech.mouth_fit import MouthFit, lips_touch, spoken_closures, voiced, widened
 from avatar.flame.head import HeadModel
 
 __all__ = ["IGNORED", "UNKNOWN", "MouthRecording", "Recording", "SpokenRecording", "Targets"]
@@ -26,12 +26,6 @@ UNKNOWN = -100
 
 _TOLERANCE_S = 0.04
 _VOICE_MARGIN_S = 0.06
-_TOUCHING_MM = 1.0
-_CLOSED = 0.6
-_LONGEST_CLOSURE_S = 0.3
-"""Lips that touch for longer rest in a pause."""
-_VOICE_BELOW_PEAK_DB = 32.0
-_VOICE_LEAST_DB = -60.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Targets:
             phoneme.astype(np.int8),
             trajectories(segments, n_hops).astype(np.float16),
             closure.astype(np.float16),
-            _widened(phoneme != 0, _VOICE_MARGIN_S).astype(np.float16),
+            widened(phoneme != 0, _VOICE_MARGIN_S).astype(np.float16),
         )
 
 
@@ -110,15 +104,13 @@ class MouthRecording:
         n_hops = len(samples) // HOP_SAMPLES
         offsets = _padded(resample_poses(sequence.offsets, sequence.fps, 1 / HOP_S), n_hops)
         articulation = fit.articulation(offsets)
-        opening = lip_opening_mm(head, offsets)
-        touching = articulation[:, CHANNEL_INDEX["closed"]] > _CLOSED if opening is None else opening < _TOUCHING_MM
-        return cls(samples, articulation, touching)
+        return cls(samples, articulation, lips_touch(head, offsets, articulation))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """What was seen, as if it were phonemes: M where the lips close in speech, AH in other speech, silence."""
-        voice = _voiced(self.samples, len(self.touching))
-        closed = _closures(self.touching, voice)
+        voice = voiced(self.samples, len(self.touching))
+        closed = spoken_closures(self.touching, voice)
         names = np.where(closed, "M", np.where(voice, "AH", "SIL"))
         edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
         return tuple(Segment(str(names[a]), a * HOP_S, b * HOP_S) for a, b in itertools.pairwise(edges) if b > a)
@@ -131,47 +123,23 @@ class MouthRecording:
         """See `Recording.targets`. Visemes and phonemes are not known."""
         stretched = _padded(resample_poses(self.articulation, 1.0, factor), n_hops)
         touching = _padded(resample_poses(self.touching[:, None], 1.0, factor), n_hops)[:, 0] > 0.5
-        voice = _padded(resample_poses(_voiced(self.samples, len(self.touching))[:, None], 1.0, factor), n_hops)
+        voice = _padded(resample_poses(voiced(self.samples, len(self.touching))[:, None], 1.0, factor), n_hops)
         spoken = voice[:, 0] > 0.5
-        closed = _closures(touching, spoken)
+        closed = spoken_closures(touching, spoken)
         channel = CHANNEL_INDEX["closed"]
         stretched[closed, channel] = 1.0
-        stretched[~_widened(spoken, _VOICE_MARGIN_S) & touching] = REST
-        closure = np.where(closed, 1.0, np.where(_widened(closed, _TOLERANCE_S), IGNORED, 0.0))
+        stretched[~widened(spoken, _VOICE_MARGIN_S) & touching] = REST
+        closure = np.where(closed, 1.0, np.where(widened(closed, _TOLERANCE_S), IGNORED, 0.0))
         unknown = np.full(n_hops, UNKNOWN, np.int8)
         return Targets(
             unknown,
             unknown,
             stretched.astype(np.float16),
             closure.astype(np.float16),
-            _widened(spoken, _VOICE_MARGIN_S).astype(np.float16),
+            widened(spoken, _VOICE_MARGIN_S).astype(np.float16),
         )
 
 
 def _padded(rows: np.ndarray, count: int) -> np.ndarray:
     """Exactly so many rows; the last is repeated."""
     return rows[np.minimum(np.arange(count), len(rows) - 1)].copy()
-
-
-def _widened(inside: Bool[np.ndarray, " t"], margin_s: float) -> Bool[np.ndarray, " t"]:
-    margin = round(margin_s / HOP_S)
-    return np.convolve(inside, np.ones(2 * margin + 1), "same") > 0 if len(inside) else inside
-
-
-def _voiced(samples: Float32[np.ndarray, " n"], n_hops: int) -> Bool[np.ndarray, " t"]:
-    """Where somebody speaks in a recording without other sounds: by loudness, short pauses and closures filled."""
-    hops = samples[: n_hops * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
-    loudness = 10 * np.log10(np.mean(hops.astype(np.float64) ** 2, axis=1) + 1e-10)
-    loud = loudness > max(np.percentile(loudness, 95) - _VOICE_BELOW_PEAK_DB, _VOICE_LEAST_DB)
-    filled = ~_widened(~_widened(loud, 0.1), 0.1)
-    return filled | loud
-
-
-def _closures(touching: Bool[np.ndarray, " t"], voice: Bool[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
-    """Short times with the lips together in the middle of speech."""
-    both = touching & voice
-    change = np.diff(both.astype(np.int8), prepend=0, append=0)
-    closed = np.zeros(len(both), bool)
-    for start, end in zip(np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True):
-        closed[start:end] = (end - start) * HOP_S <= _LONGEST_CLOSURE_S
-    return closed

@@ -54,6 +54,7 @@ def render(
     backend: str = "auto",
     gaussians: int | None = None,
     quality: str = "standard",
+    speech_model: Path | None = None,
 ) -> int:
     """Render an audio file to a video of the avatar speaking it.
 
@@ -73,12 +74,25 @@ def render(
         backend: auto, gsplat, opengl or cpu.
         gaussians: level of detail: draw only the so many most important Gaussians.
         quality: draft, standard or high.
+        speech_model: what `train speech` or `train faceformer` wrote; the model that ships if not given.
     """
     from app.offline import render_audio, render_curves
     from app.output.curves import is_curves
 
     options = _options(
-        avatar, emotion, intensity, emotion_track, size, fps, background, camera, seed, backend, gaussians, quality
+        avatar,
+        emotion,
+        intensity,
+        emotion_track,
+        size,
+        fps,
+        background,
+        camera,
+        seed,
+        backend,
+        gaussians,
+        quality,
+        speech_model,
     )
     make = render_curves if is_curves(source) else render_audio
     with progress_bar(f"Rendering {source.name}") as progress:
@@ -104,6 +118,7 @@ def animate(
     moment: float = 0.0,
     flame: str | None = None,
     seed: int = 0,
+    speech_model: Path | None = None,
 ) -> int:
     """Write the animation of an audio file for other programs.
 
@@ -119,6 +134,7 @@ def animate(
         moment: which second a .ply shows.
         flame: the imported FLAME model whose coefficients an .npz is to hold.
         seed: of blinks, gaze and head motion.
+        speech_model: as for `render`.
     """
     from app.animate import animate as animate_audio
     from app.offline import RenderOptions
@@ -131,7 +147,7 @@ def animate(
         write_curves(curves, out, format, avatar=who, rate_hz=rate, moment_s=moment, flame=flame)
         console.print(f"Wrote {out}: {len(curves)} poses")
         return 0
-    options = RenderOptions(avatar, emotion, intensity, emotion_track, seed=seed)
+    options = RenderOptions(avatar, emotion, intensity, emotion_track, seed=seed, speech_model=speech_model)
     with progress_bar(f"Animating {source.name}") as progress:
         made = animate_audio(
             source, out, format, options=options, rate_hz=rate, moment_s=moment, flame=flame, progress=progress
@@ -226,6 +242,7 @@ def _options(
     backend: str,
     gaussians: int | None,
     quality: str,
+    speech_model: Path | None,
 ) -> RenderOptions:
     from app.offline import RenderOptions, parse_background, parse_size
 
@@ -244,4 +261,5 @@ def _options(
         backend=backend,
         max_gaussians=gaussians,
         quality=quality,
+        speech_model=speech_model,
     )
