@@ -16,7 +16,7 @@ from animation.driver import AvatarDriver, DriverSettings, SpeechSource
 from animation.emotion import EmotionTrack
 from app.audio_file import AudioFile, open_audio
 from app.output.curves import read_curves
-from app.output.video import Writer, open_writer
+from app.output.writer import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
 from avatar.library import default_name, head_names, open_flame, open_head
 

@@ -28,6 +28,7 @@ __all__ = ["LatencyOptions", "bench_latency", "bench_soak"]
 _WARM_UP_S = 4.0
 _START_S = 180.0
 _SAMPLE_S = 5.0
+_WITH_ALPHA = ("mov", "webm", "png")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class LatencyOptions:
     """A sound file that is played in time in place of a microphone; None is the sample clip."""
     device: str | None = None
     """A microphone's name, to measure with a real device instead of a file."""
-    record: bool = False
-    """Record a video meanwhile."""
+    record: str | None = None
+    """Record a video meanwhile: `mp4`, or with alpha `mov`, `webm` or `png` (a sequence)."""
 
 
 def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
     Returns:
         `median_ms`, `p95_ms`, `stages` (medians in ms: lookahead, capture, inference, wait, draw, paint),
         `images_per_s`, `overflows`, `backend`; and `gaussians`, `images`, `skipped`, `delay_ms`, `size`, `seconds`.
+        When recording, `recorded`: `images`, `dropped` and `megabytes`.
 
     Raises:
         UserError: for what cannot be opened, or when a part of the engine has died.
@@ -73,7 +75,8 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
         wait(lambda: False, seconds)
         report, status = session.latency.report(), session.status()
         _check(session)
-    return {
+        recorded = session.stop_recording() if session.recording is not None else None
+    found = {
         "median_ms": round(report.median_ms, 1),
         "p95_ms": round(report.p95_ms, 1),
         "stages": {name: round(value, 1) for name, value in report.stages.items()},
@@ -87,6 +90,13 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
         "size": options.size,
         "seconds": seconds,
     }
+    if recorded is not None:
+        found["recorded"] = {
+            "images": recorded.images,
+            "dropped": recorded.images_dropped,
+            "megabytes": round(recorded.bytes / 1e6, 1),
+        }
+    return found
 
 
 def bench_soak(
@@ -168,6 +178,7 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
             max_gaussians=options.gaussians,
             source="none" if device is None else "device",
             device=device,
+            background="transparent" if options.record in _WITH_ALPHA else "colour",
             theme="dark",
             collapsed=(),
         )
@@ -180,7 +191,7 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
             if audio is not None and device is None:
                 session.set_source(Source(file=audio, loop=True))
             if options.record:
-                session.record(Path(folder) / "bench.mp4")
+                session.record(Path(folder) / ("bench" if options.record == "png" else f"bench.{options.record}"))
             wait(lambda: False, _WARM_UP_S)
             _check(session)
             yield window, wait

@@ -14,7 +14,7 @@ from app.gui.bridge import Bridge
 from app.gui.notices import Banner
 from app.gui.recording_bar import RecordingBar
 from app.output.recorder import RecorderStatus
-from app.output.video import save_still
+from app.output.still import save_still
 from app.state import Store
 from avatar.errors import UserError
 

@@ -24,7 +24,7 @@ _RECIPE = 1
 
 def draw_thumbnail(avatar_path: str, picture_path: str) -> None:
     """Draw an avatar's face. Runs in the process of its own: renderers share one pool of threads in a process."""
-    from app.output.video import save_still
+    from app.output.still import save_still
     from avatar import Camera, open_avatar
     from avatar.flame.params import FlameParams
     from avatar.render import open_renderer

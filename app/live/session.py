@@ -32,7 +32,7 @@ from app.live.take import Take
 from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
 from app.output.recorder import Recorder, RecorderStatus
-from app.output.video import open_writer
+from app.output.writer import open_writer
 from avatar.errors import UserError
 from avatar.library import default_name, open_avatar
 from avatar.render import open_renderer
@@ -299,7 +299,9 @@ class LiveSession:
         scene = self._scene.get()
         size = (scene.width, scene.height)
         transparent = scene.background is None and scene.backdrop is None
-        writer = open_writer(path, *size, sample_rate=SOUND_RATE, fps=fps, quality=quality, alpha=transparent)
+        writer = open_writer(
+            path, *size, sample_rate=SOUND_RATE, fps=fps, quality=quality, alpha=transparent, live=True
+        )
         self._take = Take(Recorder(writer), size)
         self.voice.tap(self._take.sound)
 

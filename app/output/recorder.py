@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from app.output.video import VideoWriter, Writer, open_writer
+from app.output.writer import Writer
 from avatar.errors import UserError
 
-__all__ = ["Recorder", "RecorderStatus", "VideoWriter", "Writer", "open_writer"]
+__all__ = ["Recorder", "RecorderStatus"]
 
 _log = logging.getLogger(__name__)
 _DISK_CHECK_S = 1.0

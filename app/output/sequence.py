@@ -1,0 +1,80 @@
+"""A numbered PNG for every image."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from app.output.files import check_options, writing
+from app.output.pacer import Pacer
+from app.output.still import save_png
+from avatar.errors import UserError
+
+__all__ = ["ImageSequenceWriter"]
+
+
+class ImageSequenceWriter:
+    """A folder of PNG files `000000.png ...` with straight alpha at a constant rate, and `sound.wav`."""
+
+    def __init__(self, path: str | Path, width: int, height: int, sample_rate: int | None, fps: float) -> None:
+        """See `open_writer`. The folder must be new or empty."""
+        self.path = Path(path)
+        self.size = (width, height)
+        check_options("standard", fps, sample_rate)
+        with writing(self.path):
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise UserError(f"{self.path}: this folder is not empty; an image sequence needs one of its own")
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._sound: wave.Wave_write | None = None
+            if sample_rate:
+                self._sound = wave.open(str(self.path / "sound.wav"), "wb")  # noqa: SIM115 - closed by close()
+                self._sound.setnchannels(1)
+                self._sound.setsampwidth(2)
+                self._sound.setframerate(sample_rate)
+        self._rate = sample_rate
+        self._samples = 0
+        self._pacer = Pacer(fps)
+        self._closed = False
+
+    @property
+    def duration_s(self) -> float:
+        """What has been written so far, seconds."""
+        return max(self._samples / self._rate if self._rate else 0.0, (self._pacer.index + 1) / self._pacer.fps)
+
+    def write_image(self, bgra: UInt8[np.ndarray, "h w 4"], time_s: float) -> None:
+        """Add an image that is shown from `time_s` on."""
+        if bgra.shape != (self.size[1], self.size[0], 4) or bgra.dtype != np.uint8:
+            raise ValueError(f"write_image: expected {(self.size[1], self.size[0], 4)} uint8, got {bgra.shape}")
+        self._pacer.push(bgra.copy(), time_s, self._save)
+
+    def write_audio(self, samples: Float32[np.ndarray, " n"]) -> None:
+        """Add the next samples, mono, -1..1."""
+        if self._sound is None:
+            raise ValueError("write_audio: this sequence was opened without sound (sample_rate=None)")
+        pcm = np.round(np.clip(np.asarray(samples, np.float32), -1, 1) * 32767).astype("<i2")
+        with writing(self.path):
+            self._sound.writeframesraw(pcm.tobytes())
+        self._samples += pcm.size
+
+    def close(self) -> None:
+        """Write the last image. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        with writing(self.path):
+            self._pacer.finish(self._save)
+            if self._sound is not None:
+                self._sound.close()
+
+    def __enter__(self) -> ImageSequenceWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _save(self, bgra: UInt8[np.ndarray, "h w 4"], time_s: float) -> None:
+        with writing(self.path):
+            save_png(self.path / f"{round(time_s * self._pacer.fps):06d}.png", bgra, compress_level=1)

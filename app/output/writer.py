@@ -1,0 +1,74 @@
+"""The writer that a path calls for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from app.output.formats import FORMATS
+from app.output.sequence import ImageSequenceWriter
+from app.output.video import VideoWriter
+from avatar.errors import UserError
+
+__all__ = ["Writer", "open_writer"]
+
+
+class Writer(Protocol):
+    """A file, or folder of files, that images and sound go into."""
+
+    path: Path
+
+    def write_image(self, bgra: UInt8[np.ndarray, "h w 4"], time_s: float) -> None:
+        """Add an image that is shown from `time_s` on; times rise."""
+
+    def write_audio(self, samples: Float32[np.ndarray, " n"]) -> None:
+        """Add the next samples, mono, -1..1. The first sample ever written is heard at time 0."""
+
+    def close(self) -> None:
+        """Finish the file. Idempotent."""
+
+    @property
+    def duration_s(self) -> float:
+        """What has been written so far, seconds."""
+
+
+def open_writer(
+    path: str | Path,
+    width: int,
+    height: int,
+    sample_rate: int | None = None,
+    fps: float | None = None,
+    quality: str = "standard",
+    alpha: bool = False,
+    live: bool = False,
+) -> Writer:
+    """Open the writer that a path calls for.
+
+    Args:
+        path: `.mp4` or `.mkv` (H.264 + AAC), `.mov` (ProRes 4444 with alpha), `.webm` (VP9 with alpha + Opus), or a
+            folder (no suffix, or ending in a slash) for a PNG sequence with alpha and a WAV file.
+        width, height: of every image, pixels.
+        sample_rate: of the sound, Hz; None for none.
+        fps: constant rate; None keeps the time of every image (sequences then take 30).
+        quality: one of `QUALITIES`.
+        alpha: the background is transparent and must stay so: refuses a format that cannot.
+        live: keep pace beside the engine: faster settings, and formats with alpha take 30 images a second where `fps`
+            is None.
+
+    Raises:
+        UserError: unknown suffix or quality, unwritable path, odd size where the format needs an even one.
+    """
+    target = Path(path)
+    if target.suffix == "" or str(path).endswith(("/", os.sep)) or target.is_dir():
+        return ImageSequenceWriter(target, width, height, sample_rate, 30.0 if fps is None else fps)
+    suffix = target.suffix.lower()
+    if alpha and suffix in FORMATS and not FORMATS[suffix].alpha:
+        raise UserError(
+            f"{target.name}: {suffix} cannot keep a transparent background; "
+            "write a .mov (ProRes 4444), a .webm (VP9) or a folder (PNG sequence)"
+        )
+    return VideoWriter(target, width, height, sample_rate, fps, quality, live)
