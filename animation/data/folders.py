@@ -125,6 +125,8 @@ class DataFolder:
         if domain not in _DOMAINS_OF[self.format]:
             return
         if self.format == "native":
+            if not native_subjects(self.path, domain):
+                return
             yield from read_native(self.path, domain, subjects)
         elif self.format in ("vocaset", "faceformer"):
             yield from read_vocaset(self.path, subjects, sentences, audio=audio)

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from animation.data.arrays import load_array, require_finite
 from animation.data.sequences import Domain, MeshSequence
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
@@ -88,18 +89,14 @@ def read_mead(
         ):
             continue
         shape, expression, jaw = _read_npy(path) if path.suffix == ".npy" else _read_hdf5(path)
-        if not all(np.isfinite(part).all() for part in (shape, expression, jaw)):
-            raise UserError(f"{path}: holds numbers that are not finite")
+        require_finite(path, shape=shape, exp=expression, jaw=jaw)
         level = int(match["level"])
         yield FlameClip(match["subject"], path.stem, emotion, level, shape, expression, jaw)
 
 
 def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = _N_EXPRESSION + 3 + _N_SHAPE
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a readable array ({error})") from error
+    values = load_array(path)
     if values.ndim != 3 or values.shape[0] != 1 or values.shape[2] != width or not values.shape[1]:
         raise UserError(f"{path}: expected shape (1, T, {width}), got {values.shape}")
     expression, jaw, shape = np.split(values[0].astype(np.float32), [_N_EXPRESSION, _N_EXPRESSION + 3], 1)

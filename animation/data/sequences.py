@@ -9,7 +9,6 @@ The compact layout ("native") is a folder::
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
+from animation.data.arrays import load_arrays, number, require_finite
 from avatar.errors import UserError
 
 __all__ = [
     "DOMAINS",
     "Domain",
     "MeshSequence",
-    "load_arrays",
     "native_subjects",
     "read_native",
     "resample_poses",
@@ -35,7 +34,6 @@ Domain = Literal["speech", "expression"]
 DOMAINS: tuple[Domain, Domain] = ("speech", "expression")
 
 _STEP_M = 2e-6
-_MAX_BYTES = 8 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,30 +106,6 @@ def resample_poses(values: np.ndarray, fps: float, new_fps: float) -> np.ndarray
     return values[low] * (1 - part) + values[high] * part
 
 
-def load_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Arrays of an npz file, read without executing anything.
-
-    Raises:
-        UserError: if the file is missing, damaged, or lacks one of the arrays.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MAX_BYTES:
-            raise UserError(f"{path}: unpacks to more than {_MAX_BYTES >> 30} GiB")
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file.files]
-            if missing:
-                raise UserError(f"{path}: lacks {', '.join(missing)}")
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: not a readable npz file ({error})") from error
-
-
 def write_native(root: Path | str, sequences: Iterable[MeshSequence]) -> None:
     """Write sequences in the compact layout; each is written before the next is asked for."""
     root = Path(root)
@@ -179,18 +153,27 @@ def read_native(root: Path | str, domain: Domain, subjects: Iterable[str] | None
             raise UserError(f"{root / 'templates.npz'}: has no neutral face of {subject}, which {path.name} needs")
         arrays = load_arrays(path, ("offsets", "fps"))
         template = templates[subject].astype(np.float32)
+        require_finite(root / "templates.npz", **{subject: template})
         offsets = arrays["offsets"]
+        if template.ndim != 2 or template.shape[1:] != (3,):
+            raise UserError(f"{root / 'templates.npz'}: expected (V, 3) vertices for {subject}, got {template.shape}")
         if offsets.ndim != 3 or offsets.shape[1:] != template.shape or offsets.dtype != np.int16:
             raise UserError(
                 f"{path}: expected int16 offsets (T, {len(template)}, 3), got {offsets.dtype} {offsets.shape}"
             )
+        if not len(offsets):
+            raise UserError(f"{path}: holds no poses")
+        audio = arrays.get("audio")
+        if audio is not None:
+            require_finite(path, audio=audio)
+            audio = audio.astype(np.float32).reshape(-1)
         yield MeshSequence(
             subject,
             name,
             domain,
-            float(arrays["fps"]),
+            number(path, "fps", arrays["fps"], 1.0),
             template,
             offsets.astype(np.float32) * np.float32(_STEP_M),
-            arrays.get("audio"),
-            int(arrays.get("sample_rate", 16000)),
+            audio,
+            int(number(path, "sample_rate", arrays.get("sample_rate", 16000), 1000)),
         )

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
+from animation.data.arrays import load_array, require_finite
 from animation.data.pickles import load_pickle
 from animation.data.sequences import MeshSequence
 from avatar.errors import UserError
@@ -75,7 +76,11 @@ def _templates(root: Path) -> dict[str, Float32[np.ndarray, "v 3"]]:
         raise UserError(f"{path}: expected a dictionary of neutral faces by subject")
     templates = {}
     for name, value in raw.items():
-        array = np.asarray(value, np.float32)
+        try:
+            array = np.asarray(value, np.float32)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: the neutral face of {name} is not an array of numbers") from error
+        require_finite(path, **{str(name): array})
         if array.ndim != 2 or array.shape[1] != 3:
             raise UserError(f"{path}: expected (V, 3) vertices for {name}, got {array.shape}")
         templates[str(name)] = array
@@ -94,14 +99,13 @@ def _read_distributed(
 ) -> Iterator[MeshSequence]:
     templates, index = _templates(root), load_pickle(root / _INDEX)
     sounds = load_pickle(root / _AUDIO) if audio else {}
-    try:
-        vertices = np.load(root / _VERTICES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{root / _VERTICES}: not a readable array ({error})") from error
+    vertices = load_array(root / _VERTICES, mmap=True)
     if vertices.ndim != 3 or vertices.shape[2] != 3:
         raise UserError(f"{root / _VERTICES}: expected (N, V, 3) vertices, got {vertices.shape}")
-    if not isinstance(index, Mapping):
+    if not isinstance(index, Mapping) or not all(isinstance(found, Mapping) for found in index.values()):
         raise UserError(f"{root / _INDEX}: expected rows by subject and sequence")
+    if not isinstance(sounds, Mapping):
+        raise UserError(f"{root / _AUDIO}: expected sounds by subject and sequence")
     for subject in sorted(index):
         if subject not in templates:
             raise UserError(f"{root / _TEMPLATES}: has no neutral face of {subject}, which {_INDEX} names")
@@ -114,11 +118,15 @@ def _read_distributed(
             if not _wanted(subject, sequence, subjects, sentences):
                 continue
             poses = index[subject][sequence]
-            rows = np.array([poses[pose] for pose in sorted(poses)], np.int64)
+            try:
+                rows = np.array([int(poses[pose]) for pose in sorted(poses)], np.int64)
+            except (TypeError, ValueError, KeyError, OverflowError) as error:
+                raise UserError(f"{root / _INDEX}: {subject}/{sequence} is not a table of rows by pose") from error
             if not len(rows) or rows.min() < 0 or rows.max() >= len(vertices):
                 raise UserError(f"{root / _INDEX}: {subject}/{sequence} points outside of {_VERTICES}")
             sound, rate = _sound(sounds, subject, sequence, root) if audio else (None, 16000)
             moved = np.asarray(vertices[rows], np.float32) - templates[subject]
+            require_finite(root / _VERTICES, **{f"{subject}/{sequence}": moved})
             yield MeshSequence(subject, sequence, "speech", fps, templates[subject], moved, sound, rate)
 
 
@@ -149,10 +157,7 @@ def _read_faceformer(
         sequence = path.stem[len(subject) + 1 :]
         if not _wanted(subject, sequence, subjects, sentences):
             continue
-        try:
-            flat = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{path}: not a readable array ({error})") from error
+        flat = load_array(path)
         template = templates[subject]
         if flat.ndim != 2 or flat.shape[1] != template.size:
             raise UserError(f"{path}: expected (T, {template.size}) for this neutral face, got {flat.shape}")
@@ -166,7 +171,10 @@ def _read_faceformer(
             except soundfile.LibsndfileError as error:
                 raise UserError(f"{wav}: not a readable sound file ({error})") from error
             sound = samples.mean(1)
+        if not len(flat):
+            raise UserError(f"{path}: holds no poses")
         moved = flat.astype(np.float32).reshape(len(flat), -1, 3) - template
+        require_finite(path, vertices=moved)
         yield MeshSequence(subject, sequence, "speech", fps, template, moved, sound, rate)
 
 
