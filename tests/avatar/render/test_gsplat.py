@@ -93,7 +93,8 @@ def test_a_missing_compiler_stops_before_the_compilation(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("compiled", [False, True])
 def test_every_start_compiles_for_the_same_gpu(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
     """ninja compares command lines: without the list of the first start, the second would compile again."""
-    monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "")  # so that it is put back
+    monkeypatch.delenv("TORCH_CUDA_ARCH_LIST")
     monkeypatch.setenv("MAX_JOBS", "1")
     monkeypatch.setattr(availability, "unavailable_reason", lambda: None)
     monkeypatch.setattr(availability, "_is_compiled", lambda: compiled)
