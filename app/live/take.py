@@ -7,6 +7,7 @@ from jaxtyping import Float32
 
 from app.live.scene import LiveImage
 from app.live.voice import SOUND_RATE
+from app.output.pacer import Ceiling
 from app.output.recorder import Recorder
 
 __all__ = ["Take"]
@@ -23,6 +24,8 @@ class Take:
         self.recorder = recorder
         self.size = size
         self._start_s: float | None = None
+        most_fps = recorder.writer.most_fps
+        self._ceiling = Ceiling(most_fps) if most_fps else None
 
     def sound(self, samples: Float32[np.ndarray, " n"], first: int) -> None:
         """On the audio thread."""
@@ -34,5 +37,8 @@ class Take:
         """On the render thread. An image shows a moment of the voice that is a little past: what lies before the
         recording's first sample is left out."""
         start_s = self._start_s
-        if start_s is not None and image.bgra.shape[:2] == (self.size[1], self.size[0]):
-            self.recorder.offer_image(image.bgra, image.shot.stream_time_s - start_s)
+        if start_s is None or image.bgra.shape[:2] != (self.size[1], self.size[0]):
+            return
+        time_s = image.shot.stream_time_s - start_s
+        if self._ceiling is None or self._ceiling.admits(time_s):
+            self.recorder.offer_image(image.bgra, time_s)

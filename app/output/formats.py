@@ -21,8 +21,8 @@ class Format:
     """Sample rates that the sound's codec takes, Hz; empty for all."""
     options: dict[str, str] = field(default_factory=dict)
     """For the container."""
-    live_fps: float | None = None
-    """The rate to record at beside the engine where none is asked for; None keeps the time of every image."""
+    most_live_fps: float | None = None
+    """Images a second to take at most beside the engine where no rate is asked for; None takes all."""
 
     @property
     def alpha(self) -> bool:
@@ -48,8 +48,8 @@ FORMATS = {
         },
     ),
     ".mkv": Format("matroska", "libx264", "yuv420p", "aac", _AAC_RATES, {"flush_packets": "1"}),
-    ".mov": Format("mov", "prores_ks", "yuva444p10le", "pcm_s16le", live_fps=30.0),
-    ".webm": Format("webm", "libvpx-vp9", "yuva420p", "libopus", (48000,), live_fps=30.0),
+    ".mov": Format("mov", "prores_ks", "yuva444p10le", "pcm_s16le", most_live_fps=30.0),
+    ".webm": Format("webm", "libvpx-vp9", "yuva420p", "libopus", (48000,), most_live_fps=30.0),
 }
 _X264 = {"draft": ("ultrafast", 27), "standard": ("veryfast", 20), "high": ("fast", 15)}
 _VP9 = {"draft": ("8", 40), "standard": ("6", 30), "high": ("4", 22)}

@@ -1,4 +1,4 @@
-"""Images at any times onto a constant rate."""
+"""Images that come at any times, onto a rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import UInt8
 
-__all__ = ["Pacer"]
+__all__ = ["Ceiling", "Pacer"]
 
 Image = UInt8[np.ndarray, "h w 4"]
 
@@ -41,3 +41,18 @@ class Pacer:
         if self._held is not None:
             emit(self._held, self.index / self.fps)
             self._held = None
+
+
+class Ceiling:
+    """Lets at most so many images a second through, evenly, each with its own time."""
+
+    def __init__(self, fps: float) -> None:
+        self._step_s = 1 / fps
+        self._due_s = 0.0
+
+    def admits(self, time_s: float) -> bool:
+        """Whether the image of this time goes through; times rise."""
+        if time_s < self._due_s:
+            return False
+        self._due_s = max(self._due_s + self._step_s, time_s)  # what a gap has saved up is not spent in a burst
+        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from avatar.errors import UserError
 __all__ = ["Recorder", "RecorderStatus"]
 
 _log = logging.getLogger(__name__)
-_DISK_CHECK_S = 1.0
+_DISK_CHECK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Recorder:
     dropped (a minute of it is 12 MB). Both calls copy what they are given and never wait.
     """
 
-    def __init__(self, writer: Writer, max_images: int = 8, reserve_bytes: int = 256 * 1024 * 1024) -> None:
+    def __init__(self, writer: Writer, max_images: int = 16, reserve_bytes: int = 256 * 1024 * 1024) -> None:
         """Args:
         writer: opened by the caller, so that a bad path fails where the user asked for it; closed here.
         max_images: how many images may wait.
@@ -72,6 +73,11 @@ class Recorder:
             )
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
+
+    @property
+    def writer(self) -> Writer:
+        """What is written with."""
+        return self._writer
 
     @property
     def path(self) -> Path:
@@ -125,13 +131,14 @@ class Recorder:
 
     def _run(self) -> None:
         try:
+            look_s = time.monotonic()
             while not self._stop.is_set():
                 self._wake.wait(_DISK_CHECK_S)
                 self._wake.clear()
                 self._drain()
-                self._bytes = _size(self._writer.path)
-                if self._free_bytes() < self._reserve:
-                    raise UserError(f"{self._writer.path}: recording ended, the disk is nearly full")
+                if time.monotonic() >= look_s:
+                    look_s = time.monotonic() + _DISK_CHECK_S
+                    self._look_at_disk()
             self._drain()
         except Exception as error:
             self._fail(error)
@@ -154,6 +161,12 @@ class Recorder:
                 self._written += 1
             elif not sound:
                 return
+
+    def _look_at_disk(self) -> None:
+        """Not after every image: a sequence may have thousands of files."""
+        self._bytes = _size(self._writer.path)
+        if self._free_bytes() < self._reserve:
+            raise UserError(f"{self._writer.path}: recording ended, the disk is nearly full")
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, UserError):

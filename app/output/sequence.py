@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import wave
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from app.output.files import check_options, writing
 from app.output.pacer import Pacer
-from app.output.still import save_png
+from app.output.still import straight, to_rgba
 from avatar.errors import UserError
 
 __all__ = ["ImageSequenceWriter"]
@@ -23,6 +25,7 @@ class ImageSequenceWriter:
         """See `open_writer`. The folder must be new or empty."""
         self.path = Path(path)
         self.size = (width, height)
+        self.most_fps: float | None = None
         check_options("standard", fps, sample_rate)
         with writing(self.path):
             if self.path.is_dir() and any(self.path.iterdir()):
@@ -37,6 +40,9 @@ class ImageSequenceWriter:
         self._rate = sample_rate
         self._samples = 0
         self._pacer = Pacer(fps)
+        self._encoder = _PngEncoder(width, height)
+        self._last: np.ndarray | None = None  # a constant rate repeats an image where others were dropped
+        self._encoded = b""
         self._closed = False
 
     @property
@@ -76,5 +82,27 @@ class ImageSequenceWriter:
         self.close()
 
     def _save(self, bgra: UInt8[np.ndarray, "h w 4"], time_s: float) -> None:
+        if bgra is not self._last:
+            self._last, self._encoded = bgra, self._encoder.encode(bgra)
         with writing(self.path):
-            save_png(self.path / f"{round(time_s * self._pacer.fps):06d}.png", bgra, compress_level=1)
+            (self.path / f"{round(time_s * self._pacer.fps):06d}.png").write_bytes(self._encoded)
+
+
+class _PngEncoder:
+    """FFmpeg's: half the time of Pillow's."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._context = av.CodecContext.create("png", "w")
+        self._context.width, self._context.height = width, height
+        self._context.pix_fmt = "rgba"
+        self._context.time_base = Fraction(1, 1000)
+        self._context.options = {"compression_level": "1", "pred": "up"}
+        self._context.thread_count = 1  # more would hold images back
+        self._count = 0
+
+    def encode(self, bgra: UInt8[np.ndarray, "h w 4"]) -> bytes:
+        """A whole PNG file, alpha straight."""
+        frame = av.VideoFrame.from_ndarray(to_rgba(straight(bgra)), format="rgba")
+        frame.pts = self._count
+        self._count += 1
+        return b"".join(bytes(packet) for packet in self._context.encode(frame))

@@ -11,7 +11,7 @@ from PIL import Image
 from app.output.files import writing
 from avatar.errors import UserError
 
-__all__ = ["save_png", "save_still", "straight"]
+__all__ = ["save_still", "straight", "to_rgba"]
 
 
 def save_still(path: str | Path, bgra: UInt8[np.ndarray, "h w 4"]) -> Path:
@@ -25,7 +25,7 @@ def save_still(path: str | Path, bgra: UInt8[np.ndarray, "h w 4"]) -> Path:
         raise UserError(f"{target.name}: a still is a .png file")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_png(target, bgra, compress_level=6)
+        Image.fromarray(to_rgba(straight(bgra)), "RGBA").save(target, "PNG", compress_level=6)
     return target
 
 
@@ -45,7 +45,8 @@ def straight(bgra: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
     return out
 
 
-def save_png(path: Path, bgra: UInt8[np.ndarray, "h w 4"], compress_level: int) -> None:
-    """Write premultiplied BGRA as PNG with straight alpha."""
-    rgba = np.ascontiguousarray(straight(bgra)[..., [2, 1, 0, 3]])
-    Image.fromarray(rgba, "RGBA").save(path, "PNG", compress_level=compress_level)
+def to_rgba(bgra: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
+    """Red first."""
+    out = np.empty(bgra.shape, np.uint8)
+    out[..., 0], out[..., 1], out[..., 2], out[..., 3] = (bgra[..., c] for c in (2, 1, 0, 3))
+    return out

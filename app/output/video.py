@@ -52,18 +52,18 @@ class VideoWriter:
         check_options(quality, fps, sample_rate)
         if "420" in form.pixels and (width % 2 or height % 2):
             raise UserError(f"{self.path.name}: a video's width and height must be even, got {width} x {height}")
-        if live and fps is None:
-            fps = form.live_fps
         self.size = (width, height)
         self._format = form
         self._rate = sample_rate
         self._pacer = Pacer(fps) if fps else None
+        self.most_fps = form.most_live_fps if live and not fps else None
         self._last_ticks = -1
         self._next_keyframe_s = 0.0
         self._samples = 0
         self._image_end_s = 0.0
         self._closed = False
         self._waiting: Any = None
+        self._converted: tuple[np.ndarray, av.VideoFrame] | None = None
         self._reformatter = VideoReformatter()
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ class VideoWriter:
             raise ValueError(
                 f"write_image: expected {(self.size[1], self.size[0], 4)} uint8, got {bgra.shape} {bgra.dtype}"
             )
-        if self._pacer is None:
-            self._encode(bgra, time_s)
-        else:  # converted when it is its turn: what another replaces costs nothing
+        if self._pacer is not None:  # converted when it is its turn: what another replaces costs nothing
             self._pacer.push(bgra.copy(), time_s, self._encode)
+        else:
+            self._encode(bgra, time_s)
 
     def write_audio(self, samples: Float32[np.ndarray, " n"]) -> None:
         """Add the next samples, mono, -1..1."""
@@ -163,14 +163,18 @@ class VideoWriter:
         return stream
 
     def _convert(self, bgra: UInt8[np.ndarray, "h w 4"]) -> av.VideoFrame:
+        if self._pacer is not None and self._converted is not None and self._converted[0] is bgra:
+            return self._converted[1]  # a constant rate repeats an image where others were dropped
         pixels = straight(bgra) if self._format.alpha else np.ascontiguousarray(bgra)
         frame = av.VideoFrame.from_ndarray(pixels, format="bgra")
-        return self._reformatter.reformat(
+        converted = self._reformatter.reformat(
             frame,
             format=self._format.pixels,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
         )
+        self._converted = (bgra, converted)
+        return converted
 
     def _encode(self, bgra: UInt8[np.ndarray, "h w 4"], time_s: float) -> None:
         ticks = round(time_s * _TICKS)

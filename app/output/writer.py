@@ -21,6 +21,8 @@ class Writer(Protocol):
     """A file, or folder of files, that images and sound go into."""
 
     path: Path
+    most_fps: float | None
+    """More images a second need not be offered; None wants all there are."""
 
     def write_image(self, bgra: UInt8[np.ndarray, "h w 4"], time_s: float) -> None:
         """Add an image that is shown from `time_s` on; times rise."""
@@ -56,8 +58,8 @@ def open_writer(
         fps: constant rate; None keeps the time of every image (sequences then take 30).
         quality: one of `QUALITIES`.
         alpha: the background is transparent and must stay so: refuses a format that cannot.
-        live: keep pace beside the engine: faster settings, and formats with alpha take 30 images a second where `fps`
-            is None.
+        live: keep pace beside the engine: faster settings, and videos with alpha take at most 30 images a second where
+            `fps` is None.
 
     Raises:
         UserError: unknown suffix or quality, unwritable path, odd size where the format needs an even one.
