@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four people who speak and four who make faces, of a head in FLAME's topology, in every layout."""
     root = tmp_path_factory.mktemp("data")
     head, arkit = flame_sized_head()
-    sequences = moving_sequences(4, poses=20)
+    sequences = moving_sequences(4, poses=75)
     speech = [s for s in sequences if s.domain == "speech"]
     write_native(root / "native", sequences)
     write_vocaset(root / "vocaset", speech, sum(s.n_poses for s in speech))
