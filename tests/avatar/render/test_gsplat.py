@@ -376,3 +376,23 @@ def test_a_picture_launches_few_kernels(emulated: GsplatRenderer) -> None:
         list_tiles(*scattered, 7, 7, 2000)
     assert posing.count <= 30
     assert listing.count <= 50
+
+
+def test_shapes_depend_on_no_number_on_the_device() -> None:
+    """What a CUDA graph needs: no operation may have to look into a tensor to know what it gives."""
+    from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+    head = FastHead(AVATAR.head)
+    on_device = DeviceAvatar(AVATAR, head, CPU)
+    seen = _scattered(100, 100, 50)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        for name, value in vars(on_device).items():
+            if isinstance(value, torch.Tensor):
+                setattr(on_device, name, mode.from_tensor(value))
+        means, found = on_device.pose(torch.empty(len(head.coefficients)), torch.empty(5, 12), 300)
+        assert means.shape == (300, 3) and found.shape == (300, 6)
+        unknown = tuple(mode.from_tensor(t) for t in seen)
+        lists = list_tiles(*unknown, 7, 7, 2000)  # type: ignore[arg-type]
+        assert lists.ids.shape == (2000,) and lists.offsets.shape == (8, 7)
+        with pytest.raises(DataDependentOutputException):
+            list_tiles(*unknown, 7, 7)  # type: ignore[arg-type]
