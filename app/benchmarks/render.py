@@ -95,16 +95,17 @@ def bench_render(
     failed: dict[str, str] = {}
     with _display() as display:
         for i, name in enumerate(chosen):
+            tell = partial(_tell_part, progress, i, len(chosen))
             notices = [f"the {name} renderer failed"]
             try:
-                renderer = open_renderer(name, notices.append)
+                renderer = open_renderer(name, partial(_note, notices, tell))
             except UserError as error:
                 if backends:
                     raise
                 failed[name] = str(error)
                 continue
             with closing(renderer):
-                found = _bench(renderer, name, avatar, quick, partial(_tell_part, progress, i, len(chosen)), display)
+                found = _bench(renderer, name, avatar, quick, tell, display)
                 if renderer.name == name:
                     results += found
                 else:  # another has taken its place
@@ -122,6 +123,12 @@ def _tell_part(progress: Progress | None, part: int, parts: int, message: str, s
     """Progress of one of several equal parts, told as progress of the whole."""
     if progress is not None:
         progress(message, (part + share) / parts)
+
+
+def _note(notices: list[str], tell: Progress, line: str) -> None:
+    """Keep a renderer's notice, and tell it, since it may come before minutes of compilation."""
+    notices.append(line)
+    tell(line, 0.0)
 
 
 @contextmanager
