@@ -20,6 +20,7 @@ from app.live.scene import Scene
 from app.live.session import LiveSession
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
+from avatar.errors import UserError
 from avatar.flame.arkit import weights_from_dict
 from avatar.flame.params import FlameParams
 from avatar.library import default_name as default_avatar
@@ -31,6 +32,7 @@ __all__ = ["bench_sync", "burst_centres"]
 _RATE = 44_100
 _PERIOD_S, _BURST_S = 1.0, 0.3
 _LOOKAHEAD_HOPS = 3
+_LEAST_MIN = 0.1
 
 
 def bench_sync(minutes: float = 10.0) -> dict[str, Any]:
@@ -44,8 +46,10 @@ def bench_sync(minutes: float = 10.0) -> dict[str, Any]:
         late), `worst_ms`, `images_dropped`.
 
     Raises:
-        UserError: if the recording could not be written.
+        UserError: if it is too short to say anything, or could not be written.
     """
+    if minutes < _LEAST_MIN:
+        raise UserError(f"bench sync: at least {_LEAST_MIN} minutes are needed, got {minutes:g}")
     with tempfile.TemporaryDirectory() as folder:
         track, video = Path(folder) / "bursts.wav", Path(folder) / "bursts.mp4"
         _write_track(track, seconds=20.0)
@@ -61,6 +65,8 @@ def bench_sync(minutes: float = 10.0) -> dict[str, Any]:
             session.record(video, quality="draft")
             threading.Event().wait(minutes * 60)
             done = session.stop_recording()
+        if done.error:
+            raise UserError(done.error)
         seen, heard = _seen(video), _heard(video)
     offsets = [1000 * (t - heard[np.abs(heard - t).argmin()]) for t in seen[1:-1]]
     return {

@@ -84,3 +84,22 @@ def bench_soak(*, minutes: float = 30.0, json: bool = False) -> int:
         for name in ("minutes", "memory_mb", "threads", "images_per_s", "overflows"):
             console.print(f"{name}: {report[name]}")
     return 0
+
+
+@registry.command(name="bench sync")
+def bench_sync(*, minutes: float = 10.0, json: bool = False) -> int:
+    """Record bursts of sound through the live engine and measure how far sound and lips are apart in the file.
+
+    Args:
+        minutes: how long to record; 0.1 or more.
+        json: print JSON.
+    """
+    from app.benchmarks.sync import bench_sync as bench
+
+    report = bench(minutes)
+    if json:
+        print_json(report)
+    else:
+        for name, value in report.items():
+            console.print(f"{name}: {value}")
+    return 0

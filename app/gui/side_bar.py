@@ -9,7 +9,8 @@ from app.gui.controls import Panel
 from app.gui.notices import Banner
 from app.gui.outputs_panel import OutputsPanel
 from app.gui.panels import EmotionPanel, ExpressionPanel, MotionPanel
-from app.gui.stage_panels import AvatarPanel, PicturePanel, ViewPanel
+from app.gui.picture_panel import PicturePanel
+from app.gui.stage_panels import AvatarPanel, ViewPanel
 from app.gui.theme import SPACE
 from app.gui.voice_panel import VoicePanel
 from app.state import Settings, Store

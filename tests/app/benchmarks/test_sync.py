@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
 from app.benchmarks import sync
+from app.cli import main
 
 
 def test_the_measure_finds_a_known_offset() -> None:
@@ -27,3 +29,19 @@ def test_a_short_recording_is_in_step(
     assert found["bursts"] >= 3
     assert abs(found["start_ms"]) < 20
     assert abs(found["end_ms"]) < 20
+
+
+def test_the_command_prints_what_was_measured(
+    stand_in_avatar: Any, sound_system: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sync, "open_avatar", lambda name: stand_in_avatar)
+    monkeypatch.setattr(sync, "default_avatar", lambda: "stand-in")
+    assert main(["bench", "sync", "--json", "--minutes", "0.1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"minutes", "bursts", "start_ms", "end_ms", "worst_ms", "images_dropped"}
+    assert found["bursts"] >= 3
+
+
+def test_too_short_a_recording_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "sync", "--minutes", "0.01"]) == 2
+    assert "at least 0.1 minutes" in capsys.readouterr().err

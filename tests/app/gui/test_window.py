@@ -234,6 +234,17 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     assert len(list((tmp_path / "videos").glob("*.png"))) == 1
 
 
+def test_what_a_format_costs_is_said_before_recording(make_window: Any, plugged: Any) -> None:
+    window = make_window()
+    hint = window.side.picture.hint
+    assert hint.text() == ""
+    for form in ("mov", "webm", "png"):
+        window.store.change(record_format=form)
+        assert "dropped" in hint.text()
+    window.store.change(record_format="mp4", background="transparent")
+    assert "transparent" in hint.text()
+
+
 def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     window = make_window(Settings(theme="dark", folder=str(tmp_path / "file")))
