@@ -84,6 +84,7 @@ class OffscreenContext:
             RendererUnavailableError: if there is no OpenGL 3.3.
         """
         self._made = _spare.pop() if _spare else _create()
+        self._sound = True
         self.gl = self._made.gl
         self.timer = self._made.timer
         """Measures what the GPU is busy with in a `with` block: `elapsed`, nanoseconds."""
@@ -105,10 +106,21 @@ class OffscreenContext:
                 self._made.rest.use()  # so that no framebuffer is deleted while it is bound
         self._let_go()
 
+    def check(self) -> None:
+        """See whether the driver has complained, which it does in silence: out of memory, a GPU that is gone.
+
+        Raises:
+            RendererUnavailableError: if it has.
+        """
+        error = self.gl.error
+        if error != "GL_NO_ERROR":
+            self._sound = False
+            raise RendererUnavailableError(f"OpenGL reports {error}")
+
     def close(self) -> None:
         """Put the context by for the next one to open, if it is sound."""
         with self.gl:
-            sound = self.gl.error == "GL_NO_ERROR"
+            sound = self._sound and self.gl.error == "GL_NO_ERROR"
         if sound and self._made.egl is not None:  # elsewhere a context stays with the thread that made it
             _spare.append(self._made)
         else:

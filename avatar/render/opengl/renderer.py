@@ -26,6 +26,7 @@ class OpenGLRenderer:
     """Draws off screen and reads the picture back. Any thread may call it on Linux, one at a time.
 
     Elsewhere it belongs to the thread that made it. To draw in a window without reading back, see `WindowPainter`.
+    What the driver complains of while drawing is raised as RendererUnavailableError.
     """
 
     name = "opengl"
@@ -61,6 +62,7 @@ class OpenGLRenderer:
         """Draw a cloud: premultiplied RGBA, opaque where a background is given. A new array each time."""
         with self._lock, self._context.current():
             image = self._painter.render_cloud(PackedGaussians.from_cloud(cloud), camera)
+            self._context.check()
         if background is not None:
             image += (1 - image[..., 3:]) * np.array([*background, 1], np.float32)
         return image
@@ -87,6 +89,7 @@ class OpenGLRenderer:
             pixels = self._ring[self._next]
             started = time.perf_counter()
             self._target.read_into(pixels, components=4, alignment=1)
+            self._context.check()
             reading_ms = (time.perf_counter() - started) * 1e3
             drawing_ms = min(
                 reading_ms, self._context.timer.elapsed / 1e6

@@ -12,6 +12,8 @@ import pytest
 
 from avatar.camera import Camera
 from avatar.render.conformance import SCENES, THRESHOLD_DB, conformance_db, psnr_db
+from avatar.render.cpu import CpuRenderer
+from avatar.render.fallback import FallbackRenderer
 from avatar.render.opengl import OpenGLRenderer, WindowPainter, is_software, unavailable_reason
 from avatar.render.opengl.context import OffscreenContext
 from avatar.render.opengl.program import Program
@@ -54,6 +56,16 @@ def test_level_of_detail_draws_the_first(renderer: OpenGLRenderer) -> None:
     exact = to_bgra(ReferenceRenderer().render_exact(AVATAR.pose(PARAMS, 400), CAMERA, None))
     assert psnr_db(few / 255, exact / 255) > 50
     assert (renderer.draw(AVATAR, PARAMS, CAMERA, None, max_gaussians=0) == 0).all()
+
+
+def test_moving_pictures_are_close_to_their_own_order_and_still_ones_have_it(renderer: OpenGLRenderer) -> None:
+    exact = to_bgra(ReferenceRenderer().render_exact(AVATAR.pose(PARAMS), CAMERA, None))
+    renderer.draw(AVATAR, PARAMS, Camera.orbit(CAMERA.width, CAMERA.height, 19.8), None)
+    moving = renderer.draw(AVATAR, PARAMS, CAMERA, None).copy()
+    still = renderer.draw(AVATAR, PARAMS, CAMERA, None).copy()
+    assert not np.array_equal(moving, still)
+    assert psnr_db(moving / 255, exact / 255) > 45
+    assert psnr_db(still / 255, exact / 255) > 50
 
 
 def test_pictures_are_kept_for_a_while(renderer: OpenGLRenderer) -> None:
@@ -114,6 +126,24 @@ def test_uniforms_must_be_given_exactly() -> None:
         with pytest.raises(ShaderError, match=r"no value for uniform 'swap'.*no uniform 'swop'"):
             program.set(accumulated=0, background=(0, 0, 0, 0), offset=(0, 0), flip_height=0, swop=1)
     context.close()
+
+
+def test_what_the_driver_complains_of_makes_way_for_another_backend() -> None:
+    broken = OpenGLRenderer()
+    notices: list[str] = []
+    renderer = FallbackRenderer(broken, [("cpu", CpuRenderer)], notices.append)
+    expected = renderer.draw(AVATAR, PARAMS, CAMERA, None).copy()
+    assert renderer.name == "opengl"
+    with broken._context.current() as gl:
+        gl.enable_direct(0xFFFF)  # there is no such thing to enable
+    drawn = renderer.draw(AVATAR, PARAMS, CAMERA, None)
+    assert renderer.name == "cpu" and psnr_db(drawn / 255, expected / 255) > 45
+    assert notices == ["The opengl renderer failed (OpenGL reports GL_INVALID_ENUM); going on with cpu"]
+    renderer.close()
+    again = OpenGLRenderer()  # in a context of its own, not in the broken one
+    assert again._context.gl is not broken._context.gl
+    np.testing.assert_array_equal(again.draw(AVATAR, PARAMS, CAMERA, None), expected)
+    again.close()
 
 
 def test_software_is_recognised() -> None:
