@@ -1,11 +1,11 @@
-"""Building blocks of the panels: sliders with a value, pickers, collapsible panels, emotion buttons."""
+"""Building blocks of the panels: sliders with a value, pickers, switches, collapsible panels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QEnterEvent, QFont, QPainter, QPaintEvent, QPen, QStandardItemModel, QWheelEvent
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QStandardItemModel, QWheelEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -20,11 +20,11 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.gui.icons import EMOTION_TINTS, draw_face, icon
-from app.gui.theme import SPACE, TYPE, current
+from app.gui.icons import icon
+from app.gui.theme import SPACE, current
 from app.state import Settings
 
-__all__ = ["EmotionButton", "Panel", "Picker", "SliderRow", "Switch", "muted_label"]
+__all__ = ["Panel", "Picker", "SliderRow", "Switch", "beside_icon", "muted_label"]
 
 
 class _CalmSlider(QSlider):
@@ -249,77 +249,14 @@ class Panel(QWidget):
         self.header.setIcon(icon("chevron-right" if folded else "chevron-down", current().muted))
 
 
-class EmotionButton(QAbstractButton):
-    """A face in lines, its name, its key; tinted when it is the one that shows."""
-
-    def __init__(self, emotion: str, label: str, key: str) -> None:
-        super().__init__()
-        self.emotion = emotion
-        self._key = key
-        self.setText(label)
-        self.setCheckable(True)
-        self.setAccessibleName(label)
-        self.setAccessibleDescription(self.tr("Emotion, key {}").format(key))
-        self.setToolTip(self.tr("{} (key {})").format(label, key))
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self._hover = False
-
-    def sizeHint(self) -> QSize:
-        return QSize(76, 72)
-
-    def enterEvent(self, event: QEnterEvent | None) -> None:
-        self._hover = True
-        self.update()
-
-    def leaveEvent(self, event: QEvent | None) -> None:
-        self._hover = False
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        theme = current()
-        tint = QColor(EMOTION_TINTS[self.emotion])
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        rect = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        on = self.isChecked()
-        fill = QColor(theme.hover if self._hover else theme.raised)
-        if on:
-            fill = QColor(tint)
-            fill.setAlpha(56 if theme.dark else 44)
-        border = tint if on else QColor(theme.accent if self.hasFocus() else theme.line)
-        painter.setPen(QPen(border, 1.5 if on or self.hasFocus() else 1.0))
-        painter.setBrush(fill)
-        painter.drawRoundedRect(rect, 8, 8)
-        if on and self.hasFocus():
-            painter.setPen(QPen(QColor(theme.accent), 1.0))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(rect.adjusted(3, 3, -3, -3), 5, 5)
-        size = 28.0
-        face = QRectF((self.width() - size) / 2, 11, size, size)
-        line = QColor(theme.text) if on else QColor(theme.muted)
-        draw_face(painter, face, self.emotion, line)
-        font = QFont(self.font())
-        font.setPixelSize(TYPE["caption"])
-        if on:
-            font.setWeight(QFont.Weight.DemiBold)
-        painter.setFont(font)
-        painter.setPen(QColor(theme.text if on else theme.muted))
-        below = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
-        painter.drawText(self.rect().adjusted(2, 0, -2, -8), below, self.text())
-        font.setPixelSize(10)
-        font.setWeight(QFont.Weight.Normal)
-        painter.setFont(font)
-        painter.setPen(QColor(theme.faint))
-        corner = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
-        painter.drawText(self.rect().adjusted(0, 5, -7, 0), corner, self._key)
-        painter.end()
-
-
 def muted_label(text: str) -> QLabel:
     """Small, quiet text."""
     label = QLabel(text)
     label.setProperty("role", "muted")
     label.setWordWrap(True)
     return label
+
+
+def beside_icon(text: str) -> str:
+    """Text for a button with an icon: Qt leaves too little room between the two."""
+    return f" {text}"

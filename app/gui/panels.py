@@ -7,7 +7,8 @@ from PyQt6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QListWidget, Q
 
 from animation.data.expressions import ALIASES, EXPRESSIONS, expression_label
 from animation.emotion import EMOTIONS
-from app.gui.controls import EmotionButton, Panel, SliderRow, Switch, muted_label
+from app.gui.controls import Panel, SliderRow, Switch, muted_label
+from app.gui.emotion_button import EmotionButton
 from app.gui.icons import icon
 from app.gui.theme import SPACE, current
 from app.state import Settings, Store

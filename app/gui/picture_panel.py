@@ -7,7 +7,7 @@ from pathlib import Path
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QWidget
 
-from app.gui.controls import Panel, Picker, muted_label
+from app.gui.controls import Panel, Picker, beside_icon, muted_label
 from app.gui.icons import icon
 from app.gui.theme import SPACE, current
 from app.state import Settings, Store
@@ -94,7 +94,7 @@ class PicturePanel(Panel):
         self.hint.setText(self._price(settings))
         self.hint.setVisible(bool(self.hint.text()))
         folder = Path(settings.folder).name if settings.folder else self.tr("Videos")
-        self.folder.setText(folder)
+        self.folder.setText(beside_icon(folder))
         self.folder.setToolTip(settings.folder or self.tr("The folder of your videos"))
 
     def dress(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PyQt6.QtCore import QSize, pyqtSignal
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
+from app.gui.controls import beside_icon
 from app.gui.icons import icon
 from app.gui.theme import SPACE, current
 from app.gui.wording import renderer_name
@@ -102,14 +103,18 @@ class RecordingBar(QFrame):
             ]
         if status.backend:
             parts.append(self.tr("{} renderer").format(renderer_name(status.backend)))
-        parts.append(self.tr("{} overflows").format(status.overflows))
-        parts.append(self.tr("{} images skipped").format(status.images_skipped))
+        count = status.overflows
+        parts.append(self.tr("{} overflow").format(count) if count == 1 else self.tr("{} overflows").format(count))
+        count = status.images_skipped
+        parts.append(
+            self.tr("{} image skipped").format(count) if count == 1 else self.tr("{} images skipped").format(count)
+        )
         self.status.setText("   ·   ".join(parts))
 
     def dress(self) -> None:
         """Take on the theme's colours and the state's words."""
         theme = current()
-        self.record_button.setText(_beside_icon(self.tr("Stop") if self._recording else self.tr("Record")))
+        self.record_button.setText(beside_icon(self.tr("Stop") if self._recording else self.tr("Record")))
         self.record_button.setProperty("recording", self._recording)
         if (style := self.record_button.style()) is not None:
             style.unpolish(self.record_button)
@@ -118,20 +123,15 @@ class RecordingBar(QFrame):
         self.record_button.setToolTip(self.tr("Start or stop recording (R)"))
         self.record_button.setIcon(icon("stop" if self._recording else "record", theme.record))
         self.still_button.setIcon(icon("still", theme.muted))
-        self.play_button.setText(_beside_icon(self.tr("Stop clip") if self._playing else self.tr("Play clip")))
+        self.play_button.setText(beside_icon(self.tr("Stop clip") if self._playing else self.tr("Play clip")))
         self.play_button.setIcon(icon("stop" if self._playing else "play", theme.muted))
-        self.mute_button.setText(_beside_icon(self.tr("Muted") if self._muted else self.tr("Mute")))
+        self.mute_button.setText(beside_icon(self.tr("Muted") if self._muted else self.tr("Mute")))
         colour = theme.bad if self._muted else theme.muted
         self.mute_button.setIcon(icon("microphone-off" if self._muted else "microphone", colour))
         for button in (self.record_button, self.still_button, self.play_button, self.mute_button):
             button.setIconSize(QSize(18, 18))
 
     def _button(self, text: str, signal: object) -> QPushButton:
-        button = QPushButton(_beside_icon(text))
+        button = QPushButton(beside_icon(text))
         button.clicked.connect(lambda: signal.emit())  # type: ignore[attr-defined]
         return button
-
-
-def _beside_icon(text: str) -> str:
-    """Qt leaves too little room between a button's icon and its text."""
-    return f" {text}"

@@ -48,6 +48,7 @@ class SideBar(QFrame):
         column.addStretch(1)
         self.area = QScrollArea()
         self.area.setObjectName("side")
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes through what is in it
         self.area.setWidget(inside)
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)

@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QToolButton,
+    QWidget,
 )
 
 from app.gui.controls import Panel, Picker, muted_label
@@ -129,6 +130,10 @@ class AvatarPanel(Panel):
             self._group.addButton(card)
             self._grid.addWidget(card, index // self._COLUMNS, index % self._COLUMNS)
             self.cards[key] = card
+        before: QWidget = self.header
+        for after in (*self.cards.values(), self.open):
+            QWidget.setTabOrder(before, after)
+            before = after
         for column in range(self._COLUMNS):
             self._grid.setColumnStretch(column, 1)
         nothing = self.tr("No avatar is installed. Open a file, or drop one on the picture.")
@@ -167,7 +172,8 @@ class ViewPanel(Panel):
             button = QToolButton()
             button.setText(names.get(name, name.capitalize()))
             button.setCheckable(True)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # all of one width
+            button.setProperty("compact", True)
             button.setAccessibleName(self.tr("Framing: {}").format(button.text()))
             button.clicked.connect(lambda checked=False, name=name: self._frame(name))
             group.addButton(button)

@@ -157,6 +157,7 @@ def _style(t: Theme) -> str:
     QPushButton[flat="true"], QToolButton[flat="true"] {{ background: transparent; border-color: transparent; }}
     QPushButton[flat="true"]:hover, QToolButton[flat="true"]:hover {{ background: {t.hover}; }}
     QPushButton[flat="true"]:focus, QToolButton[flat="true"]:focus {{ border-color: {t.accent}; }}
+    QToolButton[compact="true"] {{ padding: 0 4px; }}
     QToolButton[square="true"] {{ padding: 0; min-width: 30px; max-width: 30px; }}
     QToolButton::menu-indicator {{ image: none; }}
     QPushButton#panelHeader {{

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -418,6 +419,23 @@ def test_everything_has_a_name_and_can_be_reached_by_keys(make_window: Any, plug
             assert name, f"{widget} has no accessible name"
             if widget.isEnabled():
                 assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, f"{name} cannot be reached by Tab"
+
+
+def test_tab_goes_through_the_window_from_top_to_bottom(make_window: Any, plugged: Any) -> None:
+    window = make_window(Settings(theme="dark", collapsed=()))
+    window.resize(1000, 3000)
+    order: list[Any] = []
+    widget = window.side.avatars.header
+    while widget not in order:
+        order.append(widget)
+        widget = widget.nextInFocusChain()
+        while not (widget.isVisible() and widget.isEnabled() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus):
+            widget = widget.nextInFocusChain()
+    side = [w for w in order if window.side.isAncestorOf(w)]
+    tops = [w.mapTo(window.side, w.rect().topLeft()).y() for w in side]
+    assert len(side) > 40
+    assert order[: len(side)] == side, "the side bar is not left half-way"
+    assert all(after > before - 30 for before, after in itertools.pairwise(tops)), "nothing jumps back up"
 
 
 def test_settings_and_folds_are_kept(make_window: Any, plugged: Any, tmp_path: Path) -> None:
