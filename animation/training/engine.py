@@ -126,6 +126,8 @@ def run(task: Task, out: Path | str, options: EngineOptions | None = None, progr
         torch.set_num_threads(options.threads)
     optimizer = torch.optim.AdamW(task.parameter_groups(), betas=(0.9, 0.99), weight_decay=0.0)
     rates = [float(group["lr"]) for group in optimizer.param_groups]
+    if fabric.world_size > 1:
+        _keep_sparse_buffers_local(task.module)
     module, optimizer = fabric.setup(task.module, optimizer)
     curves, checkpoint = out / "curves.csv", out / "checkpoint.pt"
     start = _resume(checkpoint, task, optimizer, fabric.device) if options.resume else 0
@@ -167,6 +169,12 @@ def run(task: Task, out: Path | str, options: EngineOptions | None = None, progr
         plot_curves(curves, out / "curves.png")
     task.module.to("cpu")
     return curves
+
+
+def _keep_sparse_buffers_local(module: nn.Module) -> None:
+    """DDP sends buffers around, which it cannot do with sparse ones; every process has made the same."""
+    sparse = [name for name, buffer in module.named_buffers() if buffer.layout != torch.strided]
+    nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, sparse)
 
 
 def _any(fabric: Any, here: bool) -> bool:

@@ -146,6 +146,7 @@ def train_faceformer(
     out: Output = Path("out/faceformer"),
     head: str = "",
     wav2vec2: Path | None = None,
+    learning_rate: float = 1e-4,
     steps: int | None = None,
     seed: int = 0,
     device: _Device = "auto",
@@ -161,6 +162,7 @@ def train_faceformer(
         out: folder for faceformer.safetensors, its checkpoint and its curves.
         head: of whose topology the meshes are: an imported FLAME model or a file; the generic head if not given.
         wav2vec2: folder of a wav2vec 2.0 model, such as wav2vec2-base-960h; a small encoder of its own if not given.
+        learning_rate: of Adam; the authors' 1e-4 if not given.
         steps: utterances to learn from, one each; 100 passes over the data if not given.
         seed: the same seed gives the same weights.
         device: cpu, cuda or auto.
@@ -177,7 +179,7 @@ def train_faceformer(
     with messages() as progress:
         seen, held_out = _read(people, model, ("speech",), progress, audio=True)
         folder = "" if wav2vec2 is None else str(wav2vec2)
-        train(seen, held_out, out, steps, seed=seed, wav2vec2=folder, options=options, progress=_measured(progress))
+        train(seen, held_out, out, steps, learning_rate, seed, folder, options=options, progress=_measured(progress))
     return _wrote(out / "faceformer.safetensors", out)
 
 
