@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 from PyQt6.QtCore import QTimer
+from PyQt6.QtGui import QSurfaceFormat
 from PyQt6.QtWidgets import QApplication
 
 from app.audio_file import open_audio
 from app.gui.notices import CRASHED
+from app.gui.surface import surface_format
 from app.gui.theme import apply_theme
 from app.gui.window import MainWindow
 from app.live.microphone import find_device
@@ -40,6 +42,7 @@ def run_application(
         open_audio(audio_file)
     app = QApplication.instance()
     if not isinstance(app, QApplication):
+        QSurfaceFormat.setDefaultFormat(surface_format())  # macOS wants to know before there is an application
         app = QApplication(sys.argv[:1])
     app.setApplicationName("Gaussian Avatar")
     app.setDesktopFileName("gaussian-avatar")

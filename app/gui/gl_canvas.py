@@ -9,46 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 from PyQt6.QtCore import QRect, Qt, pyqtSignal
-from PyQt6.QtGui import QGuiApplication, QImage, QOffscreenSurface, QOpenGLContext, QPainter, QSurfaceFormat
+from PyQt6.QtGui import QImage, QOpenGLContext, QPainter
 from PyQt6.QtOpenGLWidgets import QOpenGLWidget
 from PyQt6.QtWidgets import QWidget
 
+from app.gui.surface import surface_format
 from app.gui.surroundings import Surroundings, fitted
 from app.live.scene import Drawn, Shot
 from avatar.render.opengl import WindowPainter
 
-__all__ = ["GLCanvas", "missing", "surface_format"]
+__all__ = ["GLCanvas"]
 
 _log = logging.getLogger(__name__)
-_WITHOUT_OPENGL = ("offscreen", "minimal", "linuxfb", "vnc")
-"""Platforms of Qt on which a QOpenGLWidget has no framebuffer, and does not say so."""
-
-
-def surface_format() -> QSurfaceFormat:
-    """OpenGL 3.3 core with an alpha channel."""
-    form = QSurfaceFormat()
-    form.setVersion(3, 3)
-    form.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
-    form.setAlphaBufferSize(8)
-    return form
-
-
-def missing() -> str | None:
-    """Why no window can be drawn with OpenGL here, one line; None if one can."""
-    if QGuiApplication.platformName() in _WITHOUT_OPENGL:
-        return f"the display {QGuiApplication.platformName()!r} has none"
-    context, surface = QOpenGLContext(), QOffscreenSurface()
-    context.setFormat(surface_format())
-    if not context.create():
-        return "no context can be made"
-    surface.setFormat(context.format())
-    surface.create()
-    if not context.makeCurrent(surface):
-        return "a context cannot be used"
-    version = context.format().version()
-    context.doneCurrent()
-    surface.destroy()
-    return None if version >= (3, 3) else f"3.3 is needed, the driver has {version[0]}.{version[1]}"
 
 
 class GLCanvas(QOpenGLWidget):

@@ -9,7 +9,7 @@ from app.gui.controls import beside_icon
 from app.gui.icons import icon
 from app.gui.theme import SPACE, current
 from app.gui.wording import renderer_name
-from app.live.session import SessionStatus
+from app.live.status import SessionStatus
 from app.output.recorder import RecorderStatus
 from app.state import Settings
 

@@ -21,6 +21,7 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from app.gui.image_canvas import ImageCanvas
+from app.gui.surface import missing_opengl
 from app.gui.surroundings import Surroundings
 from app.live.scene import LiveImage, Shot
 
@@ -116,14 +117,14 @@ class Viewport(QWidget):
 
     def _open_gl(self) -> None:
         try:
-            from app.gui import gl_canvas
+            from app.gui.gl_canvas import GLCanvas
         except ImportError as error:  # Qt's OpenGL widgets need libraries of the system
             self._refuse(str(error))
             return
-        if (reason := gl_canvas.missing()) is not None:
+        if (reason := missing_opengl()) is not None:
             self._refuse(f"no OpenGL for windows: {reason}")
             return
-        self._gl = gl_canvas.GLCanvas(self._around, self)
+        self._gl = GLCanvas(self._around, self)
         self._gl.painted.connect(self.painted)
         self._gl.ready.connect(self.direct_changed)
         self._gl.failed.connect(self._give_up)

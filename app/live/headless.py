@@ -14,11 +14,12 @@ from app.live.microphone import find_device
 from app.live.outputs import OutputSettings
 from app.live.player import FileCapture
 from app.live.scene import Scene
-from app.live.session import LiveSession, SessionStatus
+from app.live.session import LiveSession
+from app.live.status import status_line
 from avatar.camera import PRESETS
 from avatar.errors import UserError
 
-__all__ = ["HeadlessOptions", "run_headless", "status_line"]
+__all__ = ["HeadlessOptions", "run_headless"]
 
 _PATIENCE_S = 600.0
 """The first start of a GPU renderer may compile for minutes."""
@@ -109,19 +110,6 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     if session.failures:
         raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
     return 0
-
-
-def status_line(status: SessionStatus) -> str:
-    """One line with the figures that matter."""
-    latency = status.latency
-    text = (
-        f"{status.source.label or status.source.kind}: {latency.images_per_s:.0f} images/s, "
-        f"{latency.median_ms:.0f} ms (p95 {latency.p95_ms:.0f}), {status.gaussians / 1000:.0f}k Gaussians, "
-        f"{status.backend}, level {status.peak_db:.0f} dB, overflows {status.overflows}"
-    )
-    if status.recording is not None:
-        text += f", recording {status.recording.duration_s:.1f} s ({status.recording.images_dropped} images dropped)"
-    return f"{text}; {status.source.problem}" if status.source.problem else text
 
 
 def _prepare(session: LiveSession, failed: threading.Event) -> None:

@@ -68,10 +68,9 @@ class LatencyMeter:
 
     def report(self, last_s: float | None = None) -> LatencyReport:
         """Figures of all images kept, or of the last seconds; zeros if there are none."""
+        since_s = -np.inf if last_s is None else time.perf_counter() - last_s
         with self._lock:
-            rows = np.array(self._rows)
-        if len(rows) and last_s is not None:
-            rows = rows[rows[:, 0] > time.perf_counter() - last_s]
+            rows = np.array([row for row in self._rows if row[0] > since_s])
         if not len(rows):
             return LatencyReport(0.0, 0.0, 0.0, 0, {})
         medians = np.median(rows[:, 2:], 0) * 1000

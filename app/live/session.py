@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,11 @@ from animation.blendshapes import AdditiveFusion
 from animation.driver import AvatarDriver, DriverSettings
 from animation.lips import LipModel
 from app.live.clock import StreamClock
-from app.live.devices import Devices, Source, SourceState
+from app.live.devices import Devices, Source
 from app.live.exchange import Latest
 from app.live.expressions import ExpressionFusion, held_weights
 from app.live.inference import Cast, Driver, Inference
-from app.live.latency import LatencyMeter, LatencyReport
+from app.live.latency import LatencyMeter
 from app.live.level import VoiceSettings
 from app.live.microphone import InputDevice
 from app.live.monitor import Monitor
@@ -28,6 +28,7 @@ from app.live.notice import Notice
 from app.live.outputs import Outputs, OutputSettings
 from app.live.rendering import OpenRenderer, Rendering
 from app.live.scene import Drawn, LiveImage, Scene, Shot
+from app.live.status import SessionStatus
 from app.live.take import Take
 from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
@@ -38,31 +39,11 @@ from avatar.library import default_name, open_avatar
 from avatar.render import open_renderer
 from avatar.rig import Avatar
 
-__all__ = ["LiveSession", "SessionStatus"]
+__all__ = ["LiveSession"]
 
 _log = logging.getLogger(__name__)
 _SWITCH_INTERVAL_S = 0.001
 _SETTLED_IMAGES = 10
-
-
-@dataclass(frozen=True)
-class SessionStatus:
-    """A snapshot of everything that a status line shows."""
-
-    source: SourceState
-    latency: LatencyReport
-    """Of the last three seconds."""
-    delay_s: float
-    overflows: int
-    images_skipped: int
-    gaussians: int
-    backend: str
-    draw_ms: float
-    inference_ms: float
-    peak_db: float
-    loudness_db: float
-    clipped: int
-    recording: RecorderStatus | None
 
 
 class LiveSession:

@@ -124,6 +124,12 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     said["beside_a_stage"] = wait(lambda: not window.viewport.direct and window.viewport.picture is not None, 20)
     window.toggle_stage()
     said["again"] = wait(lambda: window.viewport.direct, 20)
+    images = session.rendering.images.get().shot.number
+    def lost(*more): raise RuntimeError("the context was lost")
+    window.viewport._gl._painter.paint = lost
+    said["survives"] = wait(lambda: session.rendering.images.get().shot.number > images + 3, 20)
+    said["survives"] &= not window.viewport.direct
+    said["says"] = window.banner.text
     said["failures"] = [f.message for f in session.failures]
 np.savez(folder / "screen.npz", still=still, clear=clear, frames=np.stack(frames))
 print(json.dumps(said), flush=True)
@@ -140,6 +146,8 @@ def test_the_window_shows_the_head_and_its_mouth_moves(display: str, tmp_path: P
     assert said["latency_ms"] > 0
     assert said["beside_a_stage"]
     assert said["again"]
+    assert said["survives"]
+    assert "the context was lost" in said["says"]
     screen = np.load(tmp_path / "screen.npz")
     still, frames = screen["still"], screen["frames"]
     height, width = still.shape[:2]
