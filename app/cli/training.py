@@ -1,4 +1,4 @@
-"""Commands that make data, train on it, and score what was trained."""
+"""Commands that train, and that score what was trained."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, UseAppendAction
+from tyro.conf import UseAppendAction
 
+from app.cli.corpora import SPEECH_CORPUS
 from app.cli.terminal import Messages, Output, console, messages, print_json, registry
 from avatar.errors import UserError
 
@@ -22,72 +23,10 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_SPEECH_CORPUS = Path("out/corpus")
-_FUSION_CORPUS = Path("out/fusion-corpus")
 
 _Folders = Annotated[tuple[Path, ...], UseAppendAction]
 _Formats = Annotated[tuple[str, ...], UseAppendAction]
 _Device = Literal["auto", "cpu", "cuda"]
-
-
-@registry.command(name="corpus speech")
-def corpus_speech(out: Positional[Path] = _SPEECH_CORPUS) -> int:
-    """Fetch recordings from Debian's packages, synthesize voices, and align both with their phonemes.
-
-    Args:
-        out: folder for the corpus; about 2 GB.
-    """
-    from animation.training.preparation import prepare_corpus
-
-    with messages() as progress:
-        minutes = prepare_corpus(out, progress)
-    for source, length in minutes.items():
-        console.print(f"{source}: {length:.0f} min")
-    return 0
-
-
-@registry.command(name="corpus fusion")
-def corpus_fusion(
-    out: Positional[Path] = _FUSION_CORPUS,
-    *,
-    layouts: tuple[str, ...] = ("native",),
-    head: str = "",
-    speakers: int = 12,
-    sentences: int = 40,
-    identities: int = 24,
-    silent: bool = False,
-    seed: int = 0,
-) -> int:
-    """Make talking and grimacing faces up, in the layouts of VOCASET and Florence4D, to train on without them.
-
-    At the default sizes a minute's work a layout, and 6 GB in the native layout, 5 GB in each of VOCASET's two, 21 GB
-    in Florence4D's.
-
-    Args:
-        out: folder for the corpus.
-        layouts: native, vocaset, faceformer (speech only), florence4d (expressions only).
-        head: whose face: an imported FLAME model, or a file; the generic head if not given.
-        speakers: people who talk.
-        sentences: of each of them.
-        identities: people who make 70 faces each.
-        silent: no voices; otherwise flite and espeak-ng speak the sentences.
-        seed: another seed makes other people and other sentences.
-    """
-    from animation.data.self_made import CorpusRecipe
-    from animation.data.self_made_corpus import make_self_made_corpus
-    from animation.data.self_made_voices import spoken_utterances
-    from app.heads import open_any_head
-
-    try:
-        recipe = CorpusRecipe(speakers=speakers, sentences=sentences, identities=identities, seed=seed)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    model, arkit = open_any_head(head)
-    with messages() as progress:
-        utterances = None if silent else spoken_utterances(recipe, _counted(progress, "sentences spoken"))
-        make_self_made_corpus(out, model, arkit, recipe, layouts, utterances, _counted(progress, "sequences written"))
-    console.print(f"Wrote {out}: {', '.join(layouts)}; head.safetensors is the head to train with")
-    return 0
 
 
 @registry.command(name="train speech")
@@ -120,7 +59,7 @@ def train_speech(
     from animation.training import speech
     from app.heads import open_any_head
 
-    folders = data or (_SPEECH_CORPUS,)
+    folders = data or (SPEECH_CORPUS,)
     config = speech.TrainingConfig(seed=seed)
     config = config if steps is None else replace(config, steps=_positive("steps", steps))
     options = _engine(device, devices, 250)
@@ -231,7 +170,7 @@ def train_fusion(
 
 @registry.command(name="evaluate speech")
 def evaluate_speech(
-    *, data: Path = _SPEECH_CORPUS, weights: Path | None = None, minutes: float | None = None, json: bool = False
+    *, data: Path = SPEECH_CORPUS, weights: Path | None = None, minutes: float | None = None, json: bool = False
 ) -> int:
     """Score the lips on held-out real recordings, for every emotion.
 
@@ -272,11 +211,6 @@ def evaluate_fusion(*, weights: Path | None = None, ablations: Path | None = Non
         for name, value in scores.items():
             console.print(f"{name}: {value}")
     return 0
-
-
-def _counted(progress: Messages, what: str) -> Callable[[int, int], None]:
-    """Tell how many of how many are done."""
-    return lambda done, total: progress(f"{done} of {total} {what}", done / max(total, 1))
 
 
 def _measured(progress: Messages) -> Callable[[int, int, Mapping[str, float]], None]:

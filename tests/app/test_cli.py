@@ -102,3 +102,15 @@ def test_avatars_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["avatars"]) == 0
     listed = capsys.readouterr().out
     assert names() and all(name in listed for name in names())
+
+
+def test_expressions_are_listed_and_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["expressions", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 71
+    assert main(["expressions", "SMIRK"]) == 0
+    assert "smile_sly" in capsys.readouterr().out
+
+
+def test_a_mistyped_emotion_gets_a_hint(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, "render", str(speech), "-o", str(tmp_path / "o.mp4"), "--emotion", "smirck")
+    assert "did you mean smirk" in message and "gaussian-avatar expressions" in message
