@@ -112,17 +112,26 @@ class FaceMotion:
     jaw: Float32[np.ndarray, "52 3"]
 
     @classmethod
-    def from_head(cls, head: HeadModel, arkit: ArkitMap, vertices: Int[np.ndarray, " n"]) -> FaceMotion:
-        """The motion of some of a head's vertices."""
+    def from_head(
+        cls,
+        head: HeadModel,
+        arkit: ArkitMap,
+        vertices: Int[np.ndarray, " n"],
+        shape: Float[np.ndarray, " s"] | None = None,
+    ) -> FaceMotion:
+        """The motion of some of a head's vertices, for a person of the given identity; the average one if None."""
         expression = head.shapedirs[..., head.n_shape :].numpy()
         regressor = head.J_regressor[2].numpy()
         flat = expression[vertices].reshape(-1, expression.shape[-1])
+        template = head.v_template.numpy()
+        if shape is not None:
+            template = template + head.shapedirs[..., : head.n_shape].numpy() @ np.asarray(shape, np.float32)
         return cls(
-            head.v_template[vertices].numpy(),
+            template[vertices],
             arkit.expression @ flat.T,
             head.posedirs[vertices][..., 9:18].numpy().reshape(-1, 9).T.copy(),
             head.lbs_weights[vertices, 2].numpy(),
-            regressor @ head.v_template.numpy(),
+            regressor @ template,
             arkit.expression @ np.einsum("v,vce->ce", regressor, expression).T,
             arkit.jaw,
         )

@@ -39,6 +39,7 @@ __all__ = ["FusionConfig", "FusionModel", "Separation", "load_fusion", "refit", 
 
 _FORMAT = "gaussian-avatar-fusion"
 _MM = 1e3
+_HIDDEN = 64
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,15 @@ class FusionConfig:
     """Weight of all terms that hold secondary deformations down; 0 is an ablation."""
     smoothness: float = 0.3
     """Weight of the blendshapes' Laplacian; 0 is an ablation."""
-    amplitude: tuple[float, float] = (0.02, 0.5)
-    """Within sparsity: price of expression on speech, of speech on expression."""
-    pace: tuple[float, float] = (4.0, 0.5)
-    """Within sparsity: price of fast changes of expression, on speech and on expressions."""
-    mixing: float = 0.7
+    shrinkage: float = 0.003
+    """Within sparsity: price of any secondary part at all, to be dropped where it is in doubt."""
+    mixing: float = 0.3
     """Largest share of the other domain that is added to an input."""
-    threshold_mm: tuple[float, float] = (0.08, 0.0)
+    threshold_mm: tuple[float, float] = (0.05, 0.0)
     """Estimates of a secondary part whose root mean square over the face is below this are taken for the encoder's own
     error and not dropped: of expression in speech, of speech in expressions. Full effect at twice as much."""
-    steps: int = 600
-    batch: int = 24
+    steps: int = 1500
+    batch: int = 32
     learning_rate: float = 3e-3
     seed: int = 0
 
@@ -83,7 +82,7 @@ class FusionConfig:
             )
         if min(self.speech_blendshapes, self.expression_blendshapes, self.steps, self.batch) < 1:
             raise ValueError("FusionConfig: numbers of blendshapes, steps and batch must be at least 1")
-        if min(self.sparsity, self.smoothness, self.mixing, *self.amplitude, *self.pace) < 0:
+        if min(self.sparsity, self.smoothness, self.shrinkage, self.mixing) < 0:
             raise ValueError("FusionConfig: weights of losses must not be negative")
 
     @classmethod
@@ -134,10 +133,10 @@ class _Network(nn.Module):
             layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten()]
             width *= 16
         else:
-            layers += [nn.Flatten(), nn.Linear(3 * n_vertices, 64, bias=False), nn.ReLU()]
-            layers += [nn.Linear(64, 64, bias=False), nn.ReLU()]
-            width = 64
-        last = nn.Linear(width, outputs, bias=False)
+            layers += [nn.Flatten(), nn.Linear(3 * n_vertices, _HIDDEN, bias=False), nn.ReLU()]
+            width = _HIDDEN
+        layers += [nn.Linear(width, _HIDDEN, bias=False), nn.ReLU()]
+        last = nn.Linear(_HIDDEN, outputs, bias=False)
         nn.init.zeros_(last.weight)
         self.layers = nn.Sequential(*layers, last)
 

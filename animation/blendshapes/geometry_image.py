@@ -81,10 +81,19 @@ class GeometryImage:
             raise ValueError(
                 f"GeometryImage.to_image: expected (..., {self.n_vertices}, 3), got {tuple(deformation.shape)}"
             )
-        index = torch.from_numpy(self.pixel_vertices.reshape(-1)).to(deformation.device)
-        weights = torch.from_numpy(self.pixel_weights).to(deformation).reshape(-1, 3, 1)
-        corners = deformation.index_select(-2, index).unflatten(-2, (-1, 3))
-        return (corners * weights).sum(-2).unflatten(-2, (self.size, self.size)).movedim(-1, -3)
+        lead = deformation.shape[:-2]
+        columns = deformation.reshape(-1, self.n_vertices, 3).permute(1, 0, 2).flatten(1)
+        pixels = torch.sparse.mm(self._sampling.to(columns), columns)
+        return pixels.unflatten(1, (-1, 3)).permute(1, 2, 0).reshape(*lead, 3, self.size, self.size)
+
+    @cached_property
+    def _sampling(self) -> Tensor:
+        """Vertices to pixels, (h w, n), sparse."""
+        rows = np.repeat(np.arange(self.size**2), 3)
+        index = torch.from_numpy(np.stack([rows, self.pixel_vertices.reshape(-1)]))
+        values = torch.from_numpy(self.pixel_weights.reshape(-1))
+        shape = (self.size**2, self.n_vertices)
+        return torch.sparse_coo_tensor(index, values, shape, check_invariants=True).coalesce()
 
     def to_vertices(self, image: Float[Tensor, "*batch 3 h w"]) -> Float[Tensor, "*batch n 3"]:
         """Sample a picture at the face's vertices: bilinear, holes left out of the mean."""

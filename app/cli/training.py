@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -125,7 +125,7 @@ def train_faceformer(
 @registry.command(name="train fusion")
 def train_fusion(
     *,
-    data: _Folders,
+    data: _Folders = (),
     format: _Formats = (),
     out: Output = Path("out/fusion"),
     head: str = "",
@@ -137,8 +137,8 @@ def train_fusion(
 ) -> int:
     """Train the paper's fusion module on faces that speak and faces that make expressions.
 
-    One folder may have both (the native layout, 3DMEAD), or give two: --data VOCASET --data FLORENCE4D. Stopped or
-    killed, it goes on when the same command is given again.
+    One folder may have both (the native layout, 3DMEAD), or give two: --data VOCASET --data FLORENCE4D. Without data
+    it makes its own, as for the weights that ship. Stopped or killed, it goes on when the same command is given again.
 
     Args:
         data: a folder of meshes; repeat it for more folders. Between them they need speech and expressions.
@@ -153,19 +153,44 @@ def train_fusion(
         devices: GPUs, or processes on the CPU.
     """
     from animation.data.folders import FaceData
+    from animation.data.self_made import TRAINING
     from animation.data.sequences import DOMAINS
     from animation.training.fusion import train_fusion as train
+    from animation.training.fusion_ablations import self_made_data
     from app.heads import open_any_head
 
     options = _engine(device, devices, 50)
     chosen = _fusion_config(config, steps, seed)
+    model, arkit = open_any_head(head)
+    if not data:
+        with messages() as progress:
+            made, other = self_made_data(model, arkit, chosen.image_size, progress=progress)
+            train(made, other, model, out, chosen, options, _measured(progress), {"recipe": asdict(TRAINING)})
+        return _wrote(out / "fusion.safetensors", out)
     people = FaceData.open(data, format, seed=chosen.seed)
-    model, _ = open_any_head(head)
     about = {"folders": [f"{folder.path.name} ({folder.format})" for folder in people.folders]}
     with messages() as progress:
         seen, held_out = _read(people, model, DOMAINS, progress, audio=False)
         train(seen, held_out, model, out, chosen, options, _measured(progress), about)
     return _wrote(out / "fusion.safetensors", out)
+
+
+@registry.command(name="evaluate ablations")
+def evaluate_ablations(*, out: Output = Path("out/fusion_ablations.json"), seeds: int = 3, steps: int = 500) -> int:
+    """Train the fusion module without each of its parts, and measure what each is for. Takes about half an hour.
+
+    Args:
+        out: the results; started again, it goes on after the last variant in it.
+        seeds: how often each variant is trained.
+        steps: of each training.
+    """
+    from animation.training.fusion_ablations import run_ablations
+    from avatar.library import open_head
+
+    with messages() as progress:
+        run_ablations(*open_head(), out, _positive("seeds", seeds), _positive("steps", steps), progress)
+    console.print(f"Wrote {out}")
+    return 0
 
 
 @registry.command(name="evaluate speech")
