@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PyQt6.QtCore import QEventLoop, QTimer
+from PyQt6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.gui.theme import apply_theme
@@ -38,6 +38,8 @@ def measured_window(settings: Settings, settings_path: Path) -> Iterator[tuple[M
     finally:
         window.shut_down()
         window.close()
+        window.deleteLater()
+        QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete)  # now, not when Python collects it
 
 
 def _wait(until: Callable[[], bool], seconds: float) -> bool:

@@ -79,6 +79,8 @@ class MainWindow(QMainWindow):
         self.camera = CameraHand(store, self.viewport)
         self.takes = Takes(store, self.bridge, self.bar, self.banner)
         self.news = News(self, self.bridge, self.banner, self.clips, self.choose_avatar)
+        for held in (self.bridge, self.clips, self.camera, self.takes, self.news):
+            held.setParent(self)  # to go with the window, on its thread, whenever Python's collector comes by
         self._lay_out()
         self.menus = Menus(self)
         self.thumbnails = Thumbnails()
