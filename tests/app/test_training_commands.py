@@ -72,17 +72,9 @@ def test_the_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> Non
     assert not all(np.array_equal(weights[0][key], weights[2][key]) for key in weights[0])
 
 
-@pytest.fixture(scope="module")
-def unbroken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """150 steps in one go."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    assert main([*fusion(data, folder, "native"), "--steps", "150"]) == 0
-    return folder
-
-
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_command_goes_on(data: Path, tmp_path: Path, unbroken: Path, end: signal.Signals) -> None:
-    command = [*fusion(data, tmp_path / "stopped", "native"), "--steps", "150"]
+def test_an_interrupted_command_goes_on(data: Path, tmp_path: Path) -> None:
+    """As if it had not been interrupted; kills are tested with the engine itself."""
+    command = [*fusion(data, tmp_path / "stopped", "native"), "--steps", "90"]
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *command],
         stdout=subprocess.PIPE,
@@ -95,16 +87,16 @@ def test_a_stopped_command_goes_on(data: Path, tmp_path: Path, unbroken: Path, e
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(end)
+    process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    if end == signal.SIGINT:
-        assert process.returncode == 130, errors
-        assert "the same command goes on from there" in errors and "Traceback" not in errors
-    assert 0 < torch.load(checkpoint, weights_only=True)["done"] < 150
+    assert process.returncode == 130, errors
+    assert "the same command goes on from there" in errors and "Traceback" not in errors
+    assert 0 < torch.load(checkpoint, weights_only=True)["done"] < 90
     assert main(command) == 0
-    stopped, whole = (load_file(folder / "fusion.safetensors") for folder in (tmp_path / "stopped", unbroken))
+    assert main([*fusion(data, tmp_path / "whole", "native"), "--steps", "90"]) == 0
+    stopped, whole = (load_file(tmp_path / name / "fusion.safetensors") for name in ("stopped", "whole"))
     assert all(np.array_equal(stopped[key], whole[key]) for key in whole)
-    assert (tmp_path / "stopped" / "curves.csv").read_text() == (unbroken / "curves.csv").read_text()
+    assert (tmp_path / "stopped" / "curves.csv").read_text() == (tmp_path / "whole" / "curves.csv").read_text()
 
 
 def test_faceformer_and_the_streaming_model_train_from_vocaset(
