@@ -41,6 +41,7 @@ def corpus_fusion(
     speakers: int = 12,
     sentences: int = 40,
     identities: int = 24,
+    expressions: int = 70,
     silent: bool = False,
     seed: int = 0,
 ) -> int:
@@ -55,7 +56,8 @@ def corpus_fusion(
         head: whose face: an imported FLAME model, or a file; the generic head if not given.
         speakers: people who talk.
         sentences: of each of them.
-        identities: people who make 70 faces each.
+        identities: people who make faces.
+        expressions: of each of them, drawn from the 70.
         silent: no voices; otherwise flite and espeak-ng speak the sentences.
         seed: another seed makes other people and other sentences.
     """
@@ -65,7 +67,7 @@ def corpus_fusion(
     from app.heads import open_any_head
 
     try:
-        recipe = CorpusRecipe(speakers=speakers, sentences=sentences, identities=identities, seed=seed)
+        recipe = CorpusRecipe(speakers, sentences, identities, expressions, seed=seed)
     except ValueError as error:
         raise UserError(str(error)) from error
     model, arkit = open_any_head(head)
