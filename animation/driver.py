@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Float32
 
-from animation.blendshapes import AdditiveFusion, Fusion
+from animation.blendshapes import Fusion
+from animation.blendshapes.learned import LearnedFusion
 from animation.emotion import EmotionCue, EmotionState, EmotionTrack, check_emotion
 from animation.idle import IdleMotion, IdlePose
 from animation.lids import LidModel, default_lids
@@ -137,7 +138,7 @@ class AvatarDriver:
         Args:
             arkit: of the head to be moved.
             speech: the speech model; the one that ships if None.
-            fusion: what joins speech and emotion; additive if None.
+            fusion: what joins speech and emotion; the learned blendshapes that ship if None.
             lips: of the head to be moved, for exact closures; the generic head's if None.
             lids: of the head to be moved, for blinks that close exactly; the generic head's if None.
             track: emotions over time; where it is silent, those of the settings hold.
@@ -146,7 +147,7 @@ class AvatarDriver:
         self._speech: SpeechSource = _shipped_speech() if speech is None else speech
         self._lips = default_lips() if lips is None else lips
         self._lids = default_lids() if lids is None else lids
-        self._fusion: Fusion = AdditiveFusion(self._lips) if fusion is None else fusion
+        self._fusion: Fusion = LearnedFusion(lips=self._lips) if fusion is None else fusion
         self._mouth = MouthMap(self._lips)
         self._gaze = _GazeMap(arkit)
         self._rate = 1 / self._speech.hop_s

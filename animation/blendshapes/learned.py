@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
+from scipy.sparse import csr_matrix
 from torch import nn
 
+from animation.blendshapes.additive import add, hold_back
 from animation.blendshapes.flame_map import FaceMotion, FlameMap, arkit_matrix
 from animation.blendshapes.fusion import Encoder, FusionModel, load_fusion
 from animation.lips import LipModel, default_lips
@@ -78,9 +80,9 @@ class LearnedFusion:
         shape = np.shape(speech_weights)
         speech = np.asarray(speech_weights, np.float32).reshape(-1, len(NAMES))
         emotion = np.broadcast_to(np.asarray(emotion_weights, np.float32), shape).reshape(-1, len(NAMES))
-        fused = self.kept(speech, speech=True) + self.kept(emotion, speech=False)
-        fused[:, _OUTSIDE] = speech[:, _OUTSIDE] + emotion[:, _OUTSIDE]
-        fused = np.clip(fused, 0.0, 1.0)
+        emotion = hold_back(speech, emotion)
+        fused = add(self.kept(speech, speech=True), self.kept(emotion, speech=False))
+        fused[:, _OUTSIDE] = np.clip(speech[:, _OUTSIDE] + emotion[:, _OUTSIDE], 0.0, 1.0)
         closures = np.broadcast_to(np.asarray(closure, np.float32), shape[:-1]).reshape(-1)
         for row, amount in zip(fused, closures, strict=True):
             row[:] = self._lips.seal(row, float(amount))
@@ -140,8 +142,11 @@ class _NumpyEncoder:
         self._scale = scale
         if self._geometric:
             image = model.image
-            self._index = image.pixel_vertices.reshape(-1, 3)
-            self._weights = (image.pixel_weights.reshape(-1, 3) / scale[self._index, 0]).astype(np.float32)
+            columns = image.pixel_vertices.reshape(-1)
+            weights = image.pixel_weights.reshape(-1) / scale[columns, 0]
+            starts = np.arange(0, len(columns) + 1, 3)
+            shape = (image.size**2, image.n_vertices)
+            self._sampling = csr_matrix((weights.astype(np.float32), columns, starts), shape)
             self._size = image.size
         layers = list(encoder.network.layers)
         self._convolutions = [
@@ -154,8 +159,8 @@ class _NumpyEncoder:
     def __call__(self, flat: Float32[np.ndarray, "b n3"]) -> Float32[np.ndarray, "b k"]:
         vertices = flat.reshape(len(flat), -1, 3)
         if self._geometric:
-            x = sum(vertices[:, self._index[:, k]] * self._weights[:, k, None] for k in range(3))
-            x = np.asarray(x).reshape(-1, self._size, self._size, 3)
+            pixels = self._sampling @ vertices.transpose(1, 0, 2).reshape(vertices.shape[1], -1)
+            x = pixels.reshape(self._size, self._size, -1, 3).transpose(2, 0, 1, 3)
             for kernel in self._convolutions:
                 x = np.maximum(_windows(x) @ kernel, 0)
             b, h, w, c = x.shape

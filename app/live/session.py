@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from animation.blendshapes import AdditiveFusion
+from animation.blendshapes.learned import LearnedFusion
 from animation.driver import AvatarDriver, DriverSettings
 from animation.lips import LipModel
 from app.live.clock import StreamClock
@@ -327,7 +327,7 @@ class LiveSession:
 
     def _driver(self, avatar: Avatar, settings: DriverSettings) -> AvatarDriver:
         lips = LipModel.from_head(avatar.head, avatar.arkit) if LipModel.fits(avatar.head) else None
-        fusion = ExpressionFusion(AdditiveFusion(lips), self._held)
+        fusion = ExpressionFusion(LearnedFusion(lips=lips), self._held)
         return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, fusion=fusion)
 
     def _shot(self, shot: Shot) -> None:
