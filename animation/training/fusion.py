@@ -128,7 +128,8 @@ def initialise(model: FusionModel, data: FusionData) -> None:
     """
     config = model.config
     rng = np.random.default_rng([config.seed, 7])
-    x: dict[Any, Tensor] = {domain: torch.from_numpy(data.sample(domain, _INITIAL_SAMPLES, rng)) for domain in DOMAINS}
+    count = {domain: min(_INITIAL_SAMPLES, len(data.poses(domain))) for domain in DOMAINS}
+    x: dict[Any, Tensor] = {domain: torch.from_numpy(data.sample(domain, count[domain], rng)) for domain in DOMAINS}
     both = torch.cat([x[domain] for domain in DOMAINS])
     with torch.no_grad():
         movement = both.unflatten(-1, (-1, 3)).square().sum(-1).mean(0).sqrt()
@@ -142,9 +143,9 @@ def initialise(model: FusionModel, data: FusionData) -> None:
             decoder.weight.zero_()
             decoder.weight[:, : len(own)] = (own * size.clamp(min=1e-3).unsqueeze(1)).T
         if config.linear_path and config.sparsity:
-            hideable = torch.from_numpy(data.hideable(_INITIAL_SAMPLES, config.mixing, rng))
-            now, later = (torch.from_numpy(poses) for poses in data.moments(_INITIAL_SAMPLES, rng))
-            poses, articulation = (torch.from_numpy(part) for part in data.expressions(4 * _INITIAL_SAMPLES, rng))
+            hideable = torch.from_numpy(data.hideable(count["expression"], config.mixing, rng))
+            now, later = (torch.from_numpy(poses) for poses in data.moments(count["speech"], rng))
+            poses, articulation = (torch.from_numpy(part) for part in data.expressions(4 * count["expression"], rng))
             _fit_linear(
                 model.expression_encoder,
                 model.expression_decoder.weight,
@@ -179,7 +180,8 @@ def refine(model: FusionModel, data: FusionData) -> None:
     """
     rng = np.random.default_rng([model.config.seed, 13])
     with torch.no_grad():
-        rows = torch.from_numpy(data.sample("speech", _REFINING_SAMPLES, rng))
+        count = min(_REFINING_SAMPLES, len(data.poses("speech")))
+        rows = torch.from_numpy(data.sample("speech", count, rng))
         kept = []
         for flat in rows.split(64):
             hidden = model.keep_speech(flat.unflatten(-1, (-1, 3)) / _MM).expression

@@ -110,7 +110,7 @@ class FusionData:
         window = int(np.median(expression.lengths))
         mean = np.zeros(speech.flat.shape[1])
         square = np.zeros(speech.flat.shape[1])
-        sample = self.sample("speech", _SUBSPACE_SAMPLES, np.random.default_rng(0))
+        sample = self.sample("speech", min(_SUBSPACE_SAMPLES, len(speech.flat)), np.random.default_rng(0))
         axes = principal_axes(torch.from_numpy(sample), _SUBSPACE, 0)[0].numpy()
         fast, count = 0.0, 0
         for index in range(len(speech.starts)):
