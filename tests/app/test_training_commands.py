@@ -6,9 +6,9 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +50,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@contextmanager
+def interrupted_when(ready: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C for this process as soon as something is so."""
+    left = threading.Event()
+
+    def watch() -> None:
+        while not left.wait(0.005):
+            if ready():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watcher.join()
+
+
 def fusion(data: Path, out: Path, *layouts: str) -> list[str]:
     folders = [word for layout in layouts for word in ("--data", str(data / layout))]
     head, config = str(data / "head.safetensors"), str(data / "small.json")
@@ -72,24 +92,13 @@ def test_the_same_seed_gives_the_same_weights(data: Path, tmp_path: Path) -> Non
     assert not all(np.array_equal(weights[0][key], weights[2][key]) for key in weights[0])
 
 
-def test_an_interrupted_command_goes_on(data: Path, tmp_path: Path) -> None:
+def test_an_interrupted_command_goes_on(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As if it had not been interrupted; kills are tested with the engine itself."""
     command = [*fusion(data, tmp_path / "stopped", "native"), "--steps", "90"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
     checkpoint = tmp_path / "stopped" / "checkpoint.pt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    with interrupted_when(checkpoint.exists):
+        assert main(command) == 130
+    errors = capsys.readouterr().err
     assert "the same command goes on from there" in errors and "Traceback" not in errors
     assert 0 < torch.load(checkpoint, weights_only=True)["done"] < 90
     assert main(command) == 0
