@@ -163,9 +163,7 @@ class _NumpyEncoder:
             x = pixels.reshape(self._size, self._size, -1, 3).transpose(2, 0, 1, 3)
             for kernel in self._convolutions:
                 x = np.maximum(_windows(x) @ kernel, 0)
-            b, h, w, c = x.shape
-            pooled = x.reshape(b, 4, h // 4, 4, w // 4, c).mean((2, 4))
-            y = pooled.transpose(0, 3, 1, 2).reshape(b, -1)
+            y = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
         else:
             y = (vertices / self._scale).reshape(len(flat), -1)
         for kernel in self._dense[:-1]:

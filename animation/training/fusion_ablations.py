@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,7 @@ from animation.blendshapes.flame_map import FaceMotion
 from animation.blendshapes.fusion import FusionConfig
 from animation.blendshapes.geometry_image import geometry_image
 from animation.data.self_made import TRAINING, VALIDATION, CorpusRecipe, face_sequences, performances
+from animation.data.sequences import MeshSequence
 from animation.evaluation_fusion import HELD_OUT, HeldOut, Stage1, measure_model
 from animation.mouth import MouthMap
 from animation.training.engine import EngineOptions
@@ -29,19 +31,38 @@ from animation.training.fusion_data import FusionData
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 
-__all__ = ["VARIANTS", "run_ablations", "self_made_data"]
+__all__ = ["VARIANTS", "Variant", "run_ablations", "self_made_data"]
 
 _log = logging.getLogger(__name__)
 
-VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+
+@dataclass(frozen=True)
+class Variant:
+    """What is other than in the module that ships."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """In the configuration."""
+    noise_mm: float = TRAINING.noise_mm
+    """Registration noise of the training data."""
+
+
+_NOISY_MM = 0.5
+"""Of the order of what registration leaves in real 4D scans."""
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
-        "full": {},
-        "without_sparsity": {"sparsity": 0.0},
-        "without_smoothness": {"smoothness": 0.0},
-        "without_geometric_mapping": {"geometric_mapping": False},
+        "full": Variant(),
+        "without_sparsity": Variant({"sparsity": 0.0}),
+        "without_smoothness": Variant({"smoothness": 0.0}),
+        "without_geometric_mapping": Variant({"geometric_mapping": False}),
+        "network_alone": Variant({"linear_path": 0}),
+        "network_alone_without_geometric_mapping": Variant({"linear_path": 0, "geometric_mapping": False}),
+        "noisy_data": Variant(noise_mm=_NOISY_MM),
+        "noisy_data_without_smoothness": Variant({"smoothness": 0.0}, _NOISY_MM),
     }
 )
-"""What each variant changes in the configuration; direct interpolation of the inputs needs no training."""
+"""Each part left out; the geometric mapping also where no linear path stands in for it, and smoothness also where data
+are rough. Direct interpolation of the inputs needs no training."""
 
 
 def self_made_data(
@@ -63,19 +84,19 @@ def self_made_data(
         progress: told what has been made, and the share of it all.
     """
     image = geometry_image(head, image_size)
-    made = []
     total = sum(r.speakers * r.sentences + r.identities * r.expressions for r in (train, validation))
     done = 0
-    for recipe, prefix in ((train, ""), (validation, "validation_")):
-        sequences = []
+
+    def sequences(recipe: CorpusRecipe, prefix: str) -> Iterator[MeshSequence]:
+        nonlocal done
         played = performances(recipe, head.n_shape)
         for sequence in face_sequences(played, head, arkit, image.vertices, recipe.noise_mm, seed=recipe.seed):
-            sequences.append(replace(sequence, subject=prefix + sequence.subject))
+            yield replace(sequence, subject=prefix + sequence.subject)
             done += 1
             if progress is not None and done % 20 == 0:
                 progress(f"{done} of {total} sequences made", done / total)
-        made.append(FusionData(sequences, image))
-    return made[0], made[1]
+
+    return FusionData(sequences(train, ""), image), FusionData(sequences(validation, "validation_"), image)
 
 
 def run_ablations(
@@ -101,24 +122,33 @@ def run_ablations(
         UserError: if flite or Lightning Fabric is not installed.
     """
     say = progress or (lambda text, share: None)
+
+    def tell(share: float, text: str, _: float) -> None:
+        say(text, share)
+
     out = Path(out)
     config = FusionConfig(steps=steps)
-    train, validation = self_made_data(head, arkit, config.image_size, progress=lambda text, share: say(text, 0.0))
     vertices = geometry_image(head, config.image_size).vertices
     held_out = HeldOut.make(head, arkit, vertices, HELD_OUT)
     stage1 = Stage1.make(FaceMotion.from_head(head, arkit, vertices), MouthMap())
     results: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
     results["direct_interpolation"] = measure_model(None, held_out, head, arkit, stage1, vertices)
-    for index, (name, changes) in enumerate(VARIANTS.items()):
+    data: dict[float, tuple[FusionData, FusionData]] = {}
+    for index, (name, variant) in enumerate(VARIANTS.items()):
         if (results.get(name, {}).get("seeds"), results.get(name, {}).get("steps")) == (seeds, steps):
             continue
+        share = index / len(VARIANTS)
+        if variant.noise_mm not in data:
+            train, validation = (replace(recipe, noise_mm=variant.noise_mm) for recipe in (TRAINING, VALIDATION))
+            made = self_made_data(head, arkit, config.image_size, train, validation, partial(tell, share))
+            data = {variant.noise_mm: made}
         runs = []
         for seed in range(seeds):
-            say(f"{name}, seed {seed}", (index + seed / seeds) / len(VARIANTS))
+            say(f"{name}, seed {seed}", share + seed / seeds / len(VARIANTS))
             with tempfile.TemporaryDirectory() as folder:
-                chosen = replace(config, seed=seed, **changes)
+                chosen = replace(config, seed=seed, **variant.changes)
                 options = EngineOptions(accelerator="cpu", validate_every=steps, checkpoint_every=steps)
-                model = train_fusion(train, validation, head, folder, chosen, options)
+                model = train_fusion(*data[variant.noise_mm], head, folder, chosen, options)
             runs.append(measure_model(model, held_out, head, arkit, stage1, vertices))
             _log.info("%s, seed %d: %s", name, seed, runs[-1])
         results[name] = {

@@ -61,7 +61,8 @@ class TrainableSpeechNetwork(nn.Module):
         self.filters = _Filters(config)
         self.into = nn.Linear(config.patches * config.filters + FRAMES_PER_HOP * N_MELS, config.hidden)
         self.norm = nn.LayerNorm(config.hidden)
-        self.recurrent = nn.GRU(config.hidden, config.hidden, config.layers, batch_first=True, dropout=dropout)
+        between = dropout if config.layers > 1 else 0.0
+        self.recurrent = nn.GRU(config.hidden, config.hidden, config.layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.viseme = nn.Linear(config.hidden, len(VISEMES))
         self.phoneme = nn.Linear(config.hidden, len(PHONEMES))

@@ -218,18 +218,25 @@ def evaluate_speech(
 
 
 @registry.command(name="evaluate fusion")
-def evaluate_fusion(*, weights: Path | None = None, ablations: Path | None = None, json: bool = False) -> int:
+def evaluate_fusion(
+    *, weights: Path | None = None, ablations: Path | None = None, picture: Path | None = None, json: bool = False
+) -> int:
     """Score the fusion module on people and sentences it was not trained on: lips, disentanglement, speed.
 
     Args:
         weights: a fusion module; the one that ships if not given.
         ablations: a file of measured ablations; the one that ships if not given.
+        picture: draw the learned blendshapes on an avatar to this file, such as blendshapes.png.
         json: print JSON.
     """
     from animation.evaluation_fusion import evaluate_fusion as evaluate
+    from app.blendshape_sheet import blendshape_sheet
 
     with messages() as progress:
         scores = evaluate(weights, ablations, lambda text: progress(text, 0.0))
+        if picture is not None:
+            progress("blendshapes", 0.9)
+            blendshape_sheet(picture, weights)
     if json:
         print_json(scores)
     else:
