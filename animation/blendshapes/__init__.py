@@ -7,9 +7,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from animation.blendshapes.additive import AdditiveFusion
-
-__all__ = ["AdditiveFusion", "Fusion"]
+__all__ = ["Fusion"]
 
 
 class Fusion(Protocol):

@@ -1,4 +1,4 @@
-"""Fusion by the learned blendshapes: the paper's module behind the call of the additive one.
+"""Fusion by the learned blendshapes: the paper's module as the driver calls it.
 
 On the hot path everything is numpy: weights move the face's vertices, the cross-domain encoder looks at their geometry
 image and says what does not belong, the rest is refitted to its own domain's blendshapes, and one matrix takes both to
@@ -16,9 +16,9 @@ from jaxtyping import Float, Float32
 from scipy.sparse import csr_matrix
 from torch import nn
 
-from animation.blendshapes.additive import add, hold_back
 from animation.blendshapes.flame_map import FaceMotion, FlameMap, arkit_matrix
 from animation.blendshapes.fusion import Encoder, FusionModel, load_fusion
+from animation.blendshapes.joining import add, hold_back
 from animation.lips import LipModel, default_lips
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel

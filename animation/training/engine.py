@@ -300,7 +300,10 @@ def plot_curves(curves: Path, picture: Path) -> None:
     columns = 3
     lines = -(-len(names) // columns)
     figure = Figure(figsize=(4 * columns, 2.6 * lines), layout="constrained")
-    for axes, name in zip(figure.subplots(lines, columns, squeeze=False).flat, names, strict=False):
+    grid = figure.subplots(lines, columns, squeeze=False).flat
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    for axes, name in zip(grid, names, strict=False):
         axes.plot([float(r["step"]) for r in rows], [float(r[name]) for r in rows], lw=1.2)
         axes.set_title(name, fontsize=9)
         axes.grid(alpha=0.3)

@@ -354,7 +354,7 @@ class _Stage:
         )
         return [
             _Layer(coarse, 0.0, 0.1, self.vertices),
-            _Layer(collar, 0.08, 0.2, self.vertices),
+            _Layer(collar, 0.08, 0.12, self.vertices),
             _Layer(fine, 0.20, 1.0, self.vertices),
         ]
 

@@ -7,9 +7,10 @@ import torch
 from animation.blendshapes.flame_map import arkit_matrix
 from animation.blendshapes.fusion import load_fusion
 from animation.blendshapes.learned import LearnedFusion, default_weights
+from animation.emotion import EMOTIONS, emotion_weights
 from animation.lips import default_lips
 from animation.mouth import MouthMap
-from avatar.flame.arkit import weights_from_dict
+from avatar.flame.arkit import indices, weights_from_dict
 from avatar.library import open_head
 
 
@@ -51,3 +52,33 @@ def test_lips_seal_under_a_smile(fusion):
     fused = fusion.fuse(_speech(3), np.tile(smile, (3, 1)), np.ones(3))
     assert default_lips().opening_mm(fused).max() < 1.0
     assert fused[:, 23].min() > 0.4  # the smile is still there
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+@pytest.mark.parametrize("jaw", (0.05, 0.3, 0.8))
+def test_no_emotion_keeps_the_lips_open_on_a_seal(fusion, emotion, jaw):
+    articulation = np.array([jaw, 1.0, 0.1, 0.2, 0.0, 0.0, 0.1], np.float32)
+    speech = MouthMap().weights(articulation, closure=1.0)
+    fused = fusion.fuse(speech, emotion_weights(emotion), 1.0)
+    assert default_lips().opening_mm(fused) < 0.5
+
+
+def test_the_upper_face_is_the_emotion_s_while_one_speaks(fusion):
+    """Learned blendshapes follow an emotion's brows within a tenth."""
+    brows = indices("browInnerUp", "browOuterUpLeft", "eyeWideRight", "browDownLeft")
+    speech = _speech(1)[0]
+    for emotion in EMOTIONS:
+        asked = emotion_weights(emotion)
+        assert np.abs(fusion.fuse(speech, asked, 1.0)[brows] - asked[brows]).max() < 0.1, emotion
+
+
+def test_batches_are_rows_and_inputs_are_left_alone(fusion):
+    rng = np.random.default_rng(0)
+    speech, emotion = rng.uniform(0, 0.5, (2, 2, 3, 52)).astype(np.float32)
+    closure = rng.uniform(0, 1, (2, 3)).astype(np.float32)
+    before = speech.copy(), emotion.copy()
+    batch = fusion.fuse(speech, emotion, closure)
+    assert batch.min() >= 0 and batch.max() <= 1
+    for i in np.ndindex(2, 3):
+        assert np.allclose(batch[i], fusion.fuse(speech[i], emotion[i], float(closure[i])), atol=1e-4)
+    assert np.array_equal(speech, before[0]) and np.array_equal(emotion, before[1])

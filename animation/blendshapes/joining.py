@@ -1,14 +1,13 @@
-"""Fusion by addition, with the lips' work protected."""
+"""Adding an emotion to speech without taking the lips from their work."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from animation.lips import LipModel, default_lips
-from avatar.flame.arkit import NAMES, indices
+from avatar.flame.arkit import indices
 
-__all__ = ["AdditiveFusion", "add", "hold_back"]
+__all__ = ["add", "hold_back"]
 
 _CORNERS = indices(
     "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthDimpleLeft", "mouthDimpleRight"
@@ -44,32 +43,3 @@ def add(
     fused = speech + emotion
     fused[..., _JAW] -= np.clip(speech[..., _JAW], 0.0, 1.0) * np.clip(emotion[..., _JAW], 0.0, 1.0)
     return np.clip(fused, 0.0, 1.0)
-
-
-class AdditiveFusion:
-    """Speech plus emotion, with what would contradict the sound held back.
-
-    On p, b and m the lips are brought together on the head model, whatever the emotion.
-    """
-
-    def __init__(self, lips: LipModel | None = None) -> None:
-        """
-        Args:
-            lips: of the head to be moved; the generic head's if None.
-        """
-        self._lips = default_lips() if lips is None else lips
-
-    def fuse(
-        self,
-        speech_weights: Float[np.ndarray, "*batch 52"],
-        emotion_weights: Float[np.ndarray, "*batch 52"],
-        closure: Float[np.ndarray, "*batch"] | float,
-    ) -> Float[np.ndarray, "*batch 52"]:
-        """See `animation.blendshapes.Fusion.fuse`."""
-        speech = np.asarray(speech_weights, np.float32)
-        fused = add(speech, hold_back(speech, emotion_weights))
-        flat = fused.reshape(-1, len(NAMES))
-        closures = np.broadcast_to(np.asarray(closure, np.float32), fused.shape[:-1]).reshape(-1)
-        for row, amount in zip(flat, closures, strict=True):
-            row[:] = self._lips.seal(row, float(amount))
-        return flat.reshape(fused.shape)
