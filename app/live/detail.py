@@ -12,8 +12,8 @@ class DetailControl:
     after a second of calm. One thread observes; any may read `count`.
     """
 
-    LEAST = 30_000
-    """Below this avatars show holes."""
+    LEAST = 36_000
+    """Below this collars are incomplete, and soon eyes."""
     START = 45_000
     _OUTLIER = 3.0
     """Budgets that one image may count for: a new avatar is loaded while its first is drawn."""
