@@ -42,12 +42,14 @@ class Variant:
 
     changes: Mapping[str, Any] = field(default_factory=dict)
     """In the configuration."""
-    noise_mm: float = TRAINING.noise_mm
-    """Registration noise of the training data."""
+    corpus: Mapping[str, Any] = field(default_factory=dict)
+    """In the recipe of the training data."""
 
 
-_NOISY_MM = 0.5
+_NOISY = {"noise_mm": 0.5}
 """Of the order of what registration leaves in real 4D scans."""
+_FEW = {"speakers": 12, "identities": 12}
+"""As many as speak in VOCASET."""
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
@@ -57,12 +59,14 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "without_geometric_mapping": Variant({"geometric_mapping": False}),
         "network_alone": Variant({"linear_path": 0}),
         "network_alone_without_geometric_mapping": Variant({"linear_path": 0, "geometric_mapping": False}),
-        "noisy_data": Variant(noise_mm=_NOISY_MM),
-        "noisy_data_without_smoothness": Variant({"smoothness": 0.0}, _NOISY_MM),
+        "noisy_data": Variant(corpus=_NOISY),
+        "noisy_data_without_smoothness": Variant({"smoothness": 0.0}, _NOISY),
+        "few_people": Variant(corpus=_FEW),
+        "few_people_without_geometric_mapping": Variant({"geometric_mapping": False}, _FEW),
     }
 )
-"""Each part left out; the geometric mapping also where no linear path stands in for it, and smoothness also where data
-are rough. Direct interpolation of the inputs needs no training."""
+"""Each part left out; the geometric mapping also where no linear path stands in for it and where people are few, and
+smoothness also where data are rough. Direct interpolation of the inputs needs no training."""
 
 
 def self_made_data(
@@ -133,22 +137,23 @@ def run_ablations(
     stage1 = Stage1.make(FaceMotion.from_head(head, arkit, vertices), MouthMap())
     results: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
     results["direct_interpolation"] = measure_model(None, held_out, head, arkit, stage1, vertices)
-    data: dict[float, tuple[FusionData, FusionData]] = {}
+    made_with, data = None, None
     for index, (name, variant) in enumerate(VARIANTS.items()):
         if (results.get(name, {}).get("seeds"), results.get(name, {}).get("steps")) == (seeds, steps):
             continue
         share = index / len(VARIANTS)
-        if variant.noise_mm not in data:
-            train, validation = (replace(recipe, noise_mm=variant.noise_mm) for recipe in (TRAINING, VALIDATION))
-            made = self_made_data(head, arkit, config.image_size, train, validation, partial(tell, share))
-            data = {variant.noise_mm: made}
+        if data is None or variant.corpus != made_with:
+            train, validation = replace(TRAINING, **variant.corpus), VALIDATION
+            validation = replace(validation, noise_mm=train.noise_mm)
+            data = self_made_data(head, arkit, config.image_size, train, validation, partial(tell, share))
+            made_with = variant.corpus
         runs = []
         for seed in range(seeds):
             say(f"{name}, seed {seed}", share + seed / seeds / len(VARIANTS))
             with tempfile.TemporaryDirectory() as folder:
                 chosen = replace(config, seed=seed, **variant.changes)
                 options = EngineOptions(accelerator="cpu", validate_every=steps, checkpoint_every=steps)
-                model = train_fusion(*data[variant.noise_mm], head, folder, chosen, options)
+                model = train_fusion(*data, head, folder, chosen, options)
             runs.append(measure_model(model, held_out, head, arkit, stage1, vertices))
             _log.info("%s, seed %d: %s", name, seed, runs[-1])
         results[name] = {

@@ -41,7 +41,7 @@ def test_what_is_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     variants = {
         "full": Variant(CHANGES),
         "without_sparsity": Variant(CHANGES | {"sparsity": 0.0}),
-        "noisy": Variant(CHANGES, 0.5),
+        "noisy": Variant(CHANGES, {"noise_mm": 0.5}),
     }
     monkeypatch.setattr(fusion_ablations, "VARIANTS", variants)
     out = tmp_path / "ablations.json"
