@@ -8,7 +8,7 @@ the expression: what crosses over, the "secondary deformation", is dropped, and 
 What is ours [chosen]:
 
 - An encoder is a linear map of the image plus a small CNN: convolutions with stride 2 and ReLU, then two dense layers
-  that are told where on the face things are (pooling to 4 x 4 before them cost the network alone a third of its cut).
+  that see where on the face things are (pooling before them was worse: docs/fusion.md).
   It has no biases and no normalisation: a neutral face gives zero weights, and half a deformation half the weights.
 - The blendshapes live on the vertices, not on the image, so that reconstruction is not limited by pixels.
 - After the secondary part has been estimated, the kept weights are refitted to what it leaves, by least squares: one
@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from animation.blendshapes.geometry_image import GeometryImage, geometry_image
@@ -259,7 +259,7 @@ def save_fusion(model: FusionModel, path: Path | str, metadata: dict[str, Any] |
     tensors["vertices"] = torch.from_numpy(model.image.vertices).to(torch.int32)
     info = {"config": asdict(model.config), "metadata": metadata or {}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, str(path), {"format": _FORMAT, "version": "1", "info": json.dumps(info)})
+    path.write_bytes(save(tensors, {"format": _FORMAT, "version": "1", "info": json.dumps(info)}))
     path.with_suffix(".json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
 
 

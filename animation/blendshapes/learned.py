@@ -1,8 +1,12 @@
 """Fusion by the learned blendshapes: the paper's module as the driver calls it.
 
-On the hot path everything is numpy: weights move the face's vertices, the cross-domain encoder looks at their geometry
-image and says what does not belong, the rest is refitted to its own domain's blendshapes, and one matrix takes both to
-the expression and the jaw of the head model, and so back to ARKit's blendshapes.
+On the hot path everything is numpy: weights move the face's vertices, the expression encoder looks at the geometry
+image of what speech moved and says what does not belong, the rest is refitted to the blendshapes of speech, and one
+matrix takes it to the expression and the jaw of the head model, and so back to ARKit's blendshapes.
+
+An emotion comes from a recipe, not from a recording: no articulation hides in it, so nothing is dropped [chosen]. It is
+fitted to the blendshapes of expression as it is. A single pose cannot say whether lips are parted by a smile or by a
+vowel; asked nevertheless, the speech encoder would close most of a smile and part the pressed lips of anger.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 from scipy.sparse import csr_matrix
-from torch import nn
+from torch import Tensor, nn
 
 from animation.blendshapes.flame_map import FaceMotion, FlameMap, arkit_matrix
 from animation.blendshapes.fusion import Encoder, FusionModel, load_fusion
@@ -67,8 +71,8 @@ class LearnedFusion:
         """From speech weights to the head's parameters, with its residual."""
         self.expression_map = FlameMap.fit(head, vertices, model.expression_blendshapes)
         back = arkit_matrix(arkit)
-        self._speech = _Branch(model, model.expression_encoder, self.speech_map.matrix @ back, speech=True)
-        self._expression = _Branch(model, model.speech_encoder, self.expression_map.matrix @ back, speech=False)
+        self._speech = _SpeechBranch(model, self.speech_map.matrix @ back)
+        self._expression = _refit_matrix(model.expression_decoder.weight, self.expression_map.matrix @ back)
 
     def fuse(
         self,
@@ -81,19 +85,24 @@ class LearnedFusion:
         speech = np.asarray(speech_weights, np.float32).reshape(-1, len(NAMES))
         emotion = np.broadcast_to(np.asarray(emotion_weights, np.float32), shape).reshape(-1, len(NAMES))
         emotion = hold_back(speech, emotion)
-        fused = add(self.kept(speech, speech=True), self.kept(emotion, speech=False))
+        fused = add(self.speech(speech), self.expression(emotion))
         fused[:, _OUTSIDE] = np.clip(speech[:, _OUTSIDE] + emotion[:, _OUTSIDE], 0.0, 1.0)
         closures = np.broadcast_to(np.asarray(closure, np.float32), shape[:-1]).reshape(-1)
         for row, amount in zip(fused, closures, strict=True):
             row[:] = self._lips.seal(row, float(amount))
         return fused.reshape(shape)
 
-    def kept(self, weights: Float[np.ndarray, "b 52"], speech: bool) -> Float32[np.ndarray, "b 52"]:
-        """One domain's weights without what crosses over from the other; not clipped."""
-        if not weights.any():
-            return np.zeros_like(weights)
-        flat = self._motion.deformation(weights).reshape(len(weights), -1) * np.float32(_MM)
-        return (self._speech if speech else self._expression)(flat)
+    def speech(self, weights: Float[np.ndarray, "b 52"]) -> Float32[np.ndarray, "b 52"]:
+        """Weights of speech by B_A w_A, without the expression that hides in them; not clipped."""
+        return self._speech(self._flat(weights)) if weights.any() else np.zeros_like(weights)
+
+    def expression(self, weights: Float[np.ndarray, "b 52"]) -> Float32[np.ndarray, "b 52"]:
+        """Weights of an emotion by B_E w_E; not clipped."""
+        return self._flat(weights) @ self._expression if weights.any() else np.zeros_like(weights)
+
+    def _flat(self, weights: Float[np.ndarray, "b 52"]) -> Float32[np.ndarray, "b n3"]:
+        """The face's deformation, millimetres."""
+        return self._motion.deformation(weights).reshape(len(weights), -1) * np.float32(_MM)
 
 
 @cache
@@ -101,29 +110,27 @@ def _shipped() -> FusionModel:
     return load_fusion(default_weights(), open_head()[0])[0]
 
 
-class _Branch:
-    """One domain's way in numpy: estimate what crosses over, refit the rest, map to ARKit's blendshapes.
+def _refit_matrix(blendshapes: Tensor, to_arkit: Float32[np.ndarray, "k 52"]) -> Float32[np.ndarray, "n3 52"]:
+    """Flat millimetres to ARKit weights, through the least-squares weights of blendshapes."""
+    b = blendshapes.detach().double().numpy()
+    gram = b.T @ b
+    refit = np.linalg.solve(gram + 1e-7 * np.diag(gram).mean() * np.eye(len(gram)), b.T)
+    return (to_arkit.T.astype(np.float64) @ refit).T.astype(np.float32)
 
-    The readable twin is `FusionModel.keep_speech` and `keep_expression`.
+
+class _SpeechBranch:
+    """The way of speech in numpy: estimate the expression that hides in it, refit the rest, map to ARKit's blendshapes.
+
+    The readable twin is `FusionModel.keep_speech`.
     """
 
-    def __init__(
-        self, model: FusionModel, crossing: Encoder, to_arkit: Float32[np.ndarray, "k 52"], speech: bool
-    ) -> None:
-        own, other = model.speech_decoder, model.expression_decoder
-        if not speech:
-            own, other = other, own
-        b = own.weight.detach().double().numpy()
-        gram = b.T @ b
-        refit = np.linalg.solve(gram + 1e-7 * np.diag(gram).mean() * np.eye(len(gram)), b.T)
-        direct = (to_arkit.T.astype(np.float64) @ refit).T
-        self._direct = direct.astype(np.float32)
-        crossing_direct = other.weight.detach().double().numpy().T @ direct
-        self._crossing = crossing_direct.astype(np.float32)
-        self._encoder = _NumpyEncoder(model, crossing)
-        other_shapes = other.weight.detach().double().numpy()
-        self._size = (other_shapes.T @ other_shapes / model.image.n_vertices).astype(np.float32)
-        self._threshold_mm = max(model.config.threshold_mm[0 if speech else 1], 1e-9)
+    def __init__(self, model: FusionModel, to_arkit: Float32[np.ndarray, "k 52"]) -> None:
+        hidden = model.expression_decoder.weight.detach().double().numpy()
+        self._direct = _refit_matrix(model.speech_decoder.weight, to_arkit)
+        self._crossing = (hidden.T @ self._direct).astype(np.float32)
+        self._encoder = _NumpyEncoder(model, model.expression_encoder)
+        self._size = (hidden.T @ hidden / model.image.n_vertices).astype(np.float32)
+        self._threshold_mm = max(model.config.threshold_mm[0], 1e-9)
 
     def __call__(self, flat: Float32[np.ndarray, "b n3"]) -> Float32[np.ndarray, "b 52"]:
         hidden = self._encoder(flat)

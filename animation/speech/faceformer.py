@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -247,7 +247,7 @@ def save_faceformer(model: FaceFormer, path: Path | str, metadata: dict[str, Any
         if "feature_extractor" not in name
     }
     info = json.dumps({"config": asdict(model.config), "metadata": metadata or {}})
-    save_file(tensors, str(path), {"format": FORMAT, "version": "1", "info": info})
+    path.write_bytes(save(tensors, {"format": FORMAT, "version": "1", "info": info}))
 
 
 def load_faceformer(path: Path | str) -> tuple[FaceFormer, dict[str, Any]]:

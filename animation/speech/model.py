@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from animation.audio import FRAMES_PER_HOP, N_MELS
 from animation.data.articulation import CHANNELS
@@ -204,7 +204,7 @@ def save_weights(
     kept = {name: np.asarray(tensors[name], np.float16) for name in expected_shapes(config)}
     metadata = {"format": _FORMAT, "config": json.dumps(asdict(config)), "about": json.dumps(about)}
     partial = path.with_suffix(".partial")
-    save_file(kept, partial, metadata)
+    partial.write_bytes(save(kept, metadata))
     partial.replace(path)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from avatar.binding import BoundGaussians
@@ -200,7 +200,7 @@ def _unpack_columns(tensors: Tensors, name: str) -> Float[Tensor, "a b c"]:
 
 def _write(path: Path | str, kind: str, tensors: Tensors, info: dict[str, Any]) -> None:
     header = {"format": _FORMAT, "version": str(_VERSION), "kind": kind, "info": json.dumps(info)}
-    save_file({k: v.contiguous().clone() for k, v in tensors.items()}, str(path), header)
+    Path(path).write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, header))
 
 
 def _read(path: Path | str, kind: str) -> _Contents:
