@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from app.cli import main
 
 
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 def test_the_shipped_fusion_is_as_good_as_documented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "blendshapes.png"
     assert main(["evaluate", "fusion", "--json", "--picture", str(picture)]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def test_every_variant_is_another_module_than_the_full_one() -> None:
     assert all(variant != VARIANTS["full"] for name, variant in VARIANTS.items() if name != "full")
 
 
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 def test_what_is_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[float] = []
     real = fusion_ablations.self_made_data
