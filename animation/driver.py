@@ -10,13 +10,14 @@ from jaxtyping import Float, Float32
 
 from animation.blendshapes import Fusion
 from animation.blendshapes.learned import LearnedFusion
-from animation.emotion import EmotionCue, EmotionState, EmotionTrack, check_emotion
-from animation.idle import IdleMotion, IdlePose
-from animation.lids import LidModel, default_lids
-from animation.lips import LipModel, default_lips
-from animation.mouth import CHANNELS, CLOSED, JAW, ClosureGate, MouthMap, rest_seal
-from animation.prosody import ProsodyTracker
+from animation.expression.emotions import EmotionCue, EmotionState, EmotionTrack, check_emotion
+from animation.life.idle import IdleMotion, IdlePose
+from animation.life.lids import LidModel, default_lids
 from animation.smoothing import Envelope, OneEuro
+from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
+from animation.speech.lips import LipModel, default_lips
+from animation.speech.mouth import ClosureGate, MouthMap, rest_seal
+from animation.speech.prosody import ProsodyTracker
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
@@ -62,7 +63,7 @@ class DriverSettings:
     """How the head moves. Replaceable at any time; a change takes effect with the next pose."""
 
     emotion: str = "neutral"
-    """One of `animation.emotion.FEELINGS`: the eight emotions and the named expressions, in any spelling."""
+    """One of `expression.emotions.FEELINGS`: the eight emotions and the named expressions, in any spelling."""
     intensity: float = 1.0
     transition_s: float = 0.6
     """How long a change of emotion takes."""
@@ -105,9 +106,6 @@ class DrivenPose(FlameParams):
             return NotImplemented
         return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(FlameParams))
 
-
-_REST = np.zeros(len(CHANNELS), np.float32)
-_REST[[JAW, CLOSED]] = 0.03, 0.75
 
 _TOUCHING_MM = 0.3
 _SCULPTED_GAZE = 0.4
@@ -253,7 +251,7 @@ class AvatarDriver:
 
         through = self._gate.feed(1.0 if loudness_db >= settings.gate_db else 0.0)
         voice, closure = voice * through, closure * through
-        articulation = _REST + np.float32(through) * (articulation - _REST)
+        articulation = REST + np.float32(through) * (articulation - REST)
         prosody = self._prosody.feed(voice, loudness_db)
 
         seal = self._closure.feed(closure, voice, float(articulation[CLOSED]))

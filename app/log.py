@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from platformdirs import user_log_path
+from avatar.home import log_dir
 
 __all__ = ["configure", "log_path"]
 
@@ -15,10 +14,8 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def log_path() -> Path:
-    """The log file; `GAUSSIAN_AVATAR_HOME` moves it."""
-    home = os.environ.get("GAUSSIAN_AVATAR_HOME")
-    folder = Path(home) / "log" if home else user_log_path("gaussian-avatar", appauthor=False)
-    return folder / "gaussian-avatar.log"
+    """The log file."""
+    return log_dir() / "gaussian-avatar.log"
 
 
 def configure(verbose: bool = False) -> None:

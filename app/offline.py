@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageColor
 
-from animation.audio import StreamingResampler
 from animation.driver import AvatarDriver, DriverSettings, SpeechSource
-from animation.emotion import EmotionTrack
+from animation.expression.emotions import EmotionTrack
+from animation.speech.audio import StreamingResampler
 from app.audio_file import AudioFile, open_audio
 from app.output.curves import read_curves
 from app.output.writer import Writer, open_writer

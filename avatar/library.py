@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-
-from platformdirs import user_data_path
 
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 from avatar.formats.native import load_avatar, load_head
+from avatar.home import data_dir
 from avatar.rig import Avatar
 
 __all__ = [
@@ -49,14 +47,13 @@ def assets_dir() -> Path:
 
 
 def user_dir() -> Path:
-    """The folder of the user's own avatars; it may not exist yet. `GAUSSIAN_AVATAR_HOME` moves it."""
-    home = os.environ.get("GAUSSIAN_AVATAR_HOME")
-    return (Path(home) if home else user_data_path("gaussian-avatar", appauthor=False)) / "avatars"
+    """The folder of the user's own avatars; it may not exist yet."""
+    return data_dir() / "avatars"
 
 
 def heads_dir() -> Path:
     """The folder of imported FLAME models; it may not exist yet."""
-    return user_dir().with_name("heads")
+    return data_dir() / "heads"
 
 
 def head_names() -> list[str]:

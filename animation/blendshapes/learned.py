@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from animation.blendshapes.flame_map import FaceMotion, FlameMap, arkit_matrix
 from animation.blendshapes.fusion import Encoder, FusionModel, load_fusion
 from animation.blendshapes.joining import add, hold_back
-from animation.lips import LipModel, default_lips
+from animation.speech.lips import LipModel, default_lips
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
 from avatar.library import open_head

@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from animation.audio import SAMPLE_RATE, log_mel, resample
+from animation.speech.audio import SAMPLE_RATE, log_mel, resample
 from avatar.errors import UserError
 
 __all__ = ["FORMAT", "FaceFormer", "FaceFormerConfig", "load_faceformer", "save_faceformer"]

@@ -2,7 +2,7 @@
 
 Filters shared along frequency look at the last four feature frames, then two GRU layers carry the past. Everything is
 causal; the network learned to describe the mouth `lookahead_hops` hops ago, which gives it that much of the future.
-The twin in torch, `animation.training.network`, trains the weights.
+The twin in torch, `animation.lab.training.network`, trains the weights.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from animation.audio import FRAMES_PER_HOP, N_MELS
-from animation.data.articulation import CHANNELS
-from animation.data.phonemes import VISEMES
+from animation.speech.audio import FRAMES_PER_HOP, N_MELS
+from animation.speech.channels import CHANNELS
+from animation.speech.phonemes import VISEMES
 from avatar.errors import UserError
 
 __all__ = [

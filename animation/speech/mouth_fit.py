@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 from scipy.spatial import cKDTree
 
-from animation.audio import HOP_S, HOP_SAMPLES
 from animation.blendshapes.flame_map import FaceMotion
-from animation.lips import LipModel, default_lips
-from animation.mouth import CHANNELS, CLOSED, LIP_IN, ROUNDING, SPREAD, TONGUE, MouthMap
+from animation.speech.audio import HOP_S, HOP_SAMPLES
+from animation.speech.channels import CHANNELS, CLOSED, LIP_IN, ROUNDING, SPREAD, TONGUE
+from animation.speech.lips import LipModel, default_lips
+from animation.speech.mouth import MouthMap
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 

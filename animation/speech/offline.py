@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 
-from animation.audio import HOP_S, HOP_SAMPLES
-from animation.data.articulation import CHANNEL_INDEX
-from animation.data.phonemes import VISEMES
-from animation.data.sequences import resample_poses
+from animation.resampling import resample_poses
+from animation.speech.audio import HOP_S, HOP_SAMPLES
+from animation.speech.channels import CLOSED
 from animation.speech.faceformer import FORMAT as FACEFORMER
 from animation.speech.faceformer import FaceFormer, load_faceformer
 from animation.speech.mouth_fit import MouthFit, lips_touch, spoken_closures, voiced, widened
+from animation.speech.phonemes import VISEMES
 from animation.speech.stream import SpeechFrames, SpeechStream
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
@@ -75,7 +75,7 @@ class OfflineSpeech:
         articulation = self._fit.articulation(offsets)
         voice = voiced(samples, n_hops)
         closed = spoken_closures(lips_touch(self._head, offsets, articulation), voice)
-        articulation[closed, CHANNEL_INDEX["closed"]] = 1.0
+        articulation[closed, CLOSED] = 1.0
         power = np.mean(samples.reshape(-1, HOP_SAMPLES).astype(np.float64) ** 2, 1)
         return SpeechFrames(
             articulation,

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from animation.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
-from animation.data.articulation import CHANNEL_INDEX, CHANNELS, REST
-from animation.data.phonemes import VISEMES
+from animation.speech.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
+from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
 from animation.speech.model import SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
+from animation.speech.phonemes import VISEMES
 
 __all__ = ["Seal", "SpeechFrames", "SpeechStream"]
 
@@ -45,8 +45,8 @@ class SpeechFrames:
     """Mouth poses in a row; pose k of a stream describes the time (k + 0.5) * hop_s of its sound.
 
     Attributes:
-        articulation: (T, 7) in 0..1, the channels of `animation.data.articulation.CHANNELS`.
-        visemes: (T, V) probabilities of `animation.data.phonemes.VISEMES`.
+        articulation: (T, 7) in 0..1, the channels of `animation.speech.channels.CHANNELS`.
+        visemes: (T, V) probabilities of `animation.speech.phonemes.VISEMES`.
         closure: (T,) how surely the lips seal on a p, b or m; 0.5 and more means sealed.
         voice: (T,) 0 at rest, 1 in speech, smooth in between.
         loudness_db: (T,) energy of the sound in dB of full scale.
@@ -228,15 +228,14 @@ class SpeechStream:
         self._gate += (goal - self._gate) * (_GATE_RISE if goal > self._gate else _GATE_FALL)
         closure = self._seal.step(output.closure) * self._gate
         articulation = REST + np.float32(self._gate) * (output.articulation - REST)
-        jaw, closed = CHANNEL_INDEX["jaw"], CHANNEL_INDEX["closed"]
         if self._speaking:
             self._emphasis_db += _FAST * (below_level_db + _USUAL_BELOW_LEVEL_DB - self._emphasis_db)
             self._usual_db += _SLOW * (self._emphasis_db - self._usual_db)
         emphasis = np.clip(1 + _JAW_PER_DB * (self._emphasis_db - self._usual_db), *_JAW_BOUNDS)
-        articulation[jaw] = min(1.0, float(articulation[jaw] * emphasis))
+        articulation[JAW] = min(1.0, float(articulation[JAW] * emphasis))
         if closure >= _SEALED:
-            articulation[closed] = max(float(articulation[closed]), closure)
-            articulation[jaw] = min(float(articulation[jaw]), _SEALED_JAW)
+            articulation[CLOSED] = max(float(articulation[CLOSED]), closure)
+            articulation[JAW] = min(float(articulation[JAW]), _SEALED_JAW)
         else:
-            articulation[closed] = min(float(articulation[closed]), _UNSEALED_CLOSED)
+            articulation[CLOSED] = min(float(articulation[CLOSED]), _UNSEALED_CLOSED)
         return articulation, output.visemes, closure, self._gate, loudness_db

@@ -16,12 +16,12 @@ from app.doctor import has_display
 from app.live.devices import Source
 from app.live.microphone import find_device
 from app.live.session import LiveSession
-from app.state import Settings
+from app.settings import Settings
 from avatar.errors import UserError
 
 if TYPE_CHECKING:
-    from app.gui.measured import Wait
-    from app.gui.window import MainWindow
+    from app.gui.main.measured import Wait
+    from app.gui.main.window import MainWindow
 
 __all__ = ["LatencyOptions", "bench_latency", "bench_soak"]
 
@@ -163,8 +163,8 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
     """The window, warmed up, with a voice; and a way to wait while it runs."""
     if not has_display():
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from app.gui.clips import sample_clip
-    from app.gui.measured import measured_window
+    from app.gui.main.measured import measured_window
+    from app.sample_clip import sample_clip
 
     audio = options.audio or sample_clip()
     if options.device is None and audio is None:

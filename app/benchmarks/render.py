@@ -135,7 +135,7 @@ def _note(notices: list[str], tell: Progress, line: str) -> None:
 def _display() -> Iterator[Display | None]:
     """Paints pictures off screen; None where Qt cannot be loaded."""
     try:
-        from app.gui.canvas import offscreen_canvas
+        from app.gui.view.canvas import offscreen_canvas
     except ImportError as error:
         _log.warning("Qt cannot be loaded (%s): what painting costs is not measured", error)
         yield None

@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float, Float32, UInt8
 
-from animation.audio import HOP_S, HOP_SAMPLES
 from animation.driver import DriverSettings
+from animation.speech.audio import HOP_S, HOP_SAMPLES
 from app.live.devices import Source
 from app.live.scene import Scene
 from app.live.session import LiveSession

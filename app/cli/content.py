@@ -35,8 +35,8 @@ def expressions(words: Positional[tuple[str, ...]] = (), *, json: bool = False) 
         words: only those with these words in them.
         json: print JSON.
     """
-    from animation.data.expressions import ALIASES, expression_label
-    from animation.emotion import FEELINGS
+    from animation.expression.emotions import FEELINGS
+    from animation.expression.named import ALIASES, expression_label
 
     others = {name: ", ".join(word for word, found in ALIASES.items() if found == name) for name in FEELINGS}
     rows = [(name, expression_label(name), others[name]) for name in FEELINGS]
@@ -91,8 +91,8 @@ def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
         name: a recipe, or all.
         out: folder to write to; where the shipped avatars lie if not given.
     """
-    from avatar.forge.build import forge as build
-    from avatar.forge.recipe import recipe_named, recipes
+    from avatar.creation.forge.build import forge as build
+    from avatar.creation.forge.recipe import recipe_named, recipes
     from avatar.formats.native import save_avatar
     from avatar.library import assets_dir
 

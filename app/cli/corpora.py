@@ -23,7 +23,7 @@ def corpus_speech(out: Positional[Path] = SPEECH_CORPUS) -> int:
     Args:
         out: folder for the corpus; about 2 GB.
     """
-    from animation.training.preparation import prepare_corpus
+    from animation.lab.training.preparation import prepare_corpus
 
     with messages() as progress:
         minutes = prepare_corpus(out, progress)
@@ -61,9 +61,9 @@ def corpus_fusion(
         silent: no voices; otherwise flite and espeak-ng speak the sentences.
         seed: another seed makes other people and other sentences.
     """
-    from animation.data.self_made import CorpusRecipe
-    from animation.data.self_made_corpus import make_self_made_corpus
-    from animation.data.self_made_voices import spoken_utterances
+    from animation.lab.data.self_made import CorpusRecipe
+    from animation.lab.data.self_made_corpus import make_self_made_corpus
+    from animation.lab.data.self_made_voices import spoken_utterances
     from app.heads import open_any_head
 
     try:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
 from app.cli.terminal import Output, complain, console, progress_bar, registry
+from app.sample_clip import sample_clip
 from avatar.errors import UserError
 
 if TYPE_CHECKING:
     from app.offline import RenderOptions
 
 __all__: list[str] = []
-
-
-def _sample_clip() -> Path:
-    return Path(str(resources.files("app") / "assets" / "sample.flac"))
 
 
 @registry.command
@@ -31,7 +27,7 @@ def run() -> int:
 
         return run_window()
     console.print("No display here, so there is no window to open: rendering the sample clip to a video instead.")
-    code = render(_sample_clip(), out=Path("out/demo.mp4"), emotion="happy", intensity=0.4)
+    code = render(sample_clip(), out=Path("out/demo.mp4"), emotion="happy", intensity=0.4)
     if code == 0:
         console.print("Next: gaussian-avatar render YOUR.wav -o YOUR.mp4 --emotion happy")
     return code
@@ -206,8 +202,8 @@ def live(
         return run_window(audio_file, device, avatar, backend)
     from app.live import HeadlessOptions, run_headless
     from app.live.devices import Source
-    from app.live.outputs import OutputSettings
     from app.offline import parse_background, parse_size
+    from app.settings import OutputSettings
 
     width, height = parse_size(size)
     options = HeadlessOptions(

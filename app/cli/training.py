@@ -16,9 +16,9 @@ from avatar.errors import UserError
 
 if TYPE_CHECKING:
     from animation.blendshapes.fusion import FusionConfig
-    from animation.data.folders import FaceData
-    from animation.data.sequences import Domain, MeshSequence
-    from animation.training.engine import EngineOptions
+    from animation.lab.data.folders import FaceData
+    from animation.lab.data.sequences import Domain, MeshSequence
+    from animation.lab.training.engine import EngineOptions
     from avatar.flame.head import HeadModel
 
 __all__: list[str] = []
@@ -55,8 +55,8 @@ def train_speech(
         device: cpu, cuda or auto.
         devices: GPUs, or processes on the CPU.
     """
-    from animation.data.folders import FaceData
-    from animation.training import speech
+    from animation.lab.data.folders import FaceData
+    from animation.lab.training import speech
     from app.heads import open_any_head
 
     folders = data or (SPEECH_CORPUS,)
@@ -107,8 +107,8 @@ def train_faceformer(
         device: cpu, cuda or auto.
         devices: GPUs, or processes on the CPU.
     """
-    from animation.data.folders import FaceData
-    from animation.training.faceformer import train_faceformer as train
+    from animation.lab.data.folders import FaceData
+    from animation.lab.training.faceformer import train_faceformer as train
     from app.heads import open_any_head
 
     options = _engine(device, devices, 50)
@@ -152,11 +152,11 @@ def train_fusion(
         device: cpu, cuda or auto.
         devices: GPUs, or processes on the CPU.
     """
-    from animation.data.folders import FaceData
-    from animation.data.self_made import TRAINING
-    from animation.data.sequences import DOMAINS
-    from animation.training.fusion import train_fusion as train
-    from animation.training.fusion_ablations import self_made_data
+    from animation.lab.data.folders import FaceData
+    from animation.lab.data.self_made import TRAINING
+    from animation.lab.data.sequences import DOMAINS
+    from animation.lab.training.fusion import train_fusion as train
+    from animation.lab.training.fusion_ablations import self_made_data
     from app.heads import open_any_head
 
     options = _engine(device, devices, 50)
@@ -184,7 +184,7 @@ def evaluate_ablations(*, out: Output = Path("out/fusion_ablations.json"), seeds
         seeds: how often each variant is trained.
         steps: of each training.
     """
-    from animation.training.fusion_ablations import run_ablations
+    from animation.lab.training.fusion_ablations import run_ablations
     from avatar.library import open_head
 
     with messages() as progress:
@@ -205,7 +205,7 @@ def evaluate_speech(
         minutes: of each source at most; all if not given.
         json: print JSON.
     """
-    from animation.evaluation import evaluate_speech as evaluate
+    from animation.lab.evaluation.speech import evaluate_speech as evaluate
 
     with messages() as progress:
         scores = evaluate(data, progress, minutes_per_source=minutes, weights=weights)
@@ -229,8 +229,8 @@ def evaluate_fusion(
         picture: draw the learned blendshapes on an avatar to this file, such as blendshapes.png.
         json: print JSON.
     """
-    from animation.evaluation_fusion import evaluate_fusion as evaluate
-    from app.blendshape_sheet import blendshape_sheet
+    from animation.lab.evaluation.fusion import evaluate_fusion as evaluate
+    from app.benchmarks.blendshape_sheet import blendshape_sheet
 
     with messages() as progress:
         scores = evaluate(weights, ablations, lambda text: progress(text, 0.0))
@@ -267,7 +267,7 @@ def _read(
 
 
 def _engine(device: str, devices: int, pace: int) -> EngineOptions:
-    from animation.training.engine import EngineOptions
+    from animation.lab.training.engine import EngineOptions
 
     count = _positive("devices", devices)
     return EngineOptions(accelerator=device, devices=count, validate_every=pace, checkpoint_every=pace)
@@ -281,7 +281,7 @@ def _positive(name: str, value: int) -> int:
 
 def _is_speech_corpus(folders: Sequence[Path]) -> bool:
     """Whether these are `corpus speech`'s, or not there at all, in which case that is what is missing."""
-    from animation.data.corpus import source_names
+    from animation.lab.data.corpus import source_names
 
     return len(folders) == 1 and (not folders[0].is_dir() or bool(source_names(folders[0])))
 
@@ -300,7 +300,7 @@ def _fusion_config(path: Path | None, steps: int | None, seed: int | None) -> Fu
 
 
 def _wrote(weights: Path, out: Path) -> int:
-    from animation.training.engine import is_first_process
+    from animation.lab.training.engine import is_first_process
 
     if is_first_process():
         console.print(f"Wrote {weights}; curves are in {out / 'curves.png'}")

@@ -28,6 +28,6 @@ def run(
     Raises:
         UserError: for an unknown renderer, if the file cannot be read, or no window can be opened.
     """
-    from app.gui.application import run_application
+    from app.gui.main.application import run_application
 
     return run_application(audio_file, device, avatar, backend)

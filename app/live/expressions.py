@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from animation.blendshapes import Fusion
-from animation.emotion import emotion_weights
+from animation.expression.emotions import emotion_weights
 from app.live.exchange import Latest
 from avatar.flame.arkit import NAMES
 
@@ -17,7 +17,7 @@ def held_weights(name: str | None, amount: float = 1.0) -> Float32[np.ndarray, "
     """Blendshape weights of an expression or emotion by name; zeros for None.
 
     Raises:
-        UserError: for a name that is not in `animation.emotion.FEELINGS`.
+        UserError: for a name that is not in `animation.expression.emotions.FEELINGS`.
     """
     return np.zeros(len(NAMES), np.float32) if name is None else emotion_weights(name) * np.float32(amount)
 

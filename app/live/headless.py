@@ -11,11 +11,11 @@ from pathlib import Path
 from animation.driver import DriverSettings
 from app.live.devices import Source
 from app.live.microphone import find_device
-from app.live.outputs import OutputSettings
 from app.live.player import FileCapture
 from app.live.scene import Scene
 from app.live.session import LiveSession
 from app.live.status import status_line
+from app.settings import OutputSettings
 from avatar.camera import PRESETS
 from avatar.errors import UserError
 

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32
 
-from animation.audio import SAMPLE_RATE
 from animation.driver import DriverSettings
+from animation.speech.audio import SAMPLE_RATE
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
 from app.live.timeline import PoseTimeline

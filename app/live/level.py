@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
 
-__all__ = ["FLOOR_DB", "LevelMeter", "NoiseGate", "VoiceSettings"]
+from app.settings import VoiceSettings
+
+__all__ = [
+    "FLOOR_DB",
+    "LevelMeter",
+    "NoiseGate",
+]
 
 FLOOR_DB = -60.0
 """The meter's lower end, as in OBS."""
-
-
-@dataclass(frozen=True)
-class VoiceSettings:
-    """What happens to the sound before anything hears it."""
-
-    gain_db: float = 0.0
-    muted: bool = False
-    gate: bool = False
-    gate_db: float = -50.0
-    """Sound below this level is silenced."""
-    gate_hold_s: float = 0.25
-    """How long the gate stays open after the last loud moment."""
-
-    @property
-    def gain(self) -> float:
-        """As a factor; 0 when muted."""
-        return 0.0 if self.muted else 10.0 ** (self.gain_db / 20)
 
 
 class NoiseGate:

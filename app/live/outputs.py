@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,22 +16,12 @@ from app.live.worker import Failure, Worker
 from app.output.livelink import LiveLinkSender
 from app.output.osc import VmcSender
 from app.output.virtual_camera import VirtualCamera
+from app.settings import OutputSettings
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES
 from avatar.flame.params import FlameParams
 
-__all__ = ["OutputSettings", "Outputs", "parse_target"]
-
-
-@dataclass(frozen=True)
-class OutputSettings:
-    """What is sent where; all off unless asked for."""
-
-    vmc: str | None = None
-    """HOST:PORT of a VMC receiver."""
-    livelink: str | None = None
-    """HOST:PORT of a Live Link Face receiver."""
-    virtual_camera: bool = False
+__all__ = ["Outputs", "parse_target"]
 
 
 class _Sender(Protocol):

@@ -14,26 +14,26 @@ from jaxtyping import Float32
 
 from animation.blendshapes.learned import LearnedFusion
 from animation.driver import AvatarDriver, DriverSettings
-from animation.lips import LipModel
+from animation.speech.lips import LipModel
 from app.live.clock import StreamClock
 from app.live.devices import Devices, Source
 from app.live.exchange import Latest
 from app.live.expressions import ExpressionFusion, held_weights
 from app.live.inference import Cast, Driver, Inference
 from app.live.latency import LatencyMeter
-from app.live.level import VoiceSettings
 from app.live.microphone import InputDevice
 from app.live.monitor import Monitor
 from app.live.notice import Notice
-from app.live.outputs import Outputs, OutputSettings
+from app.live.outputs import Outputs
+from app.live.recording import Take
 from app.live.rendering import OpenRenderer, Rendering
 from app.live.scene import Drawn, LiveImage, Scene, Shot
 from app.live.status import SessionStatus
-from app.live.take import Take
 from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
 from app.output.recorder import Recorder, RecorderStatus
 from app.output.writer import open_writer
+from app.settings import OutputSettings, VoiceSettings
 from avatar.errors import UserError
 from avatar.library import default_name, open_avatar
 from avatar.render import open_renderer
@@ -211,7 +211,7 @@ class LiveSession:
         self._driver_settings.put(settings)
 
     def set_expression(self, name: str | None, amount: float = 1.0) -> None:
-        """Hold one of `animation.emotion.FEELINGS` on top; None lets go.
+        """Hold one of `animation.expression.emotions.FEELINGS` on top; None lets go.
 
         Raises:
             UserError: for an unknown name.

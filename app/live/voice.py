@@ -10,12 +10,13 @@ import numpy as np
 import soxr
 from jaxtyping import Float32
 
-from animation.audio import SAMPLE_RATE, StreamingResampler
+from animation.speech.audio import SAMPLE_RATE, StreamingResampler
 from app.live.clock import StreamClock
 from app.live.exchange import AudioRing, Latest
-from app.live.level import LevelMeter, NoiseGate, VoiceSettings
+from app.live.level import LevelMeter, NoiseGate
 from app.live.microphone import Capture
 from app.live.worker import Failure, Worker
+from app.settings import VoiceSettings
 
 __all__ = ["SOUND_RATE", "VoiceInput"]
 

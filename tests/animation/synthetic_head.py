@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from animation.data.sequences import MeshSequence
+from animation.lab.data.sequences import MeshSequence
 from avatar.flame.arkit import NAMES, ArkitMap
 from avatar.flame.head import HeadModel
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from animation.data.articulation import targets, trajectories
-from animation.data.phonemes import BILABIALS, Segment
 from animation.driver import AvatarDriver, DriverSettings
-from animation.emotion import EMOTIONS, EmotionCue, EmotionTrack
-from animation.lids import default_lids
-from animation.lips import default_lips
+from animation.expression.emotions import EMOTIONS, EmotionCue, EmotionTrack
+from animation.lab.data.articulation import targets, trajectories
+from animation.life.lids import default_lids
+from animation.speech.lips import default_lips
+from animation.speech.phonemes import BILABIALS, Segment
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.params import FlameParams

@@ -17,11 +17,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from animation.data.florence4d import write_florence4d
-from animation.data.sequences import write_native
-from animation.data.vocaset import write_faceformer, write_vocaset
+from animation.lab.data.florence4d import write_florence4d
+from animation.lab.data.sequences import write_native
+from animation.lab.data.vocaset import write_faceformer, write_vocaset
+from animation.lab.training import speech
 from animation.speech.model import SpeechModelConfig
-from animation.training import speech
 from app.cli import main
 from avatar.formats.native import save_head
 from tests.animation.synthetic_head import flame_sized_head, moving_sequences

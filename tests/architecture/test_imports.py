@@ -10,8 +10,11 @@ import pytest
 HEAVY = ("gsplat", "PyQt6", "OpenGL", "moderngl", "sounddevice", "av")
 
 
+WORKSHOP = ("animation.lab", "avatar.creation", "matplotlib", "lightning_fabric", "transformers", "pocketsphinx")
+
+
 def imported_by(statement: str) -> set[str]:
-    code = f"{statement}\nimport sys\nprint('\\n'.join(m for m in sys.modules if '.' not in m))"
+    code = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(result.stdout.split())
 
@@ -35,3 +38,16 @@ def test_libraries_write_nothing_to_the_terminal() -> None:
         [sys.executable, "-c", "import app.cli, avatar, animation"], capture_output=True, text=True, check=True
     )
     assert result.stdout == result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import app.gui.main.application",
+        "import app.live.session, app.live.headless, app.offline, app.animate",
+        "from animation.driver import AvatarDriver\nfrom avatar import open_avatar\n"
+        "a = open_avatar('clara')\nAvatarDriver.for_head(a.head, a.arkit)",
+    ],
+)
+def test_what_runs_brings_nothing_of_the_workshop(statement: str) -> None:
+    assert imported_by(statement).isdisjoint(WORKSHOP)

@@ -11,9 +11,9 @@ import torch
 from avatar.binding import BoundGaussians
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
+from avatar.creation.forge.build import MAX_GAUSSIANS
+from avatar.creation.forge.recipe import recipes
 from avatar.flame.arkit import weights_from_dict
-from avatar.forge.build import MAX_GAUSSIANS
-from avatar.forge.recipe import recipes
 from avatar.library import assets_dir, open_avatar
 from avatar.render import open_renderer
 from avatar.rig import Avatar

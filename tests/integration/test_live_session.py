@@ -140,9 +140,9 @@ from pathlib import Path
 import numpy as np
 from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
-from app.gui.theme import apply_theme
-from app.gui.window import MainWindow
-from app.state import Settings, Store
+from app.gui.look.theme import apply_theme
+from app.gui.main.window import MainWindow
+from app.settings import Settings, Store
 
 folder = Path(sys.argv[1])
 app = QApplication(["test"])
@@ -287,7 +287,7 @@ import sys, threading
 from app.live.clock import StreamClock
 from app.live.devices import Devices, Source
 from app.live.exchange import Latest
-from app.live.level import VoiceSettings
+from app.settings import VoiceSettings
 from app.live.voice import VoiceInput
 voice = VoiceInput(StreamClock(), Latest(VoiceSettings()))
 devices = Devices(voice, Source())

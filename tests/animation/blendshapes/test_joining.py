@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from animation.blendshapes.joining import add, hold_back
-from animation.emotion import EMOTIONS, emotion_weights
-from animation.mouth import MouthMap
+from animation.expression.emotions import EMOTIONS, emotion_weights
+from animation.speech.mouth import MouthMap
 from avatar.flame.arkit import indices, weights_from_dict
 
 ZERO = np.zeros(52, np.float32)

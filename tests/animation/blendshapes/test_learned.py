@@ -7,9 +7,9 @@ import torch
 from animation.blendshapes.flame_map import arkit_matrix
 from animation.blendshapes.fusion import load_fusion, refit
 from animation.blendshapes.learned import LearnedFusion, default_weights
-from animation.emotion import EMOTIONS, emotion_weights
-from animation.lips import default_lips
-from animation.mouth import MouthMap
+from animation.expression.emotions import EMOTIONS, emotion_weights
+from animation.speech.lips import default_lips
+from animation.speech.mouth import MouthMap
 from avatar.flame.arkit import indices, weights_from_dict
 from avatar.library import open_head
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from animation.data.sequences import MeshSequence
+from animation.lab.data.sequences import MeshSequence
+from animation.lab.training.engine import EngineOptions
+from animation.lab.training.faceformer import train_faceformer
 from animation.speech.faceformer import FaceFormer, FaceFormerConfig, _Memory, load_faceformer, save_faceformer
-from animation.training.engine import EngineOptions
-from animation.training.faceformer import train_faceformer
 from avatar.errors import UserError
 
 

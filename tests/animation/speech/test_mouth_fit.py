@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from animation.blendshapes.flame_map import FaceMotion
-from animation.data.articulation import CHANNELS, trajectories
-from animation.data.self_made import babble
-from animation.lips import default_lips
-from animation.mouth import MouthMap
+from animation.lab.data.articulation import trajectories
+from animation.lab.data.self_made import babble
+from animation.speech.channels import CHANNELS
+from animation.speech.lips import default_lips
+from animation.speech.mouth import MouthMap
 from animation.speech.mouth_fit import MouthFit, lips_touch, spoken_closures, voiced, widened
 from avatar.library import open_head
 from tests.animation.synthetic_head import flame_sized_head

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from animation.lab.training.network import TrainableSpeechNetwork
 from animation.speech.model import (
     DEFAULT_WEIGHTS,
     SpeechModelConfig,
@@ -17,7 +18,6 @@ from animation.speech.model import (
     load_weights,
     save_weights,
 )
-from animation.training.network import TrainableSpeechNetwork
 from avatar.errors import UserError
 
 SMALL = SpeechModelConfig(hidden=24, filters=5, layers=2)

@@ -10,8 +10,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from animation.audio import HOP_SAMPLES, SAMPLE_RATE
-from animation.data.articulation import CHANNEL_INDEX, REST
+from animation.speech.audio import HOP_SAMPLES, SAMPLE_RATE
+from animation.speech.channels import JAW, REST
 from animation.speech.stream import SpeechFrames, SpeechStream
 
 
@@ -96,8 +96,8 @@ def test_the_mouth_rests_in_silence_and_noise(stream: SpeechStream, level: float
         "fan": np.convolve(white, np.ones(12) / 4, "same") * (1 + 0.2 * np.sin(2 * np.pi * 3 * time_s)),
     }
     frames = run(stream, (level * sounds[kind]).astype(np.float32), 320)
-    jaw = frames.articulation[:, CHANNEL_INDEX["jaw"]]
-    assert np.mean(jaw - REST[CHANNEL_INDEX["jaw"]] > 0.05) < 0.02
+    jaw = frames.articulation[:, JAW]
+    assert np.mean(jaw - REST[JAW] > 0.05) < 0.02
     assert np.mean(frames.voice > 0.5) < 0.02
 
 

@@ -70,10 +70,10 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from PyQt6.QtCore import QEventLoop, QTimer
-from app.gui.clips import sample_clip
-from app.gui.measured import measured_window
+from app.gui.main.clips import sample_clip
+from app.gui.main.measured import measured_window
 from app.live.devices import Source
-from app.state import Settings
+from app.settings import Settings
 
 folder = Path(sys.argv[1])
 settings = Settings(theme="dark", picture="320x240", camera="mouth", max_gaussians=8_000, folder=str(folder),
@@ -165,7 +165,7 @@ from pathlib import Path
 import numpy as np
 from PyQt6.QtCore import QEventLoop, QTimer
 from PyQt6.QtWidgets import QApplication, QMainWindow
-from app.gui.viewport import Viewport
+from app.gui.view.viewport import Viewport
 from app.live.scene import Scene, Shot
 from avatar.render.probe import probe_avatar
 

@@ -20,17 +20,17 @@ from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QListWidget, QSlider
 
-from animation.emotion import EMOTIONS
+from animation.expression.emotions import EMOTIONS
 from app.gui import window as window_module
-from app.gui.surroundings import fitted
-from app.gui.theme import DARK, LIGHT, apply_theme, current
-from app.gui.window import MainWindow
-from app.gui.wording import failure_words, notice_words, source_words
+from app.gui.look.theme import DARK, LIGHT, apply_theme, current
+from app.gui.look.wording import failure_words, notice_words, source_words
+from app.gui.main.window import MainWindow
+from app.gui.view.surroundings import fitted
 from app.live.devices import SourceState
 from app.live.notice import Notice
 from app.live.session import LiveSession
 from app.live.worker import Failure
-from app.state import Settings, Store
+from app.settings import Settings, Store
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def make_window(
     monkeypatch.setattr(MainWindow, "_watch_devices", lambda self: None)
     monkeypatch.setattr(window_module, "names", lambda: ["stand-in", "another"])
     monkeypatch.setattr(window_module, "default_name", lambda: "stand-in")
-    monkeypatch.setattr("app.gui.bridge.available_renderers", lambda: {"cpu": "ok", "opengl": "no GPU here"})
+    monkeypatch.setattr("app.gui.main.bridge.available_renderers", lambda: {"cpu": "ok", "opengl": "no GPU here"})
     monkeypatch.setattr("app.live.session.default_name", lambda: "stand-in")
 
     def open_avatar(name: Any) -> Any:
@@ -259,7 +259,7 @@ def test_without_a_microphone_the_sample_plays(
 ) -> None:
     clip = tmp_path / "sample.wav"
     soundfile.write(clip, 0.4 * np.sin(np.arange(16_000) / 10), 16_000)
-    monkeypatch.setattr("app.gui.clips.sample_clip", lambda: clip)
+    monkeypatch.setattr("app.gui.main.clips.sample_clip", lambda: clip)
     window = make_window()
     qtbot.waitUntil(lambda: window.bridge.playing == clip, timeout=8000)
     assert "No microphone was found" in window.banner.text
@@ -439,7 +439,7 @@ def test_tab_goes_through_the_window_from_top_to_bottom(make_window: Any, plugge
 
 
 def test_settings_and_folds_are_kept(make_window: Any, plugged: Any, tmp_path: Path) -> None:
-    from app.state import load_settings
+    from app.settings import load_settings
 
     window = make_window()
     window.store.change(emotion="angry")

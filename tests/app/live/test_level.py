@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.live.level import FLOOR_DB, LevelMeter, NoiseGate, VoiceSettings
+from app.live.level import FLOOR_DB, LevelMeter, NoiseGate
+from app.settings import VoiceSettings
 
 RATE = 48_000
 

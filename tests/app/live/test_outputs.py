@@ -13,7 +13,8 @@ from animation.driver import DrivenPose
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
 from app.live.notice import Notice
-from app.live.outputs import Outputs, OutputSettings, parse_target
+from app.live.outputs import Outputs, parse_target
+from app.settings import OutputSettings
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 

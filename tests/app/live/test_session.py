@@ -18,10 +18,10 @@ from animation.driver import DriverSettings
 from app.live import microphone
 from app.live.devices import Source
 from app.live.headless import HeadlessOptions, run_headless
-from app.live.level import VoiceSettings
 from app.live.notice import Notice
 from app.live.scene import Drawn, LiveImage, Scene, Shot
 from app.live.session import LiveSession
+from app.settings import VoiceSettings
 from avatar.errors import UserError
 from avatar.render.fallback import FallbackRenderer
 

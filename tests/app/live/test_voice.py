@@ -10,8 +10,8 @@ import pytest
 from app.live import voice as voice_module
 from app.live.clock import StreamClock
 from app.live.exchange import Latest, Wake
-from app.live.level import VoiceSettings
 from app.live.voice import SOUND_RATE, VoiceInput
+from app.settings import VoiceSettings
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""Feelings: emotions, action units and named expressions, as blendshape weights over time."""

@@ -1,0 +1,1 @@
+"""The workshop of animation: data, training and evaluation; nothing here runs while somebody talks."""

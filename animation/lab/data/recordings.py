@@ -1,0 +1,212 @@
+"""Recordings of real speakers with their words, out of Debian's packages.
+
+Nothing here is part of the program: the packages are fetched when a corpus is made, and only the weights of a model
+that learned from some of them are shipped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+import soundfile
+from jaxtyping import Float
+
+from animation.speech.audio import resample
+from avatar.errors import UserError
+
+__all__ = ["SOURCES", "Recording", "Source", "fetch", "load_sound", "recordings"]
+
+Role = Literal["split", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One speaker (or one package of speakers) with one language.
+
+    `role` 'split' divides the files among training, validation and test; 'validation' and 'test' keep the whole
+    speaker for that. `doubtful_words`: the speaker may have read another wording than the transcript's.
+    """
+
+    name: str
+    language: str
+    packages: tuple[str, ...]
+    licence: str
+    role: Role
+    kind: Literal["prompts", "stamps", "librivox", "alsa"]
+    espeak_voice: str
+    doubtful_words: bool = False
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file: its name within the source, the sound at 16 kHz, and the words."""
+
+    name: str
+    samples: Float[np.ndarray, " n"]
+    text: str
+
+
+def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
+    base = f"asterisk-core-sounds-{language}"
+    return Source(f"prompts_{language}", language, (base, f"{base}-g722"), licence, "split", "prompts", espeak_voice)
+
+
+def _stamps(language: str, role: Role) -> Source:
+    return Source(f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language)
+
+
+SOURCES = (
+    _prompts("en", "CC-BY-SA-3.0", "en-us"),
+    _prompts("es", "CC-BY-SA-3.0", "es-419"),
+    _prompts("fr", "CC-BY-SA-3.0", "fr"),
+    _prompts("it", "CC-BY-3.0", "it"),
+    _prompts("ru", "CC-BY-3.0", "ru"),
+    Source("librivox_en", "en", ("pocketsphinx-testdata",), "public domain", "test", "librivox", "en-us"),
+    Source("alsa_en", "en", ("alsa-utils",), "GPL-2", "test", "alsa", "en-us"),
+    Source(
+        "menardi_it",
+        "it",
+        ("asterisk-prompt-it-menardi-wav", "asterisk-core-sounds-it"),
+        "CC-BY-SA-3.0",
+        "split",
+        "prompts",
+        "it",
+        doubtful_words=True,
+    ),
+    _stamps("es", "test"),
+    _stamps("fr", "test"),
+    _stamps("ru", "test"),
+    _stamps("ro", "validation"),
+    _stamps("ca", "validation"),
+    _stamps("da", "test"),
+    _stamps("el", "test"),
+)
+
+
+def fetch(packages: list[str], folder: Path, progress: Callable[[str, float], None]) -> None:
+    """Download Debian packages and unpack each into `folder/package`; those already there are left alone.
+
+    Raises:
+        UserError: no apt-get or dpkg here, or a download failed.
+    """
+    for number, package in enumerate(packages):
+        target = folder / package
+        if target.exists():
+            continue
+        progress(f"fetching {package}", number / len(packages))
+        for tool in ("apt-get", "dpkg"):
+            if shutil.which(tool) is None:
+                raise UserError(f"{tool} is missing: the recordings come from Debian's packages")
+        downloads = folder / "deb"
+        downloads.mkdir(parents=True, exist_ok=True)
+        command = ["apt-get", "download", package]
+        done = subprocess.run(command, cwd=downloads, capture_output=True, text=True, check=False)
+        archives = sorted(downloads.glob(f"{package}_*.deb"))
+        if done.returncode != 0 or not archives:
+            lines = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+            reason = lines[-1] if lines else "apt-get failed"
+            raise UserError(f"cannot download {package}: {reason} (try: apt-get update)")
+        partial = folder / f"{package}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        subprocess.run(["dpkg", "-x", str(archives[-1]), str(partial)], check=True)
+        partial.rename(target)
+    progress("fetched the packages", 1.0)
+
+
+def load_sound(path: Path) -> Float[np.ndarray, " n"]:
+    """A sound file as mono 16 kHz; raw G.722 and GSM by their suffix, raw 16-bit 16 kHz as '.raw'."""
+    if path.suffix == ".raw":
+        return np.fromfile(path, "<i2").astype(np.float32) / 32768.0
+    if path.suffix in (".g722", ".gsm"):
+        with av.open(str(path), format=path.suffix[1:]) as container:
+            stream = container.streams.audio[0]
+            chunks = [frame.to_ndarray().reshape(-1) for frame in container.decode(stream)]
+            rate = stream.rate
+        samples = np.concatenate(chunks).astype(np.float32) / 32768.0 if chunks else np.zeros(0, np.float32)
+    else:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples = samples.mean(axis=1)
+    return resample(samples, rate)
+
+
+def recordings(source: Source, folder: Path) -> Iterator[Recording]:
+    """The files of a source for which the words are known.
+
+    Args:
+        source: one of `SOURCES`.
+        folder: the folder that `fetch` filled.
+    """
+    reader = {
+        "prompts": _read_prompts,
+        "stamps": _read_stamps,
+        "librivox": _read_librivox,
+        "alsa": _read_alsa,
+    }
+    yield from reader[source.kind](source, folder)
+
+
+_STAMPS_THINNING = 3
+_ASIDE = re.compile(r"\[.*?\]|<.*?>|\(.*?\)|\{.*?\}")
+
+
+def _read_prompts(source: Source, folder: Path) -> Iterator[Recording]:
+    words: dict[str, str] = {}
+    for package in source.packages:
+        for path in sorted((folder / package).rglob("core-sounds-*.txt.gz")):
+            with gzip.open(path, "rt", encoding="utf-8-sig", errors="replace") as file:
+                for line in file:
+                    name, colon, text = line.partition(":")
+                    if colon and not line.startswith(";"):
+                        words[name.strip()] = _ASIDE.sub("", text).strip()
+    for package in source.packages:
+        for path in sorted((folder / package).rglob("*")):
+            if path.suffix not in (".g722", ".wav", ".gsm"):
+                continue
+            parts = path.parts[path.parts.index("sounds") + 2 :]
+            name = "/".join(parts).removesuffix(path.suffix)
+            if words.get(name):
+                yield Recording(name, load_sound(path), words[name])
+
+
+def _read_stamps(source: Source, folder: Path) -> Iterator[Recording]:
+    """Every third picture's name: hundreds of short files a speaker are plenty for a test."""
+    root = folder / source.packages[0]
+    for path in sorted(root.rglob(f"*_desc_{source.language}.ogg")):
+        captions = path.with_name(path.name.removesuffix(f"_desc_{source.language}.ogg") + ".txt")
+        name = str(path.relative_to(root))
+        if zlib.crc32(name.encode()) % _STAMPS_THINNING or not captions.exists():
+            continue
+        for line in captions.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(f"{source.language}.utf8="):
+                text = line.partition("=")[2].strip()
+                if text and not re.search(r'[0-9$%&/«»"”“()]', text):
+                    yield Recording(name, load_sound(path), text)
+
+
+def _read_librivox(source: Source, folder: Path) -> Iterator[Recording]:
+    root = next(iter(sorted((folder / source.packages[0]).rglob("librivox"))), None)
+    if root is None:
+        return
+    for line in (root / "transcription").read_text().splitlines():
+        match = re.fullmatch(r"<s> (.*) </s> \((.*)\)", line.strip())
+        if match and (path := root / f"{match[2]}.wav").exists():
+            yield Recording(match[2], load_sound(path), match[1])
+    spoken = root.parent / "goforward.raw"
+    if spoken.exists():
+        yield Recording("goforward", load_sound(spoken), "go forward ten meters")
+
+
+def _read_alsa(source: Source, folder: Path) -> Iterator[Recording]:
+    for path in sorted((folder / source.packages[0]).rglob("sounds/alsa/*.wav")):
+        if path.stem != "Noise":
+            yield Recording(path.stem, load_sound(path), path.stem.replace("_", " ").lower())

@@ -1,0 +1,1 @@
+"""How well the shipped models do."""

@@ -1,0 +1,294 @@
+"""Training the streaming speech model: on the speech corpus, or on faces that were seen speaking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from animation.lab.data.sequences import MeshSequence
+from animation.lab.training.batches import FeatureBank, NoiseBank, draw_batch, seed_of, training_utterances
+from animation.lab.training.engine import EngineOptions, batch_rng, is_first_process, run
+from animation.lab.training.speech_loss import SpeechBatch, SpeechLoss
+from animation.lab.training.targets import MouthRecording, SpokenRecording
+from animation.lab.training.tuning import Heard, tune_seal
+from animation.speech.audio import HOP_S, SAMPLE_RATE
+from animation.speech.model import SpeechModelConfig, expected_shapes, save_weights
+from animation.speech.mouth_fit import MouthFit
+from avatar.errors import UserError
+from avatar.flame.arkit import ArkitMap
+from avatar.flame.head import HeadModel
+
+__all__ = ["DATA_STATEMENT", "TrainingConfig", "train_speech", "train_speech_on_meshes"]
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[str, float], None]
+
+_SOURCE_WEIGHTS = {"espeak": 0.10, "flite": 0.055, "festival": 0.022, "prompts": 0.09, "menardi": 0.07}
+_MUSIC_HELD_OUT = "reno_project-system"
+_VALIDATION_BATCHES = 4
+_WARM_UP = 100
+
+DATA_STATEMENT = {
+    "recordings": (
+        "Debian packages asterisk-core-sounds-{en,es,fr,it,ru}-g722 (telephone prompts; en, es, fr CC-BY-SA 3.0, "
+        "it, ru CC-BY 3.0) and asterisk-prompt-it-menardi-wav (Paola Dal Zot and Marco Menardi, "
+        "http://www.voip.ammdomus.it, CC-BY-SA 3.0), aligned by force; every twelfth file is kept for tests and "
+        "every twelfth for validation"
+    ),
+    "synthetic": (
+        "espeak-ng; flite voices slt, rms, awb, kal16; festival voices kal, ked, us_slt_arctic_hts, lp, pc, czech "
+        "dita krb machac ph, finnish mv lj, catalan ona_hts, russian nsh; sentences of Debian's fortunes packages"
+    ),
+    "noise": "synthetic noise, babble of the prompts, music on hold of asterisk-moh-opsound-g722 (CC-BY-SA 3.0)",
+    "command": "gaussian-avatar corpus speech && gaussian-avatar train speech",
+}
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train. One step of the default size takes about 0.7 s on one core."""
+
+    model: SpeechModelConfig = field(default_factory=SpeechModelConfig)
+    steps: int = 6300
+    batch: int = 64
+    crop_hops: int = 120
+    warm_up_hops: int = 3  # at the start of a crop, where the past is missing: not counted
+    learning_rate: float = 2.5e-3
+    weight_decay: float = 0.01
+    variants: int = 3
+    average_decay: float = 0.998
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Material:
+    """What batches are drawn from, and what the seal is tuned on."""
+
+    banks: list[FeatureBank]
+    weights: Float[np.ndarray, " s"]
+    noises: NoiseBank
+    validation: FeatureBank | None
+    tuning: Mapping[str, Iterable[Heard]]
+
+    def batch(self, config: TrainingConfig, rng: np.random.Generator) -> tuple[Tensor, SpeechBatch]:
+        """A training batch."""
+        return self._drawn(self.banks, self.weights, config, rng)
+
+    def validation_batch(self, config: TrainingConfig, number: int) -> tuple[Tensor, SpeechBatch] | None:
+        """One of the batches of held-out people, always the same; None if there are none."""
+        if self.validation is None:
+            return None
+        return self._drawn([self.validation], np.ones(1), config, np.random.default_rng([config.seed, 17, number]))
+
+    def _drawn(
+        self, banks: list[FeatureBank], weights: np.ndarray, config: TrainingConfig, rng: np.random.Generator
+    ) -> tuple[Tensor, SpeechBatch]:
+        drawn = draw_batch(
+            banks, weights, self.noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops
+        )
+        return torch.from_numpy(drawn.features), SpeechBatch.of(drawn)
+
+
+class _SpeechTask:
+    """The speech model as the engine trains it."""
+
+    name = "speech"
+
+    def __init__(self, config: TrainingConfig, material: _Material) -> None:
+        self._config, self._material = config, material
+        self.steps, self.seed = config.steps, config.seed
+        self.loss = SpeechLoss(config.model, config.warm_up_hops, config.average_decay)
+        self.module: nn.Module = self.loss
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        c = self._config
+        group = {"params": list(self.loss.network.parameters()), "lr": c.learning_rate}
+        return [group | {"weight_decay": c.weight_decay, "betas": (0.9, 0.999)}]
+
+    def learning_rate(self, step: int) -> float:
+        """Linear rise over 100 steps, then a cosine to 2 %."""
+        if step < _WARM_UP:
+            return (step + 1) / _WARM_UP
+        return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * (step - _WARM_UP) / max(1, self.steps - _WARM_UP))))
+
+    def batch(self, step: int, rank: int) -> tuple[Tensor, SpeechBatch]:
+        return self._material.batch(self._config, batch_rng(self.seed, step, rank))
+
+    def validate(self) -> Mapping[str, float]:
+        """The loss on held-out people, of the weights as they are."""
+        device = next(self.loss.network.parameters()).device
+        losses = []
+        for number in range(_VALIDATION_BATCHES):
+            drawn = self._material.validation_batch(self._config, number)
+            if drawn is not None:
+                features, targets = drawn
+                on_device = SpeechBatch(*(part.to(device) for part in targets))
+                losses.append(float(self.loss((features.to(device), on_device))["loss"]))
+        return {"loss": float(np.mean(losses))} if losses else {}
+
+
+def train_speech(
+    data_dir: Path | str,
+    out: Path | str,
+    config: TrainingConfig | None = None,
+    options: EngineOptions | None = None,
+    progress: Progress = lambda message, share: None,
+) -> Path:
+    """Train the speech model on the speech corpus, and tune its seal on the validation speakers.
+
+    Writes `out/speech.safetensors`, `out/checkpoint.pt`, `out/curves.csv` and `out/curves.png`. A run that was stopped
+    or killed goes on when it is started again with the same arguments.
+
+    Args:
+        data_dir: what `corpus speech` made; features are kept there too.
+        out: folder for the results.
+        config: how to train.
+        options: device and pace of checkpoints.
+        progress: called with a message and the share done.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        UserError: there is no corpus.
+    """
+    config, folder = config or TrainingConfig(), Path(data_dir)
+    utterances = {name: found for name, found in training_utterances(folder).items() if found}
+    if not utterances:
+        raise UserError(f"no speech corpus in {folder}: make it with gaussian-avatar corpus speech")
+    validation = training_utterances(folder, "validation")
+    features = folder / "features"
+    banks = []
+    for number, (name, found) in enumerate(utterances.items()):
+        progress(f"features of {name}", number / len(utterances))
+        spoken = [SpokenRecording(u.samples, u.segments) for u in found]
+        build = partial(FeatureBank.build, spoken, config.variants, seed_of(name, config.seed))
+        banks.append(FeatureBank.cached(features / f"{name}-{config.variants}-{config.seed}.npz", build))
+    heard = [SpokenRecording(u.samples, u.segments) for found in validation.values() for u in found]
+    held_out = FeatureBank.build(heard, 1, config.seed) if heard else None
+    noises = NoiseBank.cached(features / f"noise-{config.seed}.npz", partial(_build_noises, folder, config.seed))
+    share = np.array([_SOURCE_WEIGHTS[name.split("_")[0]] for name in utterances])
+    material = _Material(banks, share / share.sum(), noises, held_out, validation)
+    return _train(material, Path(out), config, options, progress, {"data": DATA_STATEMENT})
+
+
+def train_speech_on_meshes(
+    train: Iterable[MeshSequence],
+    validation: Iterable[MeshSequence],
+    head: HeadModel,
+    arkit: ArkitMap,
+    out: Path | str,
+    config: TrainingConfig | None = None,
+    options: EngineOptions | None = None,
+    progress: Progress = lambda message, share: None,
+    metadata: dict[str, Any] | None = None,
+) -> Path:
+    """Train the speech model on faces seen speaking, such as VOCASET's.
+
+    The seven articulation channels are fitted to every mesh; a closure is where the lips touch in the middle of speech.
+    Visemes are not known and stay untrained. Writes what `train_speech` writes, and `out/features.npz`.
+
+    Args:
+        train: speech sequences with sound to learn from.
+        validation: of other people.
+        head: of whose topology the sequences are.
+        arkit: its blendshapes.
+        out: folder for the results.
+        config: how to train.
+        options: device and pace of checkpoints.
+        progress: called with a message and the share done.
+        metadata: anything to be kept with the weights, JSON.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        UserError: if no sequence has sound.
+    """
+    config, out = config or TrainingConfig(), Path(out)
+    fit = MouthFit(head, arkit, rounds=1)
+
+    def recorded(sequences: Iterable[MeshSequence]) -> list[MouthRecording]:
+        found = []
+        for sequence in sequences:
+            if sequence.domain == "speech" and sequence.audio is not None:
+                progress(f"fitting the mouth of {sequence.key}", 0.0)
+                found.append(MouthRecording.of(sequence, head, fit))
+        return found
+
+    seen, held_out = recorded(train), recorded(validation)
+    if not seen:
+        raise UserError("no speech with sound among the training data")
+    banks = [FeatureBank.build(seen, config.variants, seed_of("meshes", config.seed))]
+    shortest = min(bank.hops for bank in banks)
+    if shortest <= config.crop_hops + config.model.lookahead_hops:
+        raise UserError(
+            f"only {shortest * HOP_S:.1f} s of speech to train on; {config.crop_hops * HOP_S:g} s are needed"
+        )
+    noises = NoiseBank([recording.samples for recording in seen], [], config.seed)
+    unheard = FeatureBank.build(held_out, 1, config.seed) if held_out else None
+    if unheard is not None and unheard.hops <= config.crop_hops + config.model.lookahead_hops:
+        unheard = None
+    material = _Material(banks, np.ones(1), noises, unheard, {"validation": held_out})
+    return _train(material, out, config, options, progress, {"data": metadata or {}})
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Numbers too small to matter count as zero, which is much faster; the process gets its arithmetic back after."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _train(
+    material: _Material,
+    out: Path,
+    config: TrainingConfig,
+    options: EngineOptions | None,
+    progress: Progress,
+    about: dict[str, Any],
+) -> Path:
+    torch.manual_seed(config.seed)
+    task = _SpeechTask(config, material)
+
+    def tell(done: int, steps: int, measures: Mapping[str, float]) -> None:
+        newest = f", loss {measures['loss']:.3f}" if "loss" in measures else ""
+        progress(f"step {done} of {steps}{newest}", done / steps)
+
+    with _denormals_flushed():
+        run(task, out, replace(options or EngineOptions(), max_gradient_norm=1.0), tell)
+    weights = out / "speech.safetensors"
+    if is_first_process():
+        task.loss.follow()
+        tensors = {name: tensor.numpy() for name, tensor in task.loss.average.state_dict().items()}
+        training = {k: v for k, v in asdict(config).items() if k != "model"}
+        hours = round(config.steps * config.batch * config.crop_hops * HOP_S / 3600, 1)
+        facts = {"training": training, "hours_heard": hours, "sample_rate": SAMPLE_RATE}
+        kept = {name: tensors[name] for name in expected_shapes(config.model)}
+        save_weights(weights, config.model, kept, about | facts)
+        tune_seal(material.tuning, weights, progress)
+    return weights
+
+
+def _build_noises(folder: Path, seed: int) -> NoiseBank:
+    music = [
+        np.load(path, allow_pickle=False).astype(np.float32) / 32767
+        for path in sorted((folder / "music").glob("*.npy"))
+        if path.stem != _MUSIC_HELD_OUT
+    ]
+    prompts = [us for name, us in training_utterances(folder).items() if name.startswith("prompts")]
+    return NoiseBank([u.samples for us in prompts for u in us], music, seed)

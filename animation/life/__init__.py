@@ -1,0 +1,1 @@
+"""What a face does besides speaking: blinks, gaze, head."""

@@ -1,0 +1,159 @@
+"""From articulation to the mouth: speech as ARKit blendshape weights, with lips that close when they should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, ROUNDING, TONGUE
+from animation.speech.lips import LipModel, default_lips
+from avatar.flame.arkit import NAMES, indices
+
+__all__ = ["ClosureGate", "MouthMap", "rest_seal"]
+
+# What each channel does to the mouth at 1. jawOpen at 1 is a shout's 25 degrees; speech uses less than half of it.
+_SHAPES: dict[str, dict[str, float]] = {
+    "jaw": {"jawOpen": 0.46},
+    "rounding": {"mouthPucker": 0.88, "mouthFunnel": 0.18},
+    "spread": {
+        "mouthStretchLeft": 0.55, "mouthStretchRight": 0.55, "mouthSmileLeft": 0.18, "mouthSmileRight": 0.18,
+        "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.16, "mouthLowerDownRight": 0.16,
+        "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1,
+    },
+    "lip_in": {
+        "mouthRollLower": 0.55, "mouthUpperUpLeft": 0.46, "mouthUpperUpRight": 0.46, "mouthShrugLower": 0.12,
+    },
+    "funnel": {"mouthFunnel": 0.5, "mouthUpperUpLeft": 0.06, "mouthUpperUpRight": 0.06},
+}  # fmt: skip
+_OPEN_SHAPE = {
+    "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3, "mouthUpperUpLeft": 0.16, "mouthUpperUpRight": 0.16,
+}  # fmt: skip
+"""What open, unrounded vowels add, so that teeth show."""
+_PARTED_SHAPE = {
+    "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1,
+}  # fmt: skip
+"""Lips that are not closed stand a little apart, even with the teeth together (s, z)."""
+_PRESSED_SHAPE = {"mouthPressLeft": 0.14, "mouthPressRight": 0.14, "mouthRollLower": 0.08, "mouthRollUpper": 0.08}
+"""What p, b and m add to the closed lips."""
+_TONGUE_OUT = 0.22
+"""How far the tongue shows between the teeth at full `tongue` (th); t, d, n, l stay behind them."""
+
+
+def _vector(shape: dict[str, float]) -> Float32[np.ndarray, "52"]:
+    weights = np.zeros(len(NAMES), np.float32)
+    weights[indices(*shape)] = list(shape.values())
+    return weights
+
+
+_MATRIX = np.stack([_vector(_SHAPES.get(channel, {})) for channel in CHANNELS])
+_OPEN, _PARTED, _PRESSED = _vector(_OPEN_SHAPE), _vector(_PARTED_SHAPE), _vector(_PRESSED_SHAPE)
+_TONGUE_INDEX = int(indices("tongueOut")[0])
+
+
+def _ramp(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def rest_seal(articulation: Float[np.ndarray, "*batch 7"]) -> Float[np.ndarray, "*batch"]:
+    """How far the lips lie on each other by themselves, 0..1: fully at rest, not at all in open sounds."""
+    return _ramp(articulation[..., CLOSED], 0.3, 0.66)
+
+
+class MouthMap:
+    """Articulation to blendshape weights, the same for both sides of the face. Free of state."""
+
+    def __init__(self, lips: LipModel | None = None) -> None:
+        """
+        Args:
+            lips: of the head to be moved; the generic head's if None.
+        """
+        self.lips = default_lips() if lips is None else lips
+
+    def weights(
+        self,
+        articulation: Float[np.ndarray, "*batch 7"],
+        gain: float = 1.0,
+        closure: Float[np.ndarray, "*batch"] | float = 0.0,
+    ) -> Float32[np.ndarray, "*batch 52"]:
+        """The mouth of speech alone.
+
+        Args:
+            articulation: channels in the order of `CHANNELS`.
+            gain: how strongly the mouth moves; closing is not affected.
+            closure: how far p, b or m seals the lips, 0..1. The lips are pressed accordingly; bringing them together
+                is the fusion's work, because an emotion may hold them apart.
+
+        Returns:
+            float32 weights, 0..1.
+        """
+        channels = np.clip(np.asarray(articulation, np.float32), 0.0, 1.0)
+        moved = channels * np.float32(gain)
+        closure = np.asarray(closure, np.float32)
+        jaw, rounding, lip_in = moved[..., JAW], moved[..., ROUNDING], moved[..., LIP_IN]
+        free = (1.0 - _ramp(rounding, 0.1, 0.6)) * (1.0 - lip_in.clip(0, 1)) * (1.0 - channels[..., CLOSED])
+        parted = (1.0 - rest_seal(channels)) * (1.0 - closure) * (1.0 - lip_in.clip(0, 1))
+        parted = parted * (1.0 - 0.7 * _ramp(rounding, 0.1, 0.6))
+        weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
+        weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
+        weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], 0.82, 1.0) * (1.0 - closure)
+        weights = np.clip(weights, 0.0, 1.0).astype(np.float32)
+        seal = rest_seal(channels)
+        flat = weights.reshape(-1, len(NAMES))
+        for row, amount in zip(flat, seal.reshape(-1), strict=True):
+            row[:] = self.lips.seal(row, float(amount))
+        return np.clip(flat, 0.0, 1.0).reshape(weights.shape)
+
+    def lip_gap_mm(self, weights: Float[np.ndarray, "*batch 52"]) -> Float[np.ndarray, "*batch"]:
+        """Largest height of the opening between the lips on the posed head, 0 when they touch all along."""
+        return self.lips.opening_mm(weights)
+
+
+@dataclass(frozen=True)
+class ClosureGate:
+    """Decides, pose by pose, how far p, b or m seals the lips: hysteresis, a least duration, fast edges.
+
+    It looks back only, so a seal begins with the pose that the model gives it: an onset is never delayed.
+    """
+
+    on: float = 0.5
+    off: float = 0.3
+    least_poses: int = 2
+
+    def start(self) -> ClosureState:
+        """The state at the start of a stream."""
+        return ClosureState(self)
+
+
+class ClosureState:
+    """What a `ClosureGate` remembers between poses."""
+
+    _OPENING = (0.2, 0.0)
+    """Seal in the poses after a closure: lips part within 40 ms."""
+
+    def __init__(self, gate: ClosureGate) -> None:
+        self._gate = gate
+        self._held = self._released = 0
+
+    def feed(self, probability: float, voice: float, closed: float) -> float:
+        """Seal 0..1 of one pose from the model's probability of p/b/m, its voice activity, and `closed`."""
+        gate = self._gate
+        evidence = max(probability, closed * voice if closed > 0.85 else 0.0)
+        sealed = self._held > 0
+        if evidence >= gate.on or (sealed and (evidence > gate.off or self._held < gate.least_poses)):
+            self._held += 1
+            self._released = 0
+            return 1.0
+        if sealed:
+            self._held = 0
+            self._released = 1
+        elif self._released:
+            self._released += 1
+        tail = self._OPENING[self._released - 1] if 0 < self._released <= len(self._OPENING) else 0.0
+        if self._released > len(self._OPENING):
+            self._released = 0
+        # The lips are already on their way while the model is not yet sure.
+        return max(tail, float(_ramp(evidence, 0.5 * gate.on, 1.1 * gate.on)))

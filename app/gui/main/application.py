@@ -1,0 +1,112 @@
+"""Starting and ending the window."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from PyQt6.QtCore import QTimer
+from PyQt6.QtGui import QSurfaceFormat
+from PyQt6.QtWidgets import QApplication
+
+from app.audio_file import open_audio
+from app.gui.look.theme import apply_theme
+from app.gui.main.notices import CRASHED
+from app.gui.main.window import MainWindow
+from app.gui.view.surface import surface_format
+from app.live.microphone import find_device
+from app.settings import Store, load_settings, settings_path
+from avatar.errors import UserError
+from avatar.render import BACKENDS
+
+__all__ = ["run_application"]
+
+_log = logging.getLogger(__name__)
+_SAFE = {"backend": "cpu", "picture": "512x512", "max_gaussians": 20_000, "background": "colour"}
+
+
+def run_application(
+    audio_file: Path | None = None,
+    device: str | None = None,
+    avatar: str | None = None,
+    backend: str | None = None,
+) -> int:
+    """See `app.gui.run`."""
+    if backend is not None and backend not in ("auto", *BACKENDS):
+        raise UserError(f"unknown renderer {backend!r}: choose auto, {', '.join(BACKENDS)}")
+    if audio_file is not None:
+        open_audio(audio_file)
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        QSurfaceFormat.setDefaultFormat(surface_format())  # macOS wants to know before there is an application
+        app = QApplication(sys.argv[:1])
+    app.setApplicationName("Gaussian Avatar")
+    app.setDesktopFileName("gaussian-avatar")
+    settings, problem = load_settings()
+    store = Store(settings)
+    if device is not None:
+        store.change(source="device", device=find_device(device))
+    if avatar is not None:
+        store.change(avatar=avatar)
+    if backend is not None:
+        store.change(backend=backend)
+    apply_theme(app, settings.theme)
+    window = MainWindow(store, audio_file=audio_file)
+    window.show()
+    QTimer.singleShot(0, window.start)
+    if problem:
+        window.banner.put_up(problem, "warn", "settings")
+    unclean = _mark_running()
+    if unclean:
+        window.banner.put_up(
+            window.tr("The last run did not end cleanly."),
+            "warn",
+            CRASHED,
+            ((window.tr("Use safe settings"), lambda: _be_safe(window, store)),),
+        )
+    app.aboutToQuit.connect(window.shut_down)
+    # Python sees an interrupt only while it runs: the window's timers see to that.
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    try:
+        return app.exec()
+    finally:
+        window.shut_down()
+        with contextlib.suppress(OSError):
+            _marker().unlink(missing_ok=True)
+
+
+def _be_safe(window: MainWindow, store: Store) -> None:
+    window.banner.take_down()
+    store.change(**_SAFE)
+
+
+def _marker() -> Path:
+    return settings_path().with_name("running")
+
+
+def _mark_running() -> bool:
+    """Leave a mark that a clean end takes away; True if the last run's is still there and its process is not."""
+    marker = _marker()
+    unclean = False
+    with contextlib.suppress(OSError, ValueError):
+        if marker.exists():
+            unclean = not _alive(int(marker.read_text()))
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(str(os.getpid()))
+    return unclean
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,270 @@
+"""Between the live engine's threads and Qt's: small signals, no pictures in them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PyQt6.QtCore import QObject, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QImage
+
+from app.gui.look.theme import current, stage_rgb
+from app.live.devices import Source
+from app.live.player import FileCapture
+from app.live.scene import LiveImage, Scene, Shot
+from app.live.session import LiveSession
+from app.live.worker import Failure
+from app.settings import Settings, Store
+from avatar.errors import UserError
+from avatar.render import available_renderers
+
+__all__ = ["Bridge"]
+
+_MOST_PIXELS = 820 * 820
+"""Pictures that fit the window are drawn at most this large, and scaled beyond."""
+
+MakeSession = Callable[..., LiveSession]
+
+
+class Bridge(QObject):
+    """Owns the session; carries settings into it and news out of it. Lives on the GUI thread."""
+
+    ready = pyqtSignal()
+    """There is a new image, or shot; one signal stands for all that came since it was sent."""
+    source_changed = pyqtSignal()
+    failed = pyqtSignal(object)
+    """A `Failure`."""
+    noticed = pyqtSignal(object)
+    """A `Notice`."""
+    said = pyqtSignal(str)
+    """One line, in the user's language."""
+    avatar_loaded = pyqtSignal(str, str)
+    """What was asked for, and the avatar's name."""
+    avatar_failed = pyqtSignal(str, str)
+    """What was asked for, and one line."""
+    backends_known = pyqtSignal(object)
+    """Renderers by name, each `ok` or why not."""
+
+    def __init__(self, store: Store, make_session: MakeSession = LiveSession) -> None:
+        super().__init__()
+        self._store = store
+        self._make = make_session
+        self._pending = False
+        self._view = QSize(640, 640)
+        self._ratio = 1.0
+        self._backdrop: tuple[tuple[str, int, int], np.ndarray] | None = None
+        self._loaders: list[threading.Thread] = []
+        self._playing: Path | None = None
+        self._monitor_failed = False
+        self.session = self._new_session()
+        store.subscribe(self._apply)
+
+    def start(self) -> None:
+        """Start the engine and load the avatar."""
+        self.session.start()
+        self.load_avatar(self._store.value.avatar)
+        self._apply_expression(self._store.value)
+        self.session.set_outputs(self._store.value.outputs)
+        if self._store.value.monitor:
+            self._set_monitor(True)
+
+    def stop(self) -> bool:
+        """Stop the engine; False if a thread would not end."""
+        for thread in self._loaders:
+            thread.join(10)
+        return self.session.stop()
+
+    def restart(self) -> None:
+        """A new engine in the place of one that failed."""
+        self.session.stop(2.0)
+        self._playing = None
+        self.session = self._new_session()
+        self.start()
+
+    def take_image(self) -> LiveImage | None:
+        """The newest image; after this, the next one is announced again."""
+        self._pending = False
+        return self.session.images.get()
+
+    def take_shot(self) -> Shot | None:
+        """The newest shot; the same."""
+        self._pending = False
+        return self.session.shots.get()
+
+    def load_avatar(self, name_or_path: str | None) -> None:
+        """Load in a thread of its own; `avatar_loaded` or `avatar_failed` follows."""
+        session = self.session
+
+        def load() -> None:
+            asked = name_or_path or ""
+            try:
+                avatar = session.set_avatar(name_or_path)
+            except UserError as error:
+                self.avatar_failed.emit(asked, str(error))
+            except Exception as error:
+                self.failed.emit(Failure.of("avatar", error))
+            else:
+                self.avatar_loaded.emit(asked, avatar.name)
+
+        self._in_background(load)
+
+    def ask_backends(self) -> None:
+        """Find out which renderers work here; `backends_known` follows."""
+
+        def ask() -> None:
+            self.backends_known.emit(available_renderers())
+
+        self._in_background(ask)
+
+    def play(self, path: Path) -> None:
+        """Play a sound file as if it were spoken; the microphone comes back when it has ended."""
+        self._playing = path
+        self.session.set_source(Source(file=path))
+        self._set_monitor(True)
+
+    def stop_playing(self) -> None:
+        """Back to the microphone."""
+        if self._playing is not None:
+            self._playing = None
+            self.session.set_source(self._source(self._store.value))
+            self._set_monitor(self._store.value.monitor)
+
+    @property
+    def playing(self) -> Path | None:
+        """The file that is being played."""
+        return self._playing
+
+    def poll(self) -> None:
+        """Notice that a played file has ended. Called now and then."""
+        capture = self.session.devices.capture
+        if self._playing is not None and isinstance(capture, FileCapture) and capture.ended:
+            self.stop_playing()
+
+    def set_view(self, size: QSize, ratio: float) -> None:
+        """The viewport's size in logical pixels, and its pixel ratio."""
+        if (size, ratio) != (self._view, self._ratio):
+            self._view, self._ratio = QSize(size), ratio
+            self.refresh_scene()
+
+    def refresh_scene(self) -> None:
+        """Carry camera, background and size into the engine."""
+        self.session.set_scene(self._scene(self._store.value))
+
+    def picture_size(self) -> tuple[int, int]:
+        """Of the next image, pixels."""
+        choice = self._store.value.picture
+        if choice != "window":
+            sides = choice.split("x")
+            return int(sides[0]), int(sides[1])
+        width, height = max(self._view.width(), 64) * self._ratio, max(self._view.height(), 64) * self._ratio
+        scale = min(1.0, (_MOST_PIXELS / (width * height)) ** 0.5)
+        return max(64, int(width * scale) // 2 * 2), max(64, int(height * scale) // 2 * 2)
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        self._loaders = [t for t in self._loaders if t.is_alive()]
+        thread = threading.Thread(target=work, name="loader", daemon=True)
+        self._loaders.append(thread)
+        thread.start()
+
+    def _new_session(self) -> LiveSession:
+        settings = self._store.value
+        return self._make(
+            self._source(settings),
+            self._scene(settings),
+            settings.voice,
+            settings.driver,
+            on_image=self._on_image,
+            on_shot=self._announce,
+            on_source=self.source_changed.emit,
+            on_failure=self.failed.emit,
+            on_notice=self.noticed.emit,
+        )
+
+    def _on_image(self, image: LiveImage) -> None:
+        """On the render thread."""
+        if not self.session.painting_directly:
+            self._announce(image)
+
+    def _announce(self, news: LiveImage | Shot) -> None:
+        """On the render thread."""
+        if not self._pending:
+            self._pending = True
+            self.ready.emit()
+
+    def _apply(self, settings: Settings, changed: frozenset[str]) -> None:
+        session = self.session
+        session.set_voice(settings.voice)
+        session.set_driver(settings.driver)
+        session.set_outputs(settings.outputs)
+        if changed & {"expression", "expression_amount"}:
+            self._apply_expression(settings)
+        if changed & {"device", "source"} and self._playing is None:
+            session.set_source(self._source(settings))
+        if "avatar" in changed:
+            self.load_avatar(settings.avatar)
+        if "monitor" in changed and self._playing is None:
+            self._monitor_failed = False
+            self._set_monitor(settings.monitor)
+        self.refresh_scene()
+
+    def _apply_expression(self, settings: Settings) -> None:
+        self.session.set_expression(settings.expression, settings.expression_amount)
+
+    def _set_monitor(self, on: bool) -> None:
+        if on and self._monitor_failed:
+            return
+        try:
+            self.session.set_monitor(on)
+        except UserError as error:
+            self._monitor_failed = True
+            if self._store.value.monitor:
+                self.said.emit(str(error))
+
+    @staticmethod
+    def _source(settings: Settings) -> Source:
+        return Source(none=True) if settings.source == "none" else Source(device=settings.device)
+
+    def _scene(self, settings: Settings) -> Scene:
+        width, height = self.picture_size()
+        scene = Scene(
+            settings.framing,
+            width,
+            height,
+            stage_rgb(current(), settings.background_colour),
+            backend=settings.backend,
+            max_gaussians=settings.max_gaussians or None,
+        )
+        if settings.background == "transparent":
+            return replace(scene, background=None)
+        if settings.background == "image" and settings.background_image:
+            return replace(scene, backdrop=self._cover(settings.background_image, width, height))
+        return scene
+
+    def _cover(self, path: str, width: int, height: int) -> np.ndarray | None:
+        """An image file as BGRA that fills the picture; None, and a notice, if it cannot be read."""
+        key = (path, width, height)
+        if self._backdrop is not None and self._backdrop[0] == key:
+            return self._backdrop[1]
+        image = QImage(path)
+        if image.isNull():
+            self.said.emit(self.tr("{}: not a picture that can be read").format(Path(path).name))
+            return None
+        image = image.convertToFormat(QImage.Format.Format_RGB32).scaled(
+            width,
+            height,
+            Qt.AspectRatioMode.KeepAspectRatioByExpanding,
+            Qt.TransformationMode.SmoothTransformation,
+        )
+        image = image.copy((image.width() - width) // 2, (image.height() - height) // 2, width, height)
+        bits = image.constBits()
+        assert bits is not None
+        bits.setsize(image.sizeInBytes())
+        pixels = (
+            np.frombuffer(bits.asstring(), np.uint8).reshape(height, image.bytesPerLine() // 4, 4)[:, :width].copy()
+        )
+        pixels[..., 3] = 255
+        self._backdrop = (key, pixels)
+        return pixels

