@@ -21,9 +21,9 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QListWidget, QSlider
 
 from animation.expression.emotions import EMOTIONS
-from app.gui import window as window_module
 from app.gui.look.theme import DARK, LIGHT, apply_theme, current
 from app.gui.look.wording import failure_words, notice_words, source_words
+from app.gui.main import window as window_module
 from app.gui.main.window import MainWindow
 from app.gui.view.surroundings import fitted
 from app.live.devices import SourceState
