@@ -26,7 +26,15 @@ from avatar.formats.native import load_head, save_head
 from avatar.formats.untrusted import read_npz, refusing, require_finite
 from avatar.rig import Avatar
 
-__all__ = ["FLAME_PARAM", "TrainingPoses", "load_trained", "read_training_poses", "save_trained", "training_poses"]
+__all__ = [
+    "FLAME_PARAM",
+    "TrainingPoses",
+    "load_trained",
+    "own_neutral",
+    "read_training_poses",
+    "save_trained",
+    "training_poses",
+]
 
 FLAME_PARAM = "flame_param.npz"
 _HEAD = "head.safetensors"
@@ -78,7 +86,7 @@ def load_trained(ply: Path | str, head: HeadModel | None, arkit: ArkitMap | None
         offset = None
         if own is not None and training.static_offset is not None and training.static_offset.any():
             offset = torch.from_numpy(training.static_offset)
-        shaped, fitted = _own_neutral(head, arkit, training, with_offset=own is None)
+        shaped, fitted = own_neutral(head, arkit, training, with_offset=own is None)
         avatar = Avatar(splats.comment("name ") or _name_of(ply), shaped, bound, fitted, offset)
         if _SORTED not in splats.comments:
             frames = triangle_frames(shaped.vertices(shaped.neutral(), offset), shaped.faces)
@@ -150,14 +158,17 @@ def read_training_poses(path: Path | str, head: HeadModel) -> TrainingPoses:
     return TrainingPoses(**kept, static_offset=None if offset is None else offset.astype(np.float32))
 
 
-def training_poses(training: TrainingPoses, rate_hz: float = 25.0, *, place: bool = False) -> list[FlameParams]:
+def training_poses(
+    training: TrainingPoses, rate_hz: float = 25.0, *, place: bool = False, mean: np.ndarray | None = None
+) -> list[FlameParams]:
     """The recording an avatar was trained with, as poses of the avatar that `load_trained` gives.
 
     Args:
         rate_hz: of the recording, which the file does not say.
         place: keep the head's recorded place and direction in the room; without it the neck alone turns.
+        mean: the expression that the avatar's template has; the recording's own mean if None.
     """
-    expression = training.expression - training.expression.mean(0)
+    expression = training.expression - (training.expression.mean(0) if mean is None else mean)
     still = np.zeros(3, np.float32)
     return [
         FlameParams(
@@ -175,7 +186,7 @@ def training_poses(training: TrainingPoses, rate_hz: float = 25.0, *, place: boo
     ]
 
 
-def _own_neutral(
+def own_neutral(
     head: HeadModel, arkit: ArkitMap, training: TrainingPoses, *, with_offset: bool
 ) -> tuple[HeadModel, ArkitMap]:
     """A head whose template is this person's mean face, without identity directions, and a map that keeps in range.
