@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,20 +10,17 @@ from jaxtyping import Float, Float32
 
 from animation.blendshapes import Fusion
 from animation.blendshapes.learned import LearnedFusion
-from animation.expression.emotions import EmotionCue, EmotionState, EmotionTrack, check_emotion
+from animation.expression.emotions import EmotionCue, EmotionState, EmotionTrack, HeldExpression, check_emotion
+from animation.face import DrivenFace
 from animation.life.idle import IdleMotion, IdlePose
-from animation.life.lids import LidModel, default_lids
 from animation.smoothing import Envelope, OneEuro
 from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
-from animation.speech.lips import LipModel, default_lips
 from animation.speech.mouth import ClosureGate, MouthMap, rest_seal
 from animation.speech.prosody import ProsodyTracker
 from avatar.errors import UserError
-from avatar.flame.arkit import NAMES, ArkitMap, indices
-from avatar.flame.head import HeadModel
 from avatar.flame.params import FlameParams
 
-__all__ = ["AvatarDriver", "DrivenPose", "DriverSettings", "SpeechFramesLike", "SpeechSource"]
+__all__ = ["AvatarDriver", "DriverSettings", "SpeechFramesLike", "SpeechSource"]
 
 
 class SpeechFramesLike(Protocol):
@@ -67,6 +64,9 @@ class DriverSettings:
     intensity: float = 1.0
     transition_s: float = 0.6
     """How long a change of emotion takes."""
+    expression: str | None = None
+    """One more of `FEELINGS`, held on top of the emotion: a raised brow, a smirk."""
+    expression_amount: float = 1.0
     seed: int = 0
     """Of everything that is random; a change restarts the idle motion."""
     blinks: bool = True
@@ -84,6 +84,8 @@ class DriverSettings:
 
     def __post_init__(self) -> None:
         check_emotion(self.emotion, self.intensity, self.transition_s)
+        if self.expression is not None:
+            check_emotion(self.expression, self.expression_amount, 0.0)
         for name, low, high in (
             ("mouth_gain", 0.0, 2.0),
             ("head_gain", 0.0, 2.0),
@@ -95,21 +97,7 @@ class DriverSettings:
                 raise UserError(f"{name.replace('_', ' ')} must lie in {low:g}..{high:g}, got {value:g}")
 
 
-@dataclass(frozen=True, eq=False)
-class DrivenPose(FlameParams):
-    """A pose with the blendshape weights that made it, for exporters (they need not be recovered from the pose)."""
-
-    blendshape_weights: Float32[np.ndarray, "52"] = field(default_factory=lambda: np.zeros(len(NAMES), np.float32))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, FlameParams):
-            return NotImplemented
-        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(FlameParams))
-
-
 _TOUCHING_MM = 0.3
-_SCULPTED_GAZE = 0.4
-"""Radians a unit of eyeLook stands for on heads whose eyes do not turn but have the gaze sculpted."""
 _JAW_AGILITY = 0.15
 """How readily the jaw follows a jump, relative to the lips: it is heavy, and the lips close ahead of it."""
 
@@ -123,50 +111,38 @@ class AvatarDriver:
 
     def __init__(
         self,
-        arkit: ArkitMap,
+        face: DrivenFace,
         settings: DriverSettings | None = None,
         speech: SpeechSource | None = None,
         *,
         fusion: Fusion | None = None,
-        lips: LipModel | None = None,
-        lids: LidModel | None = None,
         track: EmotionTrack | None = None,
     ) -> None:
         """
         Args:
-            arkit: of the head to be moved.
+            face: of the head to be moved.
             speech: the speech model; the one that ships if None.
             fusion: what joins speech and emotion; the learned blendshapes that ship if None.
-            lips: of the head to be moved, for exact closures; the generic head's if None.
-            lids: of the head to be moved, for blinks that close exactly; the generic head's if None.
             track: emotions over time; where it is silent, those of the settings hold.
         """
-        self._arkit, self._track = arkit, track
+        self._track = track
         self._speech: SpeechSource = _shipped_speech() if speech is None else speech
-        self._lips = default_lips() if lips is None else lips
-        self._lids = default_lids() if lids is None else lids
-        self._fusion: Fusion = LearnedFusion(lips=self._lips) if fusion is None else fusion
-        self._mouth = MouthMap(self._lips)
-        self._gaze = _GazeMap(arkit)
+        self._fusion: Fusion = LearnedFusion.shipped() if fusion is None else fusion
+        self.face = face
         self._rate = 1 / self._speech.hop_s
         self._settings = DriverSettings() if settings is None else settings
         self._restart()
 
-    @classmethod
-    def for_head(
-        cls,
-        head: HeadModel,
-        arkit: ArkitMap,
-        settings: DriverSettings | None = None,
-        speech: SpeechSource | None = None,
-        *,
-        fusion: Fusion | None = None,
-        track: EmotionTrack | None = None,
-    ) -> AvatarDriver:
-        """A driver that closes the lips and lids of this very head, where it says which vertices they are."""
-        lips = LipModel.from_head(head, arkit) if LipModel.fits(head) else None
-        lids = LidModel.from_head(head, arkit) if LidModel.fits(head) else None
-        return cls(arkit, settings, speech, fusion=fusion, lips=lips, lids=lids, track=track)
+    @property
+    def face(self) -> DrivenFace:
+        """The head that is driven. Another one takes over with the next pose: voice, feeling and motion go on."""
+        return self._face
+
+    @face.setter
+    def face(self, face: DrivenFace) -> None:
+        self._face = face
+        self._fusion = self._fusion.for_lips(face.lips)
+        self._mouth = MouthMap(face.lips)
 
     @property
     def hop_s(self) -> float:
@@ -231,6 +207,7 @@ class AvatarDriver:
         self._closure = settings.closure.start()
         self._smooth = _smoother(settings.smoothing, self._rate)
         self._gate = Envelope(self._rate, attack_s=0.0, release_s=0.08)
+        self._held = HeldExpression(self._rate)
         self._cue: EmotionCue | None = self._track.at(0.0) if self._track else None
         self._aim_emotion(self._cue or settings, 0.0)
 
@@ -243,7 +220,7 @@ class AvatarDriver:
 
     def _pose(
         self, articulation: Float[np.ndarray, "7"], closure: float, voice: float, loudness_db: float
-    ) -> DrivenPose:
+    ) -> FlameParams:
         settings = self._settings
         time_s = (self._count + 0.5) * self._speech.hop_s
         self._count += 1
@@ -262,9 +239,10 @@ class AvatarDriver:
         feeling = self._emotion.step(time_s, prosody)
         # Lips that rest between words meet under an emotion too; in longer pauses it may part them.
         resting = min(2 * prosody.activity, 1.0) * min(3 * float(rest_seal(articulation)), 1.0)
-        weights = self._fusion.fuse(speech, feeling.weights, max(seal, resting))
-        if seal == 1 and float(self._lips.opening_mm(weights)) > _TOUCHING_MM:
-            weights = self._lips.seal(weights, seal)  # the promise holds whatever fusion is in place
+        held = self._held.step(settings.expression, settings.expression_amount)
+        weights = self._fusion.fuse(speech, np.minimum(feeling.weights + held, 1.0), max(seal, resting))
+        if seal == 1 and float(self._face.lips.opening_mm(weights)) > _TOUCHING_MM:
+            weights = self._face.lips.seal(weights, seal)  # the promise holds whatever fusion is in place
         idle = self._idle.step(
             time_s,
             prosody,
@@ -284,13 +262,13 @@ class AvatarDriver:
             self._cue = cue
             self._aim_emotion(cue, self._settings.transition_s)
 
-    def _assemble(self, weights: Float[np.ndarray, "52"], idle: IdlePose, time_s: float) -> DrivenPose:
+    def _assemble(self, weights: Float[np.ndarray, "52"], idle: IdlePose, time_s: float) -> FlameParams:
         weights = np.array(weights, np.float32)
-        self._gaze.add(weights, idle.gaze)
-        self._lids.close(weights, idle.blink)
+        self._face.look(weights, idle.gaze)
+        self._face.lids.close(weights, idle.blink)
         np.clip(weights, 0.0, 1.0, out=weights)
-        face = self._arkit.params(weights)
-        return DrivenPose(
+        face = self._face.arkit.params(weights)
+        return FlameParams(
             face.shape,
             face.expression,
             face.global_orient,
@@ -316,32 +294,3 @@ def _smoother(smoothing: float, rate_hz: float) -> OneEuro | None:
     beta = np.full(len(CHANNELS), 2.0 * (1.5 - smoothing))
     beta[JAW] *= _JAW_AGILITY
     return OneEuro(rate_hz, cutoff_hz=14.0 * (1 - smoothing) + 1.5, beta=beta)
-
-
-class _GazeMap:
-    """Directions of gaze to the eyeLook weights of a head."""
-
-    def __init__(self, arkit: ArkitMap) -> None:
-        self._up, self._down, self._left, self._right = (
-            (indices(*names), 1.0 / reach)
-            for names, reach in (
-                _reach(arkit, 0, "eyeLookUpLeft", "eyeLookUpRight"),
-                _reach(arkit, 0, "eyeLookDownLeft", "eyeLookDownRight"),
-                _reach(arkit, 1, "eyeLookOutLeft", "eyeLookInRight"),
-                _reach(arkit, 1, "eyeLookInLeft", "eyeLookOutRight"),
-            )
-        )
-
-    def add(self, weights: Float32[np.ndarray, "52"], gaze: Float[np.ndarray, "2"]) -> None:
-        """Turn the eyes up and to the subject's left, radians; in place."""
-        up, left = float(gaze[0]), float(gaze[1])
-        for value, positive, negative in ((up, self._up, self._down), (left, self._left, self._right)):
-            index, gain = positive if value >= 0 else negative
-            weights[index] += np.float32(min(abs(value) * gain, 1.0))
-
-
-def _reach(arkit: ArkitMap, axis: int, left: str, right: str) -> tuple[tuple[str, str], float]:
-    """The pair of blendshapes, and how far one unit of them turns the eyes about an axis, radians."""
-    l, r = indices(left, right)
-    turn = (abs(float(arkit.leye[l, axis])) + abs(float(arkit.reye[r, axis]))) / 2
-    return (left, right), turn if turn > 0.02 else _SCULPTED_GAZE

@@ -13,6 +13,7 @@ from PIL import ImageColor
 
 from animation.driver import AvatarDriver, DriverSettings, SpeechSource
 from animation.expression.emotions import EmotionTrack
+from animation.face import DrivenFace
 from animation.speech.audio import StreamingResampler
 from app.audio_file import AudioFile, open_audio
 from app.output.curves import read_curves
@@ -44,6 +45,9 @@ class RenderOptions:
     emotion: str = "neutral"
     intensity: float = 1.0
     emotion_track: Path | None = None
+    expression: str | None = None
+    """Held on top of the emotion."""
+    expression_amount: float = 1.0
     width: int = 512
     height: int = 512
     fps: float = 30.0
@@ -225,10 +229,16 @@ def _film(
 
 
 def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
-    settings = DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed)
+    settings = DriverSettings(
+        emotion=options.emotion,
+        intensity=options.intensity,
+        expression=options.expression,
+        expression_amount=options.expression_amount,
+        seed=options.seed,
+    )
     track = EmotionTrack.read(options.emotion_track) if options.emotion_track else None
     speech = _speech_source(avatar, options.speech_model) if options.speech_model else None
-    return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, speech, track=track)
+    return AvatarDriver(DrivenFace.of(avatar.head, avatar.arkit), settings, speech, track=track)
 
 
 def _speech_source(avatar: Avatar, path: Path) -> SpeechSource:

@@ -7,11 +7,17 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
+from animation.speech.lips import LipModel
+
 __all__ = ["Fusion"]
 
 
 class Fusion(Protocol):
     """What joins the weights of speech with those of an emotion. Batched over leading axes, free of state."""
+
+    def for_lips(self, lips: LipModel) -> Fusion:
+        """The same for a head with other lips."""
+        ...
 
     def fuse(
         self,

@@ -108,7 +108,7 @@ class Separation:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class EncoderInput:
     """A batch of deformations as the encoders look at it."""
 
     flat: Float[Tensor, "b n3"]
@@ -152,7 +152,7 @@ class Encoder(nn.Module):
         self.network = _Network(config, n_vertices, outputs)
         self.linear = nn.Parameter(torch.zeros(outputs, config.linear_path))
 
-    def forward(self, seen: Sight) -> Float[Tensor, "b k"]:
+    def forward(self, seen: EncoderInput) -> Float[Tensor, "b k"]:
         """Weights, each about 1 in its own domain."""
         return self.network(seen.picture) + seen.principal @ self.linear.T
 
@@ -198,11 +198,11 @@ class FusionModel(nn.Module):
         seen = self.look(deformation.flatten(1) * _MM)
         return Separation(self.speech_encoder(seen), self.expression_encoder(seen))
 
-    def look(self, flat: Float[Tensor, "b n3"]) -> Sight:
+    def look(self, flat: Float[Tensor, "b n3"]) -> EncoderInput:
         """Prepare flat millimetres for the encoders."""
         scaled = flat.unflatten(-1, (-1, 3)) / self.scale[:, None]
         picture = self.image.to_image(scaled) if self.config.geometric_mapping else scaled
-        return Sight(flat, picture, flat @ self.principal_axes.T)
+        return EncoderInput(flat, picture, flat @ self.principal_axes.T)
 
     def keep_speech(self, deformation: Float[Tensor, "b n 3"]) -> Separation:
         """A deformation that speech caused: its speech, refitted, and the expression that hid in it."""

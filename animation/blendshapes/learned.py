@@ -11,6 +11,7 @@ vowel; asked nevertheless, the speech encoder would close most of a smile and pa
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -48,14 +49,12 @@ class LearnedFusion:
         model: FusionModel | None = None,
         head: HeadModel | None = None,
         arkit: ArkitMap | None = None,
-        lips: LipModel | None = None,
     ) -> None:
         """
         Args:
             model: a fusion module; the one that ships if None.
             head: the head that it was trained on; the generic head if None.
             arkit: that head's blendshapes.
-            lips: of the head to be moved, for the seal; the generic head's if None.
 
         Raises:
             UserError: if the weights that ship are missing or do not fit the generic head.
@@ -63,8 +62,8 @@ class LearnedFusion:
         if head is None or arkit is None:
             head, arkit = open_head()
         if model is None:
-            model = _shipped()
-        self._lips = default_lips() if lips is None else lips
+            model = load_fusion(default_weights(), head)[0]
+        self._lips = default_lips()
         vertices = model.image.vertices
         self._motion = FaceMotion.from_head(head, arkit, vertices)
         self.speech_map = FlameMap.fit(head, vertices, model.speech_blendshapes)
@@ -73,6 +72,18 @@ class LearnedFusion:
         back = arkit_matrix(arkit)
         self._speech = _SpeechBranch(model, self.speech_map.matrix @ back)
         self._expression = _refit_matrix(model.expression_decoder.weight, self.expression_map.matrix @ back)
+
+    @classmethod
+    @cache
+    def shipped(cls) -> LearnedFusion:
+        """The module that ships, sealing the lips of the generic head. Made once a process."""
+        return cls()
+
+    def for_lips(self, lips: LipModel) -> LearnedFusion:
+        """The same for a head with other lips; what is learned is shared."""
+        other = copy(self)
+        other._lips = lips
+        return other
 
     def fuse(
         self,
@@ -103,11 +114,6 @@ class LearnedFusion:
     def _flat(self, weights: Float[np.ndarray, "b 52"]) -> Float32[np.ndarray, "b n3"]:
         """The face's deformation, millimetres."""
         return self._motion.deformation(weights).reshape(len(weights), -1) * np.float32(_MM)
-
-
-@cache
-def _shipped() -> FusionModel:
-    return load_fusion(default_weights(), open_head()[0])[0]
 
 
 def _refit_matrix(blendshapes: Tensor, to_arkit: Float32[np.ndarray, "k 52"]) -> Float32[np.ndarray, "n3 52"]:

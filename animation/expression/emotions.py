@@ -31,6 +31,7 @@ from animation.expression.action_units import (
 from animation.smoothing import Envelope, SlowNoise, Spring
 from animation.speech.prosody import Prosody
 from avatar.errors import UserError
+from avatar.flame.arkit import NAMES
 
 __all__ = [
     "EMOTIONS",
@@ -39,6 +40,7 @@ __all__ = [
     "EmotionState",
     "EmotionTrack",
     "Feeling",
+    "HeldExpression",
     "check_emotion",
     "emotion_weights",
     "feeling_name",
@@ -257,3 +259,19 @@ class EmotionState:
             kept = self._rng.uniform(size=len(UNIT_NAMES)) < 0.4
             self._pulses.append(_Pulse(time_s, width, amount * kept * (mix[1:] @ RECIPE_UNITS[1:])))
             self._next_pulse_s = time_s + 1.2 + self._rng.exponential(self._PULSE_EVERY_S - 1.2)
+
+
+class HeldExpression:
+    """An expression held on top of an emotion: eases in and out over about a third of a second. One step a pose."""
+
+    _EASE_S = 0.15
+
+    def __init__(self, rate_hz: float) -> None:
+        self._ease = np.float32(1 - math.exp(-1 / (rate_hz * self._EASE_S)))
+        self._now = np.zeros(len(NAMES), np.float32)
+
+    def step(self, name: str | None, amount: float) -> Float32[np.ndarray, "52"]:
+        """Blendshape weights of the next pose, on the way to those of `name` (one of `FEELINGS`; None lets go)."""
+        goal = 0.0 if name is None else emotion_weights(name) * np.float32(amount)
+        self._now = self._now + self._ease * (goal - self._now)
+        return self._now

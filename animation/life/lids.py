@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32
 
 from avatar.flame.arkit import NAMES, ArkitMap, indices
@@ -45,16 +46,17 @@ class LidModel:
         Raises:
             ValueError: if the head lacks them.
         """
+        names = [f"{lid}_lid_margin_{side}" for side in _SIDES for lid in ("upper", "lower")]
+        try:
+            margins = [head.regions[name] for name in names]
+        except KeyError as error:
+            raise ValueError(f"LidModel: the head has no region {error.args[0]!r}") from error
         units = np.eye(len(NAMES), dtype=np.float32)
         weights = np.concatenate([np.zeros((1, len(NAMES)), np.float32), units / 2, units])
-        vertices = head.vertices(arkit.params(weights)).numpy()
-        heights = []
-        for side in _SIDES:
-            try:
-                upper, lower = (head.regions[f"{lid}_lid_margin_{side}"].numpy() for lid in ("upper", "lower"))
-            except KeyError as error:
-                raise ValueError(f"LidModel: the head has no region {error.args[0]!r}") from error
-            heights.append(1e3 * (vertices[:, upper, 1].mean(1) - vertices[:, lower, 1].mean(1)))
+        posed = head.part(torch.cat(margins)).vertices(arkit.params(weights)).numpy()[..., 1]
+        *parts, _ = np.split(posed, np.cumsum([len(margin) for margin in margins]), axis=1)
+        upper_left, lower_left, upper_right, lower_right = (part.mean(1) for part in parts)
+        heights = [1e3 * (upper_left - lower_left), 1e3 * (upper_right - lower_right)]
         height = np.stack(heights, 1).astype(np.float32)
         half, full = np.split(height[1:] - height[0], 2)
         return cls(height[0], 4 * half - full, 2 * full - 4 * half)

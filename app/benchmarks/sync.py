@@ -14,6 +14,7 @@ import soundfile
 from jaxtyping import Float, Float32, UInt8
 
 from animation.driver import DriverSettings
+from animation.face import DrivenFace
 from animation.speech.audio import HOP_S, HOP_SAMPLES
 from app.live.devices import Source
 from app.live.scene import Scene
@@ -98,7 +99,7 @@ def burst_centres(times_s: Float[np.ndarray, " n"], levels: Float[np.ndarray, " 
 class _LoudnessDriver:
     """A jaw that opens with the mean level of each hop; needs 60 ms of sound after it, as a speech model would."""
 
-    avatar: Avatar
+    face: DrivenFace
     settings: DriverSettings
     lookahead_ms: float = 1000 * HOP_S * _LOOKAHEAD_HOPS
 
@@ -116,7 +117,7 @@ class _LoudnessDriver:
             level = float(np.abs(self._pending[:HOP_SAMPLES]).mean())
             self._pending = self._pending[HOP_SAMPLES:]
             weights = weights_from_dict({"jawOpen": min(level, 1.0)})
-            poses.append(self.avatar.arkit.params(weights, stream_time_s=(self._count + 0.5) * HOP_S))
+            poses.append(self.face.arkit.params(weights, stream_time_s=(self._count + 0.5) * HOP_S))
             self._count += 1
         return poses
 

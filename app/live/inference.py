@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from animation.driver import DriverSettings
+from animation.face import DrivenFace
 from animation.speech.audio import SAMPLE_RATE
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
@@ -21,13 +22,14 @@ from app.live.worker import Failure, Worker
 from avatar.flame.params import FlameParams
 from avatar.rig import Avatar
 
-__all__ = ["Cast", "DelayControl", "Driver", "Inference", "PoseTiming"]
+__all__ = ["ActiveAvatar", "DelayControl", "Driver", "Inference", "PoseTiming"]
 
 
 class Driver(Protocol):
     """What the thread needs of `animation.driver.AvatarDriver`."""
 
     settings: DriverSettings
+    face: DrivenFace
 
     @property
     def lookahead_ms(self) -> float: ...
@@ -38,12 +40,18 @@ class Driver(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Cast:
-    """An avatar on stage, and the poses made for it. A new avatar gets a timeline of its own: the renderer goes over
-    to it when its first poses are there."""
+class ActiveAvatar:
+    """The avatar that is shown, how it is driven, and the poses made for it. A new avatar gets a timeline of its own:
+    the renderer goes over to it when its first poses are there."""
 
     avatar: Avatar
+    face: DrivenFace
     timeline: PoseTimeline = field(default_factory=PoseTimeline)
+
+    @classmethod
+    def of(cls, avatar: Avatar) -> ActiveAvatar:
+        """An avatar to be shown; takes some milliseconds."""
+        return cls(avatar, DrivenFace.of(avatar.head, avatar.arkit))
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Inference(Worker):
     """Feeds the driver as sound comes in.
 
     Exchange: reads `VoiceInput.voice` by its own reader; settings, avatar and factory through `Latest`; poses go into
-    the present `Cast`'s timeline. When late by more than `_LATE_S` it skips to the newest sound and resets.
+    the present `ActiveAvatar`'s timeline. When late by more than `_LATE_S` it skips to the newest sound and resets.
     """
 
     _LATE_S = 0.5
@@ -113,9 +121,9 @@ class Inference(Worker):
         self,
         voice: VoiceInput,
         clock: StreamClock,
-        cast: Latest[Cast | None],
+        active: Latest[ActiveAvatar | None],
         settings: Latest[DriverSettings],
-        make_driver: Callable[[Avatar, DriverSettings], Driver],
+        make_driver: Callable[[DrivenFace, DriverSettings], Driver],
         on_failure: Callable[[Failure], None] | None = None,
         on_poses: Callable[[Sequence[FlameParams]], None] = lambda poses: None,
     ) -> None:
@@ -134,7 +142,7 @@ class Inference(Worker):
         self.timing: PoseTiming | None = None
         self._voice = voice
         self._clock = clock
-        self._cast = cast
+        self._active = active
         self._settings = settings
         self._make_driver = make_driver
         self._on_poses = on_poses
@@ -147,21 +155,24 @@ class Inference(Worker):
 
     def run(self) -> None:
         driver: Driver | None = None
-        cast_version = settings_version = -1
-        cast: Cast | None = None
+        active_version = settings_version = -1
+        active: ActiveAvatar | None = None
         start_s = 0.0
         try:
             while not self.stopping:
                 self.wake.wait(0.1)
-                version, wanted = self._cast.versioned()
-                if version != cast_version:
-                    cast_version, cast = version, wanted
-                    settings_version, settings = self._settings.versioned()
-                    driver = self._make_driver(wanted.avatar, settings) if wanted is not None else None
-                    self.lookahead_ms = driver.lookahead_ms if driver is not None else 0.0
-                    self._reader.skip_to(self._voice.voice.written)
-                    start_s = self._reader.position / SAMPLE_RATE
-                if driver is None or cast is None:
+                version, wanted = self._active.versioned()
+                if version != active_version:
+                    active_version, active = version, wanted
+                    if wanted is not None and driver is not None:
+                        driver.face = wanted.face
+                    elif wanted is not None:
+                        settings_version, settings = self._settings.versioned()
+                        driver = self._make_driver(wanted.face, settings)
+                        self.lookahead_ms = driver.lookahead_ms
+                        self._reader.skip_to(self._voice.voice.written)
+                        start_s = self._reader.position / SAMPLE_RATE
+                if driver is None or active is None:
                     self._reader.skip_to(self._voice.voice.written)
                     continue
                 version, settings = self._settings.versioned()
@@ -175,11 +186,11 @@ class Inference(Worker):
                     self.delay.forget()
                     start_s = self._reader.position / SAMPLE_RATE
                     continue
-                self._advance(driver, cast, start_s)
+                self._advance(driver, active, start_s)
         finally:
             self._voice.voice.forget(self.wake)
 
-    def _advance(self, driver: Driver, cast: Cast, start_s: float) -> None:
+    def _advance(self, driver: Driver, active: ActiveAvatar, start_s: float) -> None:
         samples = self._reader.read()
         if not len(samples):
             return
@@ -188,7 +199,7 @@ class Inference(Worker):
         if not poses:
             return
         poses = [p.replace(stream_time_s=p.stream_time_s + start_s) for p in poses]
-        cast.timeline.append(poses)
+        active.timeline.append(poses)
         done_s = time.perf_counter()
         self._on_poses(poses)
         _, captured_s, written_s = self._voice.voice_stamp

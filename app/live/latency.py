@@ -42,10 +42,10 @@ class LatencyMeter:
         self._lock = threading.Lock()
 
     def painted(self, drawn: Drawn, at_s: float | None = None) -> None:
-        """A shot is on the screen."""
+        """A request is on the screen."""
         at_s = time.perf_counter() if at_s is None else at_s
-        shown_s = self._clock.wall_time(drawn.shot.stream_time_s)
-        pose = drawn.shot.timing
+        shown_s = self._clock.wall_time(drawn.request.stream_time_s)
+        pose = drawn.request.timing
         if pose is None:
             return
         lookahead = pose.captured_s - self._clock.wall_time(pose.pose_time_s)

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import numpy as np
-
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
 from app.live.notice import Notice
@@ -18,14 +16,13 @@ from app.output.osc import VmcSender
 from app.output.virtual_camera import VirtualCamera
 from app.settings import OutputSettings
 from avatar.errors import UserError
-from avatar.flame.arkit import NAMES
 from avatar.flame.params import FlameParams
 
 __all__ = ["Outputs", "parse_target"]
 
 
 class _Sender(Protocol):
-    def send(self, params: FlameParams, weights: np.ndarray) -> None: ...
+    def send(self, pose: FlameParams) -> None: ...
 
     def close(self) -> None: ...
 
@@ -123,12 +120,9 @@ class Outputs(Worker):
             if due_s > 0:
                 return min(due_s, 0.25)
             pose = self._poses.popleft()
-            weights = getattr(pose, "blendshape_weights", None)
-            if weights is None:
-                weights = np.zeros(len(NAMES), np.float32)
             for name, sender in list(self._senders.items()):
                 try:
-                    sender.send(pose, weights)
+                    sender.send(pose)
                     self.sent += 1
                 except (UserError, OSError) as error:
                     self._give_up(name, error)

@@ -10,10 +10,10 @@ from app.live.voice import SOUND_RATE
 from app.output.pacer import Ceiling
 from app.output.recorder import Recorder
 
-__all__ = ["Take"]
+__all__ = ["LiveRecording"]
 
 
-class Take:
+class LiveRecording:
     """A recorder's place in stream time: sound and images are shifted alike, so they stay in step."""
 
     def __init__(self, recorder: Recorder, size: tuple[int, int]) -> None:
@@ -39,6 +39,6 @@ class Take:
         start_s = self._start_s
         if start_s is None or image.bgra.shape[:2] != (self.size[1], self.size[0]):
             return
-        time_s = image.shot.stream_time_s - start_s
+        time_s = image.request.stream_time_s - start_s
         if self._ceiling is None or self._ceiling.admits(time_s):
             self.recorder.offer_image(image.bgra, time_s)

@@ -1,4 +1,4 @@
-"""The render thread: poses and a scene in, shots and images out, at a pace and a detail that the machine can hold."""
+"""The render thread: poses and a scene in, images out, at a pace and a detail that the machine can hold."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jaxtyping import UInt8
 from app.live.clock import StreamClock
 from app.live.detail import DetailControl
 from app.live.exchange import Latest
-from app.live.inference import Cast, Inference
+from app.live.inference import ActiveAvatar, Inference
 from app.live.notice import Notice
-from app.live.scene import Drawn, LiveImage, Scene, Shot
+from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
 from app.live.worker import Failure, Worker
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
@@ -29,10 +29,10 @@ OpenRenderer = Callable[[str, Callable[[str], None]], Renderer]
 class Rendering(Worker):
     """Draws the newest scene at a steady pace.
 
-    Exchange: scene and cast come through `Latest`. Every tick makes a `Shot`, puts it into `shots` (one slot, the
-    newest wins) and calls `on_shot`. Then it is drawn, the image goes into `images` (one slot) and to `on_image`; but
-    while `direct`, whoever owns the screen draws the shots, and images are made only when `image_wanted` says so. All
-    callbacks come on this thread. A tick for which drawing is too late is left out and counted.
+    Exchange: the scene and the active avatar come through `Latest`. Every tick makes an `ImageRequest`, puts it into
+    `requests` (one slot, the newest wins) and calls `on_request`. Then it is drawn, the image goes into `images` (one
+    slot) and to `on_image`; but while `direct`, whoever owns the screen draws the requests, and images are made only
+    when `image_wanted` says so. All callbacks come on this thread. A tick that comes too late is left out and counted.
     """
 
     _BUDGET_SHARE = 0.62
@@ -44,18 +44,18 @@ class Rendering(Worker):
     def __init__(
         self,
         clock: StreamClock,
-        cast: Latest[Cast | None],
+        active: Latest[ActiveAvatar | None],
         scene: Latest[Scene],
         inference: Inference,
         open_renderer: OpenRenderer,
         on_image: Callable[[LiveImage], None] = lambda image: None,
-        on_shot: Callable[[Shot], None] = lambda shot: None,
+        on_request: Callable[[ImageRequest], None] = lambda request: None,
         image_wanted: Callable[[], bool] = lambda: False,
         on_failure: Callable[[Failure], None] | None = None,
         on_notice: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
         super().__init__("render", on_failure)
-        self.shots: Latest[Shot | None] = Latest(None)
+        self.requests: Latest[ImageRequest | None] = Latest(None)
         self.images: Latest[LiveImage | None] = Latest(None)
         self.direct = False
         """Shots are drawn by whoever owns the screen. Set by that thread, with `paint_directly`."""
@@ -66,17 +66,17 @@ class Rendering(Worker):
         self.draw_ms = 0.0
         self.detail = DetailControl(1000 / self._HELD_PER_S * self._BUDGET_SHARE)
         self._clock = clock
-        self._cast = cast
+        self._active = active
         self._scene = scene
         self._inference = inference
         self._open_renderer = open_renderer
         self._on_image = on_image
-        self._on_shot = on_shot
+        self._on_request = on_request
         self._image_wanted = image_wanted
         self._on_notice = on_notice
         self._asked: threading.Event | None = None
         self._observed = 0
-        self._stage: Cast | None = None
+        self._shown: ActiveAvatar | None = None
 
     def paint_directly(self, on: bool) -> None:
         """Leave the drawing to the caller's thread, or take it back."""
@@ -93,13 +93,13 @@ class Rendering(Worker):
         return self.images.get()
 
     def observe(self, drawn: Drawn) -> None:
-        """A shot has been drawn: adapt. Called on the thread that draws."""
+        """A request has been drawn: adapt. Called on the thread that draws."""
         if self.direct:
-            self.skipped += max(drawn.shot.number - self._observed - 1, 0) if self._observed else 0
-            self._observed = drawn.shot.number
+            self.skipped += max(drawn.request.number - self._observed - 1, 0) if self._observed else 0
+            self._observed = drawn.request.number
         self.draw_ms += 0.1 * (drawn.draw_ms - self.draw_ms)
-        if drawn.shot.number >= 3:  # the first images pay for loading
-            self.detail.observe(drawn.draw_ms, len(drawn.shot.avatar.gaussians))
+        if drawn.request.number >= 3:  # the first images pay for loading
+            self.detail.observe(drawn.draw_ms, len(drawn.request.avatar.gaussians))
 
     def run(self) -> None:
         renderer: Renderer | None = None
@@ -130,14 +130,14 @@ class Rendering(Worker):
                 renderer.close()
 
     def _tick(self, renderer: Renderer, scene: Scene) -> None:
-        shot = self._next_shot(scene)
-        if shot is None:
+        request = self._next_request(scene)
+        if request is None:
             return
-        self.shots.put(shot)
-        self._on_shot(shot)
+        self.requests.put(request)
+        self._on_request(request)
         asked, self._asked = self._asked, None
         if not self.direct or asked is not None or self._image_wanted():
-            image = _draw(renderer, shot)
+            image = _draw(renderer, request)
             if not self.direct:
                 self.observe(image)
             self.images.put(image)
@@ -145,25 +145,25 @@ class Rendering(Worker):
         if asked is not None:
             asked.set()
 
-    def _next_shot(self, scene: Scene) -> Shot | None:
-        """What is to be seen now; None while no avatar is on stage."""
-        cast = self._cast.get()
-        if cast is not None and (self._stage is None or cast.timeline.newest_s is not None):
-            self._stage = cast
-        stage = self._stage
-        if stage is None:
+    def _next_request(self, scene: Scene) -> ImageRequest | None:
+        """What is to be seen now; None while no avatar is on shown."""
+        active = self._active.get()
+        if active is not None and (self._shown is None or active.timeline.newest_s is not None):
+            self._shown = active
+        shown = self._shown
+        if shown is None:
             return None
         stream_time_s = self._clock.now() - self._inference.delay.delay_s
-        newest_s = stage.timeline.newest_s
+        newest_s = shown.timeline.newest_s
         if newest_s is not None and newest_s < stream_time_s < newest_s + 0.04:
             stream_time_s = newest_s  # a pose that is a little late: show what there is rather than guess
-        pose = stage.timeline.sample(stream_time_s)
+        pose = shown.timeline.sample(stream_time_s)
         if pose is None:
-            head = stage.avatar.head
+            head = shown.avatar.head
             pose = FlameParams.neutral(head.n_shape, head.n_expression)
-        gaussians = min(scene.max_gaussians or self.detail.count, len(stage.avatar.gaussians))
+        gaussians = min(scene.max_gaussians or self.detail.count, len(shown.avatar.gaussians))
         self.count += 1
-        return Shot(self.count, stage.avatar, pose, scene, gaussians, stream_time_s, self._inference.timing)
+        return ImageRequest(self.count, shown.avatar, pose, scene, gaussians, stream_time_s, self._inference.timing)
 
     def _open(self, backend: str) -> Renderer:
         def notice(line: str) -> None:
@@ -178,14 +178,14 @@ class Rendering(Worker):
             return self._open_renderer("auto", notice)
 
 
-def _draw(renderer: Renderer, shot: Shot) -> LiveImage:
+def _draw(renderer: Renderer, request: ImageRequest) -> LiveImage:
     begun_s = time.perf_counter()
-    bgra = renderer.draw(shot.avatar, shot.params, shot.camera(), shot.background, shot.gaussians)
-    backdrop = shot.scene.backdrop
+    bgra = renderer.draw(request.avatar, request.params, request.camera(), request.background, request.gaussians)
+    backdrop = request.scene.backdrop
     if backdrop is not None and backdrop.shape == bgra.shape:
         _put_behind(bgra, backdrop)
     drawn_s = time.perf_counter()
-    return LiveImage(shot, (drawn_s - begun_s) * 1000, drawn_s, bgra)
+    return LiveImage(request, (drawn_s - begun_s) * 1000, drawn_s, bgra)
 
 
 def _put_behind(bgra: UInt8[np.ndarray, "h w 4"], backdrop: UInt8[np.ndarray, "h w 4"]) -> None:

@@ -1,4 +1,4 @@
-"""What is to be seen, from the setting of the stage to the picture of it."""
+"""What is to be seen: the scene, the request to draw a moment of it, and the image that comes of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avatar.camera import PRESETS, Camera, Framing
 from avatar.flame.params import FlameParams
 from avatar.rig import Avatar
 
-__all__ = ["Drawn", "LiveImage", "Scene", "Shot"]
+__all__ = ["Drawn", "ImageRequest", "LiveImage", "Scene"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
-    """A moment of the stage: all that is needed to draw it. Immutable, so that any thread may."""
+class ImageRequest:
+    """All that is needed to draw one image. Immutable, so that any thread may."""
 
     number: int
     avatar: Avatar
@@ -59,9 +59,9 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A shot that has been drawn, wherever the picture is."""
+    """A request that has been drawn, wherever the image is."""
 
-    shot: Shot
+    request: ImageRequest
     draw_ms: float
     """How long drawing took."""
     drawn_s: float

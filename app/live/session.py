@@ -9,25 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
-from animation.blendshapes.learned import LearnedFusion
 from animation.driver import AvatarDriver, DriverSettings
-from animation.speech.lips import LipModel
+from animation.face import DrivenFace
 from app.live.clock import StreamClock
 from app.live.devices import Devices, Source
 from app.live.exchange import Latest
-from app.live.expressions import ExpressionFusion, held_weights
-from app.live.inference import Cast, Driver, Inference
+from app.live.inference import ActiveAvatar, Driver, Inference
 from app.live.latency import LatencyMeter
 from app.live.microphone import InputDevice
 from app.live.monitor import Monitor
 from app.live.notice import Notice
 from app.live.outputs import Outputs
-from app.live.recording import Take
+from app.live.recording import LiveRecording
 from app.live.rendering import OpenRenderer, Rendering
-from app.live.scene import Drawn, LiveImage, Scene, Shot
+from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
 from app.live.status import SessionStatus
 from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
@@ -51,7 +46,7 @@ class LiveSession:
 
     Args:
         on_image: an image is in `images`; called on the render thread, must return at once.
-        on_shot: a shot is in `shots`; the same, but only while `paint_directly` is on.
+        on_request: a request is in `requests`; the same, but only while `paint_directly` is on.
         on_source: `source` or `inputs` has changed; called on the devices thread.
         on_failure: a worker has died; called on its thread.
         on_notice: news for the user; called on any thread.
@@ -66,23 +61,22 @@ class LiveSession:
         driver: DriverSettings | None = None,
         *,
         on_image: Callable[[LiveImage], None] = lambda image: None,
-        on_shot: Callable[[Shot], None] = lambda shot: None,
+        on_request: Callable[[ImageRequest], None] = lambda request: None,
         on_source: Callable[[], None] = lambda: None,
         on_failure: Callable[[Failure], None] = lambda failure: None,
         on_notice: Callable[[Notice], None] = lambda notice: None,
-        make_driver: Callable[[Avatar, DriverSettings], Driver] | None = None,
+        make_driver: Callable[[DrivenFace, DriverSettings], Driver] = AvatarDriver,
         open_renderer: OpenRenderer = open_renderer,
     ) -> None:
         self._scene = Latest(scene or Scene())
         self._voice_settings = Latest(voice or VoiceSettings())
         self._driver_settings = Latest(driver or DriverSettings())
-        self._held: Latest[Float32[np.ndarray, "52"]] = Latest(held_weights(None))
-        self._cast: Latest[Cast | None] = Latest(None)
+        self._active: Latest[ActiveAvatar | None] = Latest(None)
         self._output_settings = Latest(OutputSettings())
         self._on_image = on_image
-        self._on_shot = on_shot
+        self._on_request = on_request
         self._on_notice = on_notice
-        self._take: Take | None = None
+        self._recording: LiveRecording | None = None
         self._monitor: Monitor | None = None
         self._started = False
         self._starting_overflows = 0
@@ -104,21 +98,21 @@ class LiveSession:
         self.inference = Inference(
             self.voice,
             self.clock,
-            self._cast,
+            self._active,
             self._driver_settings,
-            make_driver or self._driver,
+            make_driver,
             failed,
             self.outputs.offer_poses,
         )
         self.rendering = Rendering(
             self.clock,
-            self._cast,
+            self._active,
             self._scene,
             self.inference,
             open_renderer,
             self._image,
-            self._shot,
-            lambda: self._take is not None or self.outputs.wants_images,
+            self._request,
+            lambda: self._recording is not None or self.outputs.wants_images,
             failed,
             on_notice,
         )
@@ -129,9 +123,9 @@ class LiveSession:
         return self.rendering.images
 
     @property
-    def shots(self) -> Latest[Shot | None]:
+    def requests(self) -> Latest[ImageRequest | None]:
         """What the newest image shows, or is to show."""
-        return self.rendering.shots
+        return self.rendering.requests
 
     @property
     def inputs(self) -> list[InputDevice]:
@@ -156,7 +150,7 @@ class LiveSession:
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
         self.set_monitor(False)
-        if self._take is not None:
+        if self._recording is not None:
             self.stop_recording()
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
         if self._started:
@@ -171,7 +165,7 @@ class LiveSession:
         self.stop()
 
     def set_avatar(self, name_or_path: str | Path | None) -> Avatar:
-        """Load an avatar and put it on stage; the old one stays until the new one's first pose. Takes a moment: a
+        """Load an avatar and show it; the old one stays until the new one's first pose. Takes a moment: a
         window calls it from a thread of its own.
 
         Raises:
@@ -179,17 +173,17 @@ class LiveSession:
         """
         with self._loading:
             avatar = open_avatar(default_name() if name_or_path is None else name_or_path)
-            self._cast.put(Cast(avatar))
+            self._active.put(ActiveAvatar.of(avatar))
             return avatar
 
     def show(self, avatar: Avatar) -> None:
-        """Put a loaded avatar on stage."""
-        self._cast.put(Cast(avatar))
+        """Show a loaded avatar."""
+        self._active.put(ActiveAvatar.of(avatar))
 
     def set_scene(self, scene: Scene) -> None:
         """Draw this from the next image on. While recording, the size stays that of the recording."""
-        if self._take is not None:
-            width, height = self._take.size
+        if self._recording is not None:
+            width, height = self._recording.size
             if (scene.width, scene.height) != (width, height):
                 backdrop = scene.backdrop
                 if backdrop is not None and backdrop.shape[:2] != (height, width):
@@ -207,16 +201,8 @@ class LiveSession:
         self._voice_settings.put(settings)
 
     def set_driver(self, settings: DriverSettings) -> None:
-        """Emotion and motion."""
+        """Emotion, held expression and motion."""
         self._driver_settings.put(settings)
-
-    def set_expression(self, name: str | None, amount: float = 1.0) -> None:
-        """Hold one of `animation.expression.emotions.FEELINGS` on top; None lets go.
-
-        Raises:
-            UserError: for an unknown name.
-        """
-        self._held.put(held_weights(name, amount))
 
     def set_outputs(self, settings: OutputSettings) -> None:
         """Send the animation elsewhere; what cannot be opened is said through `on_notice`."""
@@ -246,13 +232,13 @@ class LiveSession:
         return self._monitor is not None
 
     def paint_directly(self, on: bool) -> None:
-        """The owner draws the shots itself, or images are drawn for it. While it does, images are made only for a
+        """The owner draws the requests itself, or images are drawn for it. While it does, images are made only for a
         recording, an output or `still`."""
         self.rendering.paint_directly(on)
 
     @property
     def painting_directly(self) -> bool:
-        """Whether the owner draws the shots itself."""
+        """Whether the owner draws the requests itself."""
         return self.rendering.direct
 
     def still(self) -> LiveImage | None:
@@ -260,7 +246,7 @@ class LiveSession:
         return self.rendering.image_now()
 
     def painted(self, drawn: Drawn, at_s: float | None = None) -> None:
-        """The owner has shown an image, or a shot that it has drawn itself."""
+        """The owner has shown an image, or a request that it has drawn itself."""
         self.latency.painted(drawn, at_s)
         if self.rendering.direct:
             self.rendering.observe(drawn)
@@ -275,16 +261,16 @@ class LiveSession:
         Raises:
             UserError: if it cannot be written, or a recording runs.
         """
-        if self._take is not None:
-            raise UserError(f"a recording runs already: {self._take.recorder.path}")
+        if self._recording is not None:
+            raise UserError(f"a recording runs already: {self._recording.recorder.path}")
         scene = self._scene.get()
         size = (scene.width, scene.height)
         transparent = scene.background is None and scene.backdrop is None
         writer = open_writer(
             path, *size, sample_rate=SOUND_RATE, fps=fps, quality=quality, alpha=transparent, live=True
         )
-        self._take = Take(Recorder(writer), size)
-        self.voice.tap(self._take.sound)
+        self._recording = LiveRecording(Recorder(writer), size)
+        self.voice.tap(self._recording.sound)
 
     def stop_recording(self) -> RecorderStatus:
         """Finish the file.
@@ -292,22 +278,22 @@ class LiveSession:
         Raises:
             UserError: if nothing is being recorded.
         """
-        take = self._take
-        if take is None:
+        recording = self._recording
+        if recording is None:
             raise UserError("nothing is being recorded")
         self.voice.tap(None)
-        self._take = None
-        return take.recorder.stop()
+        self._recording = None
+        return recording.recorder.stop()
 
     @property
     def recording(self) -> RecorderStatus | None:
         """The recording that runs."""
-        take = self._take
-        return take.recorder.status if take is not None else None
+        recording = self._recording
+        return recording.recorder.status if recording is not None else None
 
     def status(self) -> SessionStatus:
         """A snapshot."""
-        shot = self.shots.get()
+        request = self.requests.get()
         meter = self.voice.meter
         return SessionStatus(
             self.devices.state,
@@ -315,7 +301,7 @@ class LiveSession:
             self.inference.delay.delay_s,
             self.devices.overflows - self._starting_overflows + self.inference.skips,
             self.rendering.skipped,
-            shot.gaussians if shot else 0,
+            request.gaussians if request else 0,
             self.rendering.backend,
             self.rendering.draw_ms,
             self.inference.busy_ms,
@@ -325,21 +311,16 @@ class LiveSession:
             self.recording,
         )
 
-    def _driver(self, avatar: Avatar, settings: DriverSettings) -> AvatarDriver:
-        lips = LipModel.from_head(avatar.head, avatar.arkit) if LipModel.fits(avatar.head) else None
-        fusion = ExpressionFusion(LearnedFusion(lips=lips), self._held)
-        return AvatarDriver.for_head(avatar.head, avatar.arkit, settings, fusion=fusion)
-
-    def _shot(self, shot: Shot) -> None:
-        if shot.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
+    def _request(self, request: ImageRequest) -> None:
+        if request.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
             self.inference.settle()
             self._starting_overflows = self.devices.overflows
         if self.rendering.direct:
-            self._on_shot(shot)
+            self._on_request(request)
 
     def _image(self, image: LiveImage) -> None:
-        if (take := self._take) is not None:
-            take.image(image)
+        if (recording := self._recording) is not None:
+            recording.image(image)
         self.outputs.offer_image(image)
         self._on_image(image)
 

@@ -84,11 +84,13 @@ class LiveLinkSender:
         self._datagrams = Datagrams(host, port)
         self._subject, self._device = subject, str(uuid.uuid4()).upper()
 
-    def send(self, params: FlameParams, weights: Float32[np.ndarray, "52"]) -> None:
-        """Send one pose, if it is time for one."""
-        if not self._pace.due(params.stream_time_s):
+    def send(self, pose: FlameParams) -> None:
+        """Send one pose, if it is time for one. One that does not know its blendshape weights cannot be sent."""
+        if pose.blendshape_weights is None or not self._pace.due(pose.stream_time_s):
             return
-        self._datagrams.send(encode(weights, params.neck_pose, params.stream_time_s, self._subject, self._device))
+        self._datagrams.send(
+            encode(pose.blendshape_weights, pose.neck_pose, pose.stream_time_s, self._subject, self._device)
+        )
         self.sent += 1
 
     def close(self) -> None:

@@ -56,10 +56,10 @@ class VmcSender:
         self._pace = Pace(rate_hz)
         self._datagrams = Datagrams(host, port)
 
-    def send(self, params: FlameParams, weights: Float32[ndarray, "52"]) -> None:
-        """Send one pose, if it is time for one."""
-        if self._pace.due(params.stream_time_s):
-            self._datagrams.send(bundle(params, weights).dgram)
+    def send(self, pose: FlameParams) -> None:
+        """Send one pose, if it is time for one. One that does not know its blendshape weights cannot be sent."""
+        if pose.blendshape_weights is not None and self._pace.due(pose.stream_time_s):
+            self._datagrams.send(bundle(pose, pose.blendshape_weights).dgram)
             self.sent += 1
 
     def close(self) -> None:

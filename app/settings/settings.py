@@ -135,6 +135,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             emotion=self.emotion,
             intensity=self.intensity,
             transition_s=self.transition_s,
+            expression=self.expression,
+            expression_amount=self.expression_amount,
             blinks=self.blinks,
             gaze=self.gaze,
             head=self.head,

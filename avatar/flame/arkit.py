@@ -107,6 +107,7 @@ class ArkitMap:
             weights @ self.reye,
             zero,
             stream_time_s,
+            weights,
         )
 
     def weights(self, params: FlameParams) -> Float32[np.ndarray, "*batch 52"]:

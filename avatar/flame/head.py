@@ -84,6 +84,26 @@ class HeadModel:
                 moved[f.name] = value.to(device, dtype if value.is_floating_point() else None)
         return replace(self, **moved, regions={k: i.to(device) for k, i in self.regions.items()})
 
+    def part(self, vertices: Int[Tensor, " n"]) -> HeadModel:
+        """Some vertices of this head, posed exactly as in the whole, at their share of its cost. No faces, no regions.
+
+        The joints become five vertices more, after the n that are asked for.
+        """
+        joints = self.J_regressor.shape[0]
+        zeros = self.v_template.new_zeros
+        return HeadModel(
+            torch.cat([self.v_template[vertices], self.J_regressor @ self.v_template]),
+            torch.cat([self.shapedirs[vertices], torch.einsum("jv,vcs->jcs", self.J_regressor, self.shapedirs)]),
+            self.n_shape,
+            torch.cat([self.posedirs[vertices], zeros(joints, 3, 36)]),
+            torch.cat([zeros(joints, len(vertices)), torch.eye(joints).to(self.J_regressor)], 1),
+            torch.cat([self.lbs_weights[vertices], torch.eye(joints).to(self.lbs_weights)]),
+            self.faces[:0],
+            self.uv[:0],
+            self.faces_uv[:0],
+            self.expression_names,
+        )
+
     def shaped(
         self,
         shape: Float[Tensor, "*batch s"],

@@ -10,7 +10,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
-__all__ = ["FlameParams"]
+__all__ = ["N_BLENDSHAPES", "FlameParams"]
+
+N_BLENDSHAPES = 52
+"""ARKit's; see `avatar.flame.arkit.NAMES`."""
 
 _VECTORS = (
     "shape",
@@ -31,6 +34,8 @@ class FlameParams:
 
     Every field may carry the same leading batch axes (see `stack`); a single pose has none.
     `stream_time_s` says when the pose belongs to, in seconds since the first sample of the stream.
+    `blendshape_weights` are the ARKit weights that made the pose (order of `arkit.NAMES`), where they are known: a
+    pose from a FLAME sequence has none, and whoever needs them recovers them with `ArkitMap.weights`.
     """
 
     shape: Float32[np.ndarray, "*batch s"]
@@ -42,6 +47,7 @@ class FlameParams:
     reye_pose: Float32[np.ndarray, "*batch 3"]
     transl: Float32[np.ndarray, "*batch 3"]
     stream_time_s: float = 0.0
+    blendshape_weights: Float32[np.ndarray, "*batch 52"] | None = None
 
     def __post_init__(self) -> None:
         for name in _VECTORS:
@@ -49,6 +55,11 @@ class FlameParams:
             if value.ndim == 0 or (name not in ("shape", "expression") and value.shape[-1] != 3):
                 raise ValueError(f"FlameParams.{name}: expected (..., 3) values, got shape {value.shape}")
             object.__setattr__(self, name, value)
+        if self.blendshape_weights is not None:
+            weights = np.asarray(self.blendshape_weights, np.float32)
+            if weights.shape[-1:] != (N_BLENDSHAPES,):
+                raise ValueError(f"FlameParams.blendshape_weights: expected (..., 52), got {weights.shape}")
+            object.__setattr__(self, "blendshape_weights", weights)
 
     @classmethod
     def neutral(cls, n_shape: int, n_expression: int, stream_time_s: float = 0.0) -> FlameParams:
@@ -59,6 +70,7 @@ class FlameParams:
             np.zeros(n_expression, np.float32),
             *(zero,) * 6,
             stream_time_s=stream_time_s,
+            blendshape_weights=np.zeros(N_BLENDSHAPES, np.float32),
         )
 
     def replace(self, **changes: ArrayLike | float) -> FlameParams:
@@ -69,9 +81,9 @@ class FlameParams:
     def lerp(a: FlameParams, b: FlameParams, t: float) -> FlameParams:
         """The pose a fraction `t` (0..1) of the way from `a` to `b`.
 
-        Coefficients and translation blend linearly. Rotations do too, in axis-angle: between poses 20 ms apart
-        this differs from the geodesic by less than a microradian. An axis-angle that has wrapped past pi is
-        first brought to the representation nearest to `a`.
+        Coefficients, translation and known blendshape weights blend linearly. Rotations do too, in axis-angle:
+        between poses 20 ms apart this differs from the geodesic by less than a microradian. An axis-angle that has
+        wrapped past pi is first brought to the representation nearest to `a`.
         """
         out: dict[str, Any] = {}
         for name in _VECTORS:
@@ -79,6 +91,9 @@ class FlameParams:
             if name in _ROTATIONS:
                 y = _nearest_turn(x, y)
             out[name] = x + np.float32(t) * (y - x)
+        if a.blendshape_weights is not None and b.blendshape_weights is not None:
+            change = b.blendshape_weights - a.blendshape_weights
+            out["blendshape_weights"] = a.blendshape_weights + np.float32(t) * change
         return FlameParams(**out, stream_time_s=a.stream_time_s + t * (b.stream_time_s - a.stream_time_s))
 
     @staticmethod
@@ -91,7 +106,9 @@ class FlameParams:
         if not poses:
             raise ValueError("FlameParams.stack: expected at least one pose, got none")
         columns = {name: np.stack([getattr(p, name) for p in poses]) for name in _VECTORS}
-        return FlameParams(**columns, stream_time_s=poses[0].stream_time_s)
+        known = [p.blendshape_weights for p in poses if p.blendshape_weights is not None]
+        weights = np.stack(known) if len(known) == len(poses) else None
+        return FlameParams(**columns, stream_time_s=poses[0].stream_time_s, blendshape_weights=weights)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FlameParams):

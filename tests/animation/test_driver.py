@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ import pytest
 
 from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS, EmotionCue, EmotionTrack
+from animation.face import DrivenFace
 from animation.lab.data.articulation import targets, trajectories
 from animation.life.lids import default_lids
 from animation.speech.lips import default_lips
@@ -93,6 +95,10 @@ def silence(n: int) -> Frames:
     return Frames(art.astype(np.float32), np.zeros(n, np.float32), np.zeros(n, np.float32), np.full(n, -70, np.float32))
 
 
+def generic(arkit: ArkitMap) -> DrivenFace:
+    return DrivenFace(arkit, default_lips(), default_lids())
+
+
 def drive(
     arkit: ArkitMap,
     settings: DriverSettings | None = None,
@@ -100,7 +106,7 @@ def drive(
     frames: Frames = FRAMES,
     **options: object,
 ) -> list[FlameParams]:
-    driver = AvatarDriver(arkit, settings, Recital(frames), **options)
+    driver = AvatarDriver(generic(arkit), settings, Recital(frames), **options)
     samples = np.zeros(len(frames.voice) * HOP, np.float32)
     size = chunk or len(samples)
     poses = [p for i in range(0, len(samples), size) for p in driver.feed(samples[i : i + size])]
@@ -129,7 +135,7 @@ def test_poses_are_stamped_with_the_middle_of_their_hop(arkit):
 
 
 def test_poses_come_out_as_soon_as_the_look_ahead_allows(arkit):
-    driver = AvatarDriver(arkit, None, Recital(FRAMES))
+    driver = AvatarDriver(generic(arkit), None, Recital(FRAMES))
     assert driver.lookahead_ms == 80.0 and driver.hop_s == 0.02
     assert len(driver.feed(np.zeros(4 * HOP, np.float32))) == 0
     assert len(driver.feed(np.zeros(HOP, np.float32))) == 1
@@ -181,7 +187,7 @@ def test_weights_and_pose_say_the_same(arkit):
 
 
 def test_reset_is_a_fresh_start(arkit):
-    driver = AvatarDriver(arkit, DriverSettings(emotion="sad", seed=5), Recital(FRAMES))
+    driver = AvatarDriver(generic(arkit), DriverSettings(emotion="sad", seed=5), Recital(FRAMES))
     samples = np.zeros(N * HOP, np.float32)
     first = driver.feed(samples) + driver.finish()
     driver.reset()
@@ -196,7 +202,7 @@ def test_seeds_differ_in_life_and_not_in_speech(arkit):
 
 
 def test_emotion_can_be_set_live_and_eases_in(arkit):
-    driver = AvatarDriver(arkit, DriverSettings(), Recital(silence(200)))
+    driver = AvatarDriver(generic(arkit), DriverSettings(), Recital(silence(200)))
     samples = np.zeros(100 * HOP, np.float32)
     driver.feed(samples)
     driver.set_emotion("angry", 0.9, 0.4)
@@ -207,7 +213,7 @@ def test_emotion_can_be_set_live_and_eases_in(arkit):
 
 
 def test_settings_can_be_replaced_live(arkit):
-    driver = AvatarDriver(arkit, DriverSettings(), Recital(silence(300)))
+    driver = AvatarDriver(generic(arkit), DriverSettings(), Recital(silence(300)))
     samples = np.zeros(150 * HOP, np.float32)
     moving = driver.feed(samples)
     driver.settings = DriverSettings(head=False, blinks=False, gaze=False, smoothing=0.0)
@@ -227,7 +233,7 @@ def test_a_track_sets_the_emotions(arkit):
 
 def test_a_live_choice_holds_until_the_track_s_next_cue(arkit):
     track = EmotionTrack([EmotionCue(0.0, "happy"), EmotionCue(3.0, "surprised")])
-    driver = AvatarDriver(arkit, None, Recital(silence(250)), track=track)
+    driver = AvatarDriver(generic(arkit), None, Recital(silence(250)), track=track)
     second = np.zeros(50 * HOP, np.float32)
     driver.feed(second)
     driver.set_emotion("angry", 1.0, 0.2)
@@ -264,7 +270,7 @@ def test_heads_with_another_basis_move_through_their_map_alone():
 
 def test_a_driver_made_for_the_generic_head_is_the_usual_one(arkit):
     head, _ = open_head()
-    driver = AvatarDriver.for_head(head, arkit, DriverSettings(emotion="happy"), Recital(FRAMES))
+    driver = AvatarDriver(DrivenFace.of(head, arkit), DriverSettings(emotion="happy"), Recital(FRAMES))
     samples = np.zeros(60 * HOP, np.float32)
     assert driver.feed(samples) == drive(arkit, DriverSettings(emotion="happy"))[:56]
 
@@ -272,7 +278,7 @@ def test_a_driver_made_for_the_generic_head_is_the_usual_one(arkit):
 def test_a_head_that_names_no_lips_is_driven_all_the_same(arkit):
     head, _ = open_head()
     bare = replace(head, regions={})
-    driver = AvatarDriver.for_head(bare, arkit, None, Recital(FRAMES))
+    driver = AvatarDriver(DrivenFace.of(bare, arkit), None, Recital(FRAMES))
     assert len(driver.feed(np.zeros(10 * HOP, np.float32))) == 6
 
 
@@ -290,3 +296,43 @@ def test_heads_without_turning_eyes_get_moderate_gaze_weights(arkit):
 def test_bad_settings_are_refused(bad):
     with pytest.raises(UserError):
         DriverSettings(**bad)
+
+
+def test_another_head_takes_over_in_the_middle_of_a_word(arkit):
+    """As the live application changes avatars: voice, feeling and motion go on, pose by pose."""
+    settings = DriverSettings(emotion="happy", seed=3)
+    whole = drive(arkit, settings)
+    driver = AvatarDriver(generic(arkit), settings, Recital(FRAMES))
+    half = HOP * (N // 2)
+    poses = driver.feed(np.zeros(half, np.float32))
+    driver.face = generic(replace(arkit, expression=2 * arkit.expression))
+    poses += driver.feed(np.zeros(N * HOP - half, np.float32)) + driver.finish()
+    assert np.array_equal(weights_of(poses), weights_of(whole))
+    assert np.allclose(poses[-1].expression, 2 * whole[-1].expression, atol=1e-6)
+
+
+def test_a_held_expression_eases_in_on_top_of_the_emotion_and_out_again(arkit):
+    brow = indices("browOuterUpLeft")
+    driver = AvatarDriver(generic(arkit), DriverSettings(blinks=False), Recital(silence(400)))
+    rest = weights_of(driver.feed(np.zeros(100 * HOP, np.float32)))[-1, brow]
+    driver.settings = replace(driver.settings, expression="surprised", expression_amount=0.8)
+    held = weights_of(driver.feed(np.zeros(100 * HOP, np.float32)))[:, brow]
+    assert held[0] < held[-1] / 4 and held[-1] > rest + 0.2 and (np.abs(np.diff(held, axis=0)) < 0.2).all()
+    driver.settings = replace(driver.settings, expression=None)
+    assert abs(weights_of(driver.feed(np.zeros(100 * HOP, np.float32)))[-1, brow] - rest) < 0.05
+    with pytest.raises(UserError, match="unknown emotion"):
+        DriverSettings(expression="nonsense")
+
+
+def test_the_real_driver_changes_heads_within_a_pose():
+    """What was loaded beforehand is only exchanged: far less than the 20 ms of a pose, so that nothing is skipped."""
+    head, arkit = open_head()
+    driver = AvatarDriver(DrivenFace.of(head, arkit))
+    tone = np.sin(np.arange(16000) * 0.05).astype(np.float32) * 0.2
+    before = driver.feed(tone)
+    other = DrivenFace.of(head, replace(arkit, residual_mm=1.0))
+    begun_s = time.thread_time()
+    driver.face = other
+    assert time.thread_time() - begun_s < 0.02
+    after = driver.feed(tone)
+    assert after[0].stream_time_s == pytest.approx(before[-1].stream_time_s + driver.hop_s)

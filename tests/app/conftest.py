@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from animation.driver import DriverSettings
+from animation.face import DrivenFace
 from avatar.binding import BoundGaussians
 from avatar.flame.arkit import weights_from_dict
 from avatar.flame.params import FlameParams
@@ -46,8 +47,8 @@ class LoudnessDriver:
 
     lookahead_ms = 40.0
 
-    def __init__(self, avatar: Avatar, settings: DriverSettings) -> None:
-        self.avatar, self.settings = avatar, settings
+    def __init__(self, face: DrivenFace, settings: DriverSettings) -> None:
+        self.face, self.settings = face, settings
         self.resets = 0
         self.reset()
         self.resets = 0
@@ -66,7 +67,7 @@ class LoudnessDriver:
             time_s = (self._count + 0.5) * 0.02
             self._count += 1
             poses.append(
-                self.avatar.arkit.params(weights_from_dict({"jawOpen": min(loud * 2, 1.0)}), stream_time_s=time_s)
+                self.face.arkit.params(weights_from_dict({"jawOpen": min(loud * 2, 1.0)}), stream_time_s=time_s)
             )
         return poses
 

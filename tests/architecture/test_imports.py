@@ -45,8 +45,9 @@ def test_libraries_write_nothing_to_the_terminal() -> None:
     [
         "import app.gui.main.application",
         "import app.live.session, app.live.headless, app.offline, app.animate",
-        "from animation.driver import AvatarDriver\nfrom avatar import open_avatar\n"
-        "a = open_avatar('clara')\nAvatarDriver.for_head(a.head, a.arkit)",
+        "from animation.driver import AvatarDriver\nfrom animation.face import DrivenFace\n"
+        "from avatar import open_avatar\n"
+        "a = open_avatar('clara')\nAvatarDriver(DrivenFace.of(a.head, a.arkit))",
     ],
 )
 def test_what_runs_brings_nothing_of_the_workshop(statement: str) -> None:

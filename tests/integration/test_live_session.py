@@ -160,7 +160,7 @@ def tell(**what):
 
 def painted(drawn, at_s):
     # what is really on the screen, in the middle of the viewport: the mouth
-    if drawn.shot.number % 2 == 0:
+    if drawn.request.number % 2 == 0:
         view = window.viewport
         pixels = app.primaryScreen().grabWindow(view.winId(), view.width() // 2 - 90, view.height() // 2 - 70, 180, 140)
         grey = pixels.toImage().convertToFormat(pixels.toImage().Format.Format_Grayscale8)
@@ -177,7 +177,7 @@ def look():
         tell(failed=[f.message for f in session.failures]); app.quit()
     elif not phase["ready"] and session.rendering.count > 30 and session.devices.state.kind == "device":
         phase["ready"] = True
-        window.takes.toggle_recording()
+        window.recordings.toggle_recording()
         session.latency.clear()
         phase["overflows"] = session.status().overflows
         tell(ready=True, microphone=session.devices.state.label)
@@ -186,7 +186,7 @@ def look():
 def finish():
     session = window.bridge.session
     report, status = session.latency.report(), session.status()
-    window.takes.toggle_recording()
+    window.recordings.toggle_recording()
     times = np.array([t for t, _ in shown]); frames = np.stack([f for _, f in shown])
     np.savez(folder / "screen.npz", times=times, frames=frames)
     tell(done=True, median_ms=report.median_ms, p95_ms=report.p95_ms, images_per_s=report.images_per_s,

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS
+from animation.face import DrivenFace
 from animation.lab.data.articulation import closure_spans
 from animation.lab.data.corpus import Utterance, load_utterances, split_of
 from animation.lab.data.recordings import SOURCES
@@ -24,6 +25,7 @@ from animation.speech.lips import default_lips
 from animation.speech.phonemes import BILABIALS, SILENCE, Segment, viseme_labels
 from animation.speech.stream import SpeechFrames, SpeechStream
 from avatar.errors import UserError
+from avatar.flame.params import FlameParams
 from avatar.library import open_head
 
 __all__ = [
@@ -158,10 +160,10 @@ class _Replay:
 
 def lip_gaps_mm(frames: SpeechFrames, settings: DriverSettings) -> Float[np.ndarray, " t"]:
     """The largest gap between the lips of the posed generic head, pose by pose, in millimetres."""
-    _, arkit = open_head()
-    driver = AvatarDriver(arkit, settings, _Replay(frames))
+    driver = AvatarDriver(DrivenFace.of(*open_head()), settings, _Replay(frames))
     poses = driver.feed(np.zeros(0, np.float32))
-    weights = np.stack([pose.blendshape_weights for pose in poses])  # type: ignore[attr-defined]
+    weights = FlameParams.stack(poses).blendshape_weights
+    assert weights is not None
     return default_lips().opening_mm(weights)
 
 

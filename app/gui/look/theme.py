@@ -8,7 +8,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PyQt6.QtWidgets import QApplication
 
-__all__ = ["DARK", "LIGHT", "SPACE", "TYPE", "Theme", "apply_theme", "current", "stage_rgb", "system_is_dark"]
+__all__ = ["DARK", "LIGHT", "SPACE", "TYPE", "Theme", "apply_theme", "background_rgb", "current", "system_is_dark"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Theme:
     good: str
     warn: str
     bad: str
-    stage: str
+    backdrop: str
     """Behind the avatar."""
 
 
@@ -44,14 +44,14 @@ DARK = Theme(
     canvas="#131417", surface="#1a1c20", raised="#24272d", hover="#2d3138", line="#2c3037",
     text="#eceef1", muted="#a3a9b4", faint="#737a87",
     accent="#7c9cf5", accent_text="#0e1116", accent_soft="#27314b",
-    record="#f0524f", record_soft="#43262a", good="#4fbf8b", warn="#e3b04b", bad="#f0625f", stage="#23262c",
+    record="#f0524f", record_soft="#43262a", good="#4fbf8b", warn="#e3b04b", bad="#f0625f", backdrop="#23262c",
 )  # fmt: skip
 LIGHT = Theme(
     dark=False,
     canvas="#eef0f3", surface="#ffffff", raised="#f3f4f7", hover="#e8eaef", line="#dfe2e8",
     text="#1a1d23", muted="#5a616e", faint="#757c89",
     accent="#3f63d6", accent_text="#ffffff", accent_soft="#e3eafc",
-    record="#d93633", record_soft="#fbe4e3", good="#1d8a5b", warn="#a66a00", bad="#c8322f", stage="#dbdde2",
+    record="#d93633", record_soft="#fbe4e3", good="#1d8a5b", warn="#a66a00", bad="#c8322f", backdrop="#dbdde2",
 )  # fmt: skip
 
 SPACE = (0, 4, 8, 12, 16, 24, 32)
@@ -67,9 +67,9 @@ def current() -> Theme:
     return _current
 
 
-def stage_rgb(theme: Theme, colour: str | None) -> tuple[float, float, float]:
+def background_rgb(theme: Theme, colour: str | None) -> tuple[float, float, float]:
     """The background of the picture: the user's colour, or the theme's."""
-    chosen = QColor(colour or theme.stage)
+    chosen = QColor(colour or theme.backdrop)
     return chosen.redF(), chosen.greenF(), chosen.blueF()
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from PyQt6.QtCore import QObject, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QImage
 
-from app.gui.look.theme import current, stage_rgb
+from app.gui.look.theme import background_rgb, current
 from app.live.devices import Source
 from app.live.player import FileCapture
-from app.live.scene import LiveImage, Scene, Shot
+from app.live.scene import ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
 from app.live.worker import Failure
 from app.settings import Settings, Store
@@ -33,7 +33,7 @@ class Bridge(QObject):
     """Owns the session; carries settings into it and news out of it. Lives on the GUI thread."""
 
     ready = pyqtSignal()
-    """There is a new image, or shot; one signal stands for all that came since it was sent."""
+    """There is a new image, or request; one signal stands for all that came since it was sent."""
     source_changed = pyqtSignal()
     failed = pyqtSignal(object)
     """A `Failure`."""
@@ -66,7 +66,6 @@ class Bridge(QObject):
         """Start the engine and load the avatar."""
         self.session.start()
         self.load_avatar(self._store.value.avatar)
-        self._apply_expression(self._store.value)
         self.session.set_outputs(self._store.value.outputs)
         if self._store.value.monitor:
             self._set_monitor(True)
@@ -89,10 +88,10 @@ class Bridge(QObject):
         self._pending = False
         return self.session.images.get()
 
-    def take_shot(self) -> Shot | None:
-        """The newest shot; the same."""
+    def take_request(self) -> ImageRequest | None:
+        """The newest request; the same."""
         self._pending = False
-        return self.session.shots.get()
+        return self.session.requests.get()
 
     def load_avatar(self, name_or_path: str | None) -> None:
         """Load in a thread of its own; `avatar_loaded` or `avatar_failed` follows."""
@@ -177,7 +176,7 @@ class Bridge(QObject):
             settings.voice,
             settings.driver,
             on_image=self._on_image,
-            on_shot=self._announce,
+            on_request=self._announce,
             on_source=self.source_changed.emit,
             on_failure=self.failed.emit,
             on_notice=self.noticed.emit,
@@ -188,7 +187,7 @@ class Bridge(QObject):
         if not self.session.painting_directly:
             self._announce(image)
 
-    def _announce(self, news: LiveImage | Shot) -> None:
+    def _announce(self, news: LiveImage | ImageRequest) -> None:
         """On the render thread."""
         if not self._pending:
             self._pending = True
@@ -199,8 +198,6 @@ class Bridge(QObject):
         session.set_voice(settings.voice)
         session.set_driver(settings.driver)
         session.set_outputs(settings.outputs)
-        if changed & {"expression", "expression_amount"}:
-            self._apply_expression(settings)
         if changed & {"device", "source"} and self._playing is None:
             session.set_source(self._source(settings))
         if "avatar" in changed:
@@ -209,9 +206,6 @@ class Bridge(QObject):
             self._monitor_failed = False
             self._set_monitor(settings.monitor)
         self.refresh_scene()
-
-    def _apply_expression(self, settings: Settings) -> None:
-        self.session.set_expression(settings.expression, settings.expression_amount)
 
     def _set_monitor(self, on: bool) -> None:
         if on and self._monitor_failed:
@@ -233,7 +227,7 @@ class Bridge(QObject):
             settings.framing,
             width,
             height,
-            stage_rgb(current(), settings.background_colour),
+            background_rgb(current(), settings.background_colour),
             backend=settings.backend,
             max_gaussians=settings.max_gaussians or None,
         )

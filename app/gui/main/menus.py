@@ -38,9 +38,9 @@ class Menus:
         self._add(file, tr("Open &avatar…"), window.choose_avatar, "Ctrl+O")
         self._add(file, tr("&Play a sound…"), window.choose_audio, "Ctrl+P")
         file.addSeparator()
-        self._add(file, tr("&Record"), window.takes.toggle_recording, "Ctrl+R")
-        self._add(file, tr("Save &still"), window.takes.save_still, "Ctrl+S")
-        self._add(file, tr("Show &recordings"), window.takes.show_folder)
+        self._add(file, tr("&Record"), window.recordings.toggle_recording, "Ctrl+R")
+        self._add(file, tr("Save &still"), window.recordings.save_still, "Ctrl+S")
+        self._add(file, tr("Show &recordings"), window.recordings.show_folder)
         file.addSeparator()
         self._add(file, tr("&Quit"), window.close, "Ctrl+Q")
 

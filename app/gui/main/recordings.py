@@ -18,10 +18,10 @@ from app.output.still import save_still
 from app.settings import Store
 from avatar.errors import UserError
 
-__all__ = ["Takes"]
+__all__ = ["Recordings"]
 
 
-class Takes(QObject):
+class Recordings(QObject):
     """Starts and ends recordings, saves stills."""
 
     def __init__(self, store: Store, bridge: Bridge, bar: RecordingBar, banner: Banner) -> None:

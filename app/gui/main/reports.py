@@ -15,12 +15,12 @@ from app.gui.main.notices import LASTING, Banner, ErrorDialog
 from app.live.notice import Notice
 from app.live.worker import Failure
 
-__all__ = ["News"]
+__all__ = ["EngineReports"]
 
 _log = logging.getLogger(__name__)
 
 
-class News(QObject):
+class EngineReports(QObject):
     """Puts news into the banner, with what can be done about it."""
 
     waiting = pyqtSignal(str)

@@ -22,13 +22,13 @@ from app.gui.main.bridge import Bridge, MakeSession
 from app.gui.main.clips import Clips
 from app.gui.main.menus import Menus
 from app.gui.main.notices import Banner
-from app.gui.main.recordings import Takes
-from app.gui.main.reports import News
+from app.gui.main.recordings import Recordings
+from app.gui.main.reports import EngineReports
 from app.gui.panels.recording_bar import RecordingBar
 from app.gui.panels.side_bar import SideBar
 from app.gui.panels.thumbnails import Thumbnails
-from app.gui.view.camera_control import CameraHand
-from app.gui.view.overlay_window import StageWindow
+from app.gui.view.camera_control import CameraControl
+from app.gui.view.overlay_window import OverlayWindow
 from app.gui.view.viewport import Viewport
 from app.live.scene import Drawn
 from app.live.session import LiveSession
@@ -65,21 +65,21 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(860, 620)
         self.bridge = Bridge(store, make_session)
         self._closing = False
-        self._stage_window: StageWindow | None = None
+        self._overlay_window: OverlayWindow | None = None
 
         self.viewport = Viewport()
-        self.stage = QWidget()
-        stage = QVBoxLayout(self.stage)
-        stage.setContentsMargins(0, 0, 0, 0)
-        stage.addWidget(self.viewport)
-        self.banner = Banner(self.stage)
+        self.picture_area = QWidget()
+        area = QVBoxLayout(self.picture_area)
+        area.setContentsMargins(0, 0, 0, 0)
+        area.addWidget(self.viewport)
+        self.banner = Banner(self.picture_area)
         self.bar = RecordingBar()
         self.side = SideBar(store, self.banner)
         self.clips = Clips(store, self.bridge, self.bar, audio_file)
-        self.camera = CameraHand(store, self.viewport)
-        self.takes = Takes(store, self.bridge, self.bar, self.banner)
-        self.news = News(self, self.bridge, self.banner, self.clips, self.choose_avatar)
-        for held in (self.bridge, self.clips, self.camera, self.takes, self.news):
+        self.camera = CameraControl(store, self.viewport)
+        self.recordings = Recordings(store, self.bridge, self.bar, self.banner)
+        self.reports = EngineReports(self, self.bridge, self.banner, self.clips, self.choose_avatar)
+        for held in (self.bridge, self.clips, self.camera, self.recordings, self.reports):
             held.setParent(self)  # to go with the window, on its thread, whenever Python's collector comes by
         self._lay_out()
         self.menus = Menus(self)
@@ -100,7 +100,7 @@ class MainWindow(QMainWindow):
     def start(self) -> None:
         """Start the engine. After the window has been shown, so that it appears at once."""
         self.bridge.start()
-        QTimer.singleShot(_PATIENCE_MS, self.news.explain_waiting)
+        QTimer.singleShot(_PATIENCE_MS, self.reports.explain_waiting)
         self._meter_timer.start(_METER_MS)
         self._status_timer.start(_STATUS_MS)
 
@@ -160,29 +160,29 @@ class MainWindow(QMainWindow):
 
     def toggle_stage(self) -> None:
         """Show the avatar in a window without a frame, on a transparent background; or close that window."""
-        if self._stage_window is not None:
-            self._stage_window.close()
+        if self._overlay_window is not None:
+            self._overlay_window.close()
             return
-        self._stage_window = StageWindow(self)
-        self._stage_window.closed.connect(self._stage_closed)
+        self._overlay_window = OverlayWindow(self)
+        self._overlay_window.closed.connect(self._stage_closed)
         self.store.change(background="transparent")
-        self._stage_window.show()
+        self._overlay_window.show()
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
     def _on_ready(self) -> None:
         if self.viewport.direct:
-            if (shot := self.bridge.take_shot()) is not None:
-                self.viewport.show_shot(shot)
+            if (request := self.bridge.take_request()) is not None:
+                self.viewport.show_request(request)
             return
         image = self.bridge.take_image()
         if image is None:
             return
         self.viewport.show_image(image)
-        if self._stage_window is not None:
-            self._stage_window.show_image(image)
-        if not self.news.seen_image:
-            self.news.first_image()
+        if self._overlay_window is not None:
+            self._overlay_window.show_image(image)
+        if not self.reports.seen_image:
+            self.reports.first_image()
             self.bridge.ask_backends()
         self._follow_backend()
 
@@ -190,15 +190,15 @@ class MainWindow(QMainWindow):
         """The window draws for itself while OpenGL is the renderer, unless a second window needs the pictures. Not
         before the first image: what is slow at first (compiling, loading) is not for this thread."""
         opengl = self.bridge.session.rendering.backend == "opengl"
-        self.viewport.paint_directly(opengl and self.news.seen_image and self._stage_window is None)
+        self.viewport.paint_directly(opengl and self.reports.seen_image and self._overlay_window is None)
 
     def _on_direct(self) -> None:
         self.bridge.session.paint_directly(self.viewport.direct)
-        if (shot := self.bridge.session.shots.get()) is not None:
-            self.viewport.show_shot(shot)
+        if (request := self.bridge.session.requests.get()) is not None:
+            self.viewport.show_request(request)
 
     def _on_direct_failed(self, reason: str) -> None:
-        self.news.say(self.tr("The window shows images that OpenGL has drawn elsewhere: {}").format(reason))
+        self.reports.say(self.tr("The window shows images that OpenGL has drawn elsewhere: {}").format(reason))
 
     def _on_painted(self, drawn: Drawn, at_s: float) -> None:
         self.bridge.session.painted(drawn, at_s)
@@ -213,7 +213,7 @@ class MainWindow(QMainWindow):
         self.menus.show_settings(settings)
         if "avatar" in changed and settings.avatar not in self.side.avatars.cards:
             self._list_avatars()
-        behind = settings.background_colour or current().stage
+        behind = settings.background_colour or current().backdrop
         self.viewport.set_behind(QColor(behind), settings.background == "transparent")
         self._save_timer.start(_SAVE_MS)
 
@@ -225,7 +225,7 @@ class MainWindow(QMainWindow):
         self.bar.dress()
         self.banner.dress()
         self.bridge.refresh_scene()
-        behind = self.store.value.background_colour or current().stage
+        behind = self.store.value.background_colour or current().backdrop
         self.viewport.set_behind(QColor(behind), self.store.value.background == "transparent")
 
     def _on_system_theme(self) -> None:
@@ -244,7 +244,7 @@ class MainWindow(QMainWindow):
         status = self.bridge.session.status()
         self.bar.show_status(status)
         self.clips.refresh()
-        self.takes.follow(status.recording)
+        self.recordings.follow(status.recording)
         self._follow_backend()
 
     def _resized(self) -> None:
@@ -263,7 +263,7 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.stage, 1)
+        column.addWidget(self.picture_area, 1)
         column.addWidget(self.bar)
         whole = QWidget()
         row = QHBoxLayout(whole)
@@ -281,19 +281,19 @@ class MainWindow(QMainWindow):
         self._save_timer.timeout.connect(self._save)
         self.bridge.ready.connect(self._on_ready)
         self.bridge.source_changed.connect(self._on_source)
-        self.news.waiting.connect(self.viewport.set_waiting)
-        self.news.avatars_changed.connect(self._list_avatars)
+        self.reports.waiting.connect(self.viewport.set_waiting)
+        self.reports.avatars_changed.connect(self._list_avatars)
         self.bridge.backends_known.connect(self.side.picture.show_backends)
         self.viewport.painted.connect(self._on_painted)
         self.viewport.direct_changed.connect(self._on_direct)
         self.viewport.direct_failed.connect(self._on_direct_failed)
         self.viewport.resized.connect(self._resized)
         self.viewport.dropped.connect(self.open_path)
-        self.bar.record.connect(self.takes.toggle_recording)
-        self.bar.still.connect(self.takes.save_still)
+        self.bar.record.connect(self.recordings.toggle_recording)
+        self.bar.still.connect(self.recordings.save_still)
         self.bar.play.connect(self.toggle_clip)
         self.bar.mute.connect(self.toggle_mute)
-        self.side.voice.look_again.connect(self.news.look_again)
+        self.side.voice.look_again.connect(self.reports.look_again)
         self.side.avatars.open_file.connect(self.choose_avatar)
         self.thumbnails.ready.connect(self.side.avatars.set_picture)
         self.store.subscribe(self._show)
@@ -303,8 +303,8 @@ class MainWindow(QMainWindow):
 
     def _shortcuts(self) -> None:
         keys = {
-            "R": self.takes.toggle_recording, "S": self.takes.save_still, "P": self.toggle_clip, "M": self.toggle_mute,
-            "0": self.camera.reset,
+            "R": self.recordings.toggle_recording, "S": self.recordings.save_still, "P": self.toggle_clip,
+            "M": self.toggle_mute, "0": self.camera.reset,
         }  # fmt: skip
         for key, act in keys.items():
             QShortcut(QKeySequence(key), self).activated.connect(act)
@@ -334,7 +334,7 @@ class MainWindow(QMainWindow):
             _log.info("no notice of new microphones: %s", error)
             return
         self._media = QMediaDevices()
-        self._media.audioInputsChanged.connect(self.news.look_again)
+        self._media.audioInputsChanged.connect(self.reports.look_again)
 
     def _stage_closed(self) -> None:
-        self._stage_window = None
+        self._overlay_window = None

@@ -60,7 +60,7 @@ class _Card(QAbstractButton):
         clip.addRoundedRect(frame, 8, 8)
         painter.save()
         painter.setClipPath(clip)
-        painter.fillRect(frame, QColor(theme.stage))
+        painter.fillRect(frame, QColor(theme.backdrop))
         if self._picture is not None:
             side = max(frame.width(), frame.height())
             painter.drawPixmap(
@@ -220,7 +220,7 @@ class ViewPanel(Panel):
         elif choice == "transparent":
             self._store.change(background="transparent")
         elif choice == "colour":
-            start = QColor(settings.background_colour or current().stage)
+            start = QColor(settings.background_colour or current().backdrop)
             colour = QColorDialog.getColor(start, self.window(), self.tr("Background colour"))
             if colour.isValid():
                 self._store.change(background="colour", background_colour=colour.name())

@@ -7,7 +7,7 @@ from PyQt6.QtCore import QObject
 from app.gui.view.viewport import Viewport
 from app.settings import Store
 
-__all__ = ["CameraHand"]
+__all__ = ["CameraControl"]
 
 _PITCH_DEG, _SHIFT_M = 60.0, 0.3
 _ZOOM = (0.4, 6.0)
@@ -15,7 +15,7 @@ _PICTURE_M = 0.35
 """Height of what a portrait shows, at the avatar."""
 
 
-class CameraHand(QObject):
+class CameraControl(QObject):
     """Turns, moves and zooms, within limits, by way of the settings."""
 
     def __init__(self, store: Store, viewport: Viewport) -> None:

@@ -15,7 +15,7 @@ from PyQt6.QtWidgets import QWidget
 
 from app.gui.view.surface import surface_format
 from app.gui.view.surroundings import Surroundings, fitted
-from app.live.scene import Drawn, Shot
+from app.live.scene import Drawn, ImageRequest
 from avatar.render.opengl import WindowPainter
 
 __all__ = ["GLCanvas"]
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class GLCanvas(QOpenGLWidget):
-    """Draws the newest shot, as large as the widget is.
+    """Draws the newest request, as large as the widget is.
 
     `ready` comes when OpenGL works, `failed` with one line when it does not, or no longer; `painted` with a `Drawn` and
     the time right after the window was handed to the display.
@@ -43,7 +43,7 @@ class GLCanvas(QOpenGLWidget):
         self._painter: WindowPainter | None = None
         self._finish: Callable[[], None] = lambda: None
         self._broken = False
-        self._shot: Shot | None = None
+        self._request: ImageRequest | None = None
         self._drawn: Drawn | None = None
         self._shown = 0
         self._backdrop: tuple[np.ndarray, QImage] | None = None
@@ -58,16 +58,16 @@ class GLCanvas(QOpenGLWidget):
         """Whether it can draw now."""
         return self._painter is not None and not self._broken
 
-    def show_shot(self, shot: Shot) -> None:
+    def show_request(self, request: ImageRequest) -> None:
         """Draw this one at the next opportunity."""
-        self._shot = shot
+        self._request = request
         self.update()
 
     def close_gl(self) -> None:
         """Give back everything on the GPU, and the context. The widget is of no use afterwards."""
         self._broken = True
         self._release()
-        self._shot = self._drawn = self._backdrop = None
+        self._request = self._drawn = self._backdrop = None
         self.hide()
         self.setParent(None)
         self.deleteLater()
@@ -94,46 +94,46 @@ class GLCanvas(QOpenGLWidget):
             painter.end()
 
     def _paint(self, painter: QPainter) -> None:
-        room, shot = self.rect(), self._shot
+        room, request = self.rect(), self._request
         around = self._surroundings
-        clear = shot is not None and shot.background is None
+        clear = request is not None and request.background is None
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
         painter.fillRect(room, Qt.GlobalColor.transparent if clear else around.behind)
-        if shot is not None and self.working:
-            target = fitted(shot.scene.width, shot.scene.height, room)
+        if request is not None and self.working:
+            target = fitted(request.scene.width, request.scene.height, room)
             painter.beginNativePainting()
             try:
-                self._draw(shot, target.toRect())
+                self._draw(request, target.toRect())
             finally:
                 painter.endNativePainting()
             if clear:
                 painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationOver)
-                if (backdrop := shot.scene.backdrop) is not None:
+                if (backdrop := request.scene.backdrop) is not None:
                     painter.drawImage(target, self._image_of(backdrop))
                 around.paint_behind(painter, room)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
-        around.paint_over(painter, room, shot is None)
+        around.paint_over(painter, room, request is None)
 
-    def _draw(self, shot: Shot, target: QRect) -> None:
+    def _draw(self, request: ImageRequest, target: QRect) -> None:
         assert self._painter is not None
         begun_s = time.perf_counter()
         ratio = self.devicePixelRatioF()
         height = round(self.height() * ratio)
         left, top = round(target.x() * ratio), round(target.y() * ratio)
-        camera = shot.camera(max(1, round(target.width() * ratio)), max(1, round(target.height() * ratio)))
+        camera = request.camera(max(1, round(target.width() * ratio)), max(1, round(target.height() * ratio)))
         self._painter.paint(
             self.defaultFramebufferObject(),
-            shot.avatar,
-            shot.params,
+            request.avatar,
+            request.params,
             camera,
-            shot.background,
-            shot.gaussians,
+            request.background,
+            request.gaussians,
             (left, height - top - camera.height),
         )
         self._finish()  # so that the time is the GPU's too: the level of detail goes by it
         drawn_s = time.perf_counter()
-        if self._drawn is None or self._drawn.shot is not shot:
-            self._drawn = Drawn(shot, (drawn_s - begun_s) * 1000, drawn_s)
+        if self._drawn is None or self._drawn.request is not request:
+            self._drawn = Drawn(request, (drawn_s - begun_s) * 1000, drawn_s)
 
     def _image_of(self, backdrop: np.ndarray) -> QImage:
         """The same image each time, so that Qt uploads it once."""
@@ -146,8 +146,8 @@ class GLCanvas(QOpenGLWidget):
 
     def _swapped(self) -> None:
         drawn = self._drawn
-        if drawn is not None and drawn.shot.number != self._shown:
-            self._shown = drawn.shot.number
+        if drawn is not None and drawn.request.number != self._shown:
+            self._shown = drawn.request.number
             self.painted.emit(drawn, time.perf_counter())
 
     def _fail(self, error: Exception) -> None:

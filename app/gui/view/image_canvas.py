@@ -53,7 +53,7 @@ class ImageCanvas(QWidget):
         self._surroundings.paint_over(painter, room, picture is None)
         painter.end()
         image = self._image
-        if image is not None and image.shot.number != self._shown:
-            self._shown = image.shot.number
+        if image is not None and image.request.number != self._shown:
+            self._shown = image.request.number
             # What is painted goes to the screen after this event: look at the clock then.
             QTimer.singleShot(0, lambda: self.painted.emit(image, time.perf_counter()))

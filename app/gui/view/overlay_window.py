@@ -1,4 +1,4 @@
-"""The avatar alone: a borderless, transparent window above all others, for stage, stream and screen."""
+"""The avatar alone: a borderless, transparent window above all others, over slides, streams and games."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from PyQt6.QtWidgets import QWidget
 
 from app.live.scene import LiveImage
 
-__all__ = ["StageWindow"]
+__all__ = ["OverlayWindow"]
 
 
-class StageWindow(QWidget):
+class OverlayWindow(QWidget):
     """Shows the images of the session with their alpha. Drag moves it, the wheel sizes it, Esc or a double click
     closes it."""
 

@@ -20,10 +20,10 @@ def fitted(width: int, height: int, room: QRect) -> QRectF:
 
 
 class Surroundings:
-    """The state of the stage as far as Qt paints it. For the GUI thread."""
+    """What surrounds the avatar, as far as Qt paints it. For the GUI thread."""
 
     def __init__(self) -> None:
-        self.behind = QColor(current().stage)
+        self.behind = QColor(current().backdrop)
         self.transparent = False
         self.waiting = ""
         """What stands there until the first picture."""

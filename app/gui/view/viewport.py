@@ -1,4 +1,4 @@
-"""The stage in the window: shows the avatar, and is turned and zoomed by mouse and keys."""
+"""The picture in the window: shows the avatar, and is turned and zoomed by mouse and keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 from app.gui.view.image_canvas import ImageCanvas
 from app.gui.view.surface import missing_opengl
 from app.gui.view.surroundings import Surroundings
-from app.live.scene import LiveImage, Shot
+from app.live.scene import ImageRequest, LiveImage
 
 if TYPE_CHECKING:
     from app.gui.view.gl_canvas import GLCanvas
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Viewport(QWidget):
-    """Shows images, or draws shots itself with OpenGL; says how the user wants to look.
+    """Shows images, or draws requests itself with OpenGL; says how the user wants to look.
 
     A canvas, its only child, does the painting; the viewport has the focus, the mouse and what is dropped.
     """
@@ -84,12 +84,12 @@ class Viewport(QWidget):
 
     @property
     def direct(self) -> bool:
-        """Whether it draws shots itself, rather than showing images."""
+        """Whether it draws requests itself, rather than showing images."""
         return self._gl is not None and self._gl.working
 
     def paint_directly(self, on: bool) -> None:
-        """Draw shots itself, if OpenGL works in this window; `direct_changed` follows, or `direct_failed`, after which
-        it is not tried again before it has been switched off."""
+        """Draw requests itself, if OpenGL works in this window; `direct_changed` follows, or `direct_failed`, after
+        which it is not tried again before it has been switched off."""
         if on and self._gl is None and not self._refused:
             self._open_gl()
         elif not on:
@@ -100,10 +100,10 @@ class Viewport(QWidget):
         """Show an image; its buffer is copied."""
         self._images.show_image(image)
 
-    def show_shot(self, shot: Shot) -> None:
-        """Draw a shot."""
+    def show_request(self, request: ImageRequest) -> None:
+        """Draw a request."""
         if self._gl is not None:
-            self._gl.show_shot(shot)
+            self._gl.show_request(request)
 
     def set_behind(self, colour: QColor, transparent: bool) -> None:
         """What is painted around, or behind, the picture."""

@@ -52,15 +52,14 @@ class Curves:
     def from_poses(cls, poses: Sequence[FlameParams], arkit: ArkitMap) -> Curves:
         """The curves of a head's poses.
 
-        Poses of the driver know their weights; those of other poses are recovered through the head's map.
+        Weights that a pose does not know are recovered through the head's map.
 
         Raises:
             UserError: if there is no pose.
         """
         if not poses:
             raise UserError("there is nothing to write: the sound is too short for a single pose")
-        known = [getattr(p, "blendshape_weights", None) for p in poses]
-        weights = [arkit.weights(p) if w is None else w for p, w in zip(poses, known, strict=True)]
+        weights = [arkit.weights(p) if p.blendshape_weights is None else p.blendshape_weights for p in poses]
         return cls(
             np.array([p.stream_time_s for p in poses], np.float64),
             np.array(weights, np.float32),
@@ -82,6 +81,7 @@ class Curves:
                 faces.reye_pose[i],
                 self.transl[i],
                 float(self.times_s[i]),
+                self.weights[i],
             )
             for i in range(len(self))
         ]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from animation.driver import AvatarDriver, DriverSettings
+from animation.face import DrivenFace
 from animation.speech.faceformer import FaceFormer, FaceFormerConfig, save_faceformer
 from animation.speech.model import DEFAULT_WEIGHTS
 from animation.speech.offline import OfflineSpeech, open_speech_model
@@ -53,7 +54,7 @@ def test_everything_comes_at_the_end_and_once(weights: Path) -> None:
 
 def test_it_drives_a_head_however_the_sound_is_cut(weights: Path) -> None:
     head, arkit = open_head()
-    driver = AvatarDriver.for_head(head, arkit, DriverSettings(seed=2), open_speech_model(weights, [open_head()]))
+    driver = AvatarDriver(DrivenFace.of(head, arkit), DriverSettings(seed=2), open_speech_model(weights, [open_head()]))
     whole = driver.feed(voice()) + driver.finish()
     driver.reset()
     cut = [pose for start in range(0, 16000, 777) for pose in driver.feed(voice()[start : start + 777])]

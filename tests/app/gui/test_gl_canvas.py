@@ -98,7 +98,7 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     session = window.bridge.session
     wait(lambda: window.viewport.direct or bool(session.failures), 120)
     said["direct"] = window.viewport.direct
-    window.viewport.painted.connect(lambda d, t: painted.append(d.shot.number))
+    window.viewport.painted.connect(lambda d, t: painted.append(d.request.number))
     wait(lambda: len(painted) > 3, 20)
     still = screen(window)
     session.set_source(Source(file=sample_clip(), loop=True))
@@ -107,14 +107,14 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     wait(lambda: len(frames) >= 30 and max(np.abs(f - frames[0]).mean() for f in frames) > 2, 30)
     watching.clear()
     said["latency_ms"] = session.status().latency.median_ms
-    before = session.rendering.images.get().shot.number
+    before = session.rendering.images.get().request.number
     wait(lambda: False, 1.0)
-    said["images_when_nobody_needs_them"] = session.rendering.images.get().shot.number - before
-    window.takes.save_still()
-    window.takes.toggle_recording()
+    said["images_when_nobody_needs_them"] = session.rendering.images.get().request.number - before
+    window.recordings.save_still()
+    window.recordings.toggle_recording()
     wait(lambda: session.recording.images > 3, 10)
     said["recorded"] = session.recording.images
-    window.takes.toggle_recording()
+    window.recordings.toggle_recording()
     said["stills"] = len(list(folder.glob("*.png")))
     window.store.change(background="transparent")
     count = len(painted)
@@ -124,10 +124,10 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     said["beside_a_stage"] = wait(lambda: not window.viewport.direct and window.viewport.picture is not None, 20)
     window.toggle_stage()
     said["again"] = wait(lambda: window.viewport.direct, 20)
-    images = session.rendering.images.get().shot.number
+    images = session.rendering.images.get().request.number
     def lost(*more): raise RuntimeError("the context was lost")
     window.viewport._gl._painter.paint = lost
-    said["survives"] = wait(lambda: session.rendering.images.get().shot.number > images + 3, 20)
+    said["survives"] = wait(lambda: session.rendering.images.get().request.number > images + 3, 20)
     said["survives"] &= not window.viewport.direct
     said["says"] = window.banner.text
     said["failures"] = [f.message for f in session.failures]
@@ -166,7 +166,7 @@ import numpy as np
 from PyQt6.QtCore import QEventLoop, QTimer
 from PyQt6.QtWidgets import QApplication, QMainWindow
 from app.gui.view.viewport import Viewport
-from app.live.scene import Scene, Shot
+from app.live.scene import Scene, ImageRequest
 from avatar.render.probe import probe_avatar
 
 app = QApplication(["test"])
@@ -186,13 +186,14 @@ def until(check):
     return check()
 
 painted = []
-viewport.painted.connect(lambda drawn, at_s: painted.append(drawn.shot.number))
+viewport.painted.connect(lambda drawn, at_s: painted.append(drawn.request.number))
 memory, number, fine = [], 0, True
 for k in range(100):
     viewport.paint_directly(True)
     number += 1
     avatar = probe_avatar(1000 + k % 3)
-    viewport.show_shot(Shot(number, avatar, avatar.head.neutral(), Scene(width=320, height=320), 1000, 0.0, None))
+    scene = Scene(width=320, height=320)
+    viewport.show_request(ImageRequest(number, avatar, avatar.head.neutral(), scene, 1000, 0.0, None))
     fine = until(lambda: number in painted) and fine
     viewport.paint_directly(False)
     app.processEvents()

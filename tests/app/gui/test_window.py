@@ -231,7 +231,7 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     files = list((tmp_path / "videos").glob("*.mp4"))
     assert len(files) == 1
     assert files[0].stat().st_size > 1000
-    window.takes.save_still()
+    window.recordings.save_still()
     assert len(list((tmp_path / "videos").glob("*.png"))) == 1
 
 
@@ -249,7 +249,7 @@ def test_what_a_format_costs_is_said_before_recording(make_window: Any, plugged:
 def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     window = make_window(Settings(theme="dark", folder=str(tmp_path / "file")))
-    window.takes.toggle_recording()
+    window.recordings.toggle_recording()
     assert "cannot write here" in window.banner.text
     assert window.bridge.session.recording is None
 
@@ -266,7 +266,7 @@ def test_without_a_microphone_the_sample_plays(
     assert "sample" in window.banner.text
     qtbot.waitUntil(lambda: window.bridge.playing is None, timeout=8000)  # it has ended
     sound_system.plug("Late Mic")
-    window.news.look_again()
+    window.reports.look_again()
     qtbot.waitUntil(lambda: window.bridge.session.devices.state.label == "Late Mic", timeout=8000)
     qtbot.waitUntil(lambda: window.banner.text == "", timeout=3000)
 
@@ -280,13 +280,13 @@ def test_a_worker_that_dies_is_shown_and_can_be_restarted(make_window: Any, plug
 
     window.bridge.session.rendering._tick = die
     qtbot.waitUntil(lambda: "the GPU fell out" in window.banner.text, timeout=5000)
-    window.news.show_error(window.bridge.session.failures[0])
-    dialog = window.news.dialog
+    window.reports.show_error(window.bridge.session.failures[0])
+    dialog = window.reports.dialog
     assert dialog is not None
     dialog._copy()
     dialog.close()
     old = window.bridge.session
-    window.news.restart()
+    window.reports.restart()
     assert window.bridge.session is not old
     count = window.bridge.session.rendering.count
     qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=8000)
@@ -306,7 +306,7 @@ def test_where_the_window_has_no_opengl_it_shows_images_and_says_so(make_window:
     qtbot.waitUntil(lambda: window.bridge.session.rendering.backend == "opengl", timeout=15000)
     qtbot.waitUntil(lambda: "OpenGL" in window.banner.text, timeout=8000)
     painted: list[int] = []
-    window.viewport.painted.connect(lambda drawn, at_s: painted.append(drawn.shot.number))
+    window.viewport.painted.connect(lambda drawn, at_s: painted.append(drawn.request.number))
     qtbot.waitUntil(lambda: len(painted) > 5, timeout=8000)
     assert not window.viewport.direct
     window.banner.take_down()
@@ -471,12 +471,12 @@ def test_a_failure_reads_as_one_line() -> None:
 def test_the_stage_window_shows_the_avatar_alone(make_window: Any, plugged: Any, qtbot: Any) -> None:
     window = make_window()
     window.toggle_stage()
-    stage = window._stage_window
+    stage = window._overlay_window
     assert stage is not None
     assert window.store.value.background == "transparent"
     qtbot.waitUntil(lambda: stage._picture is not None, timeout=15000)
     QTest.keyClick(stage, Qt.Key.Key_Escape)
-    qtbot.waitUntil(lambda: window._stage_window is None, timeout=3000)
+    qtbot.waitUntil(lambda: window._overlay_window is None, timeout=3000)
 
 
 def test_outputs_are_off_until_asked_for(make_window: Any, plugged: Any, qtbot: Any) -> None:

@@ -9,7 +9,6 @@ import time
 import numpy as np
 import pytest
 
-from animation.driver import DrivenPose
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
 from app.live.notice import Notice
@@ -19,12 +18,10 @@ from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 
 
-def driven(time_s: float, smile: float) -> DrivenPose:
-    rest = FlameParams.neutral(2, 3, time_s)
+def driven(time_s: float, smile: float) -> FlameParams:
     weights = np.zeros(52, np.float32)
     weights[23] = smile
-    values = (rest.shape, rest.expression, *(np.zeros(3, np.float32),) * 6)
-    return DrivenPose(*values, time_s, weights)
+    return FlameParams.neutral(2, 3, time_s).replace(blendshape_weights=weights)
 
 
 @pytest.mark.parametrize("kind", ["vmc", "livelink"])

@@ -59,7 +59,7 @@ def test_poses_arrive_at_the_asked_rate() -> None:
         receiver.settimeout(2.0)
         sender = LiveLinkSender(port=receiver.getsockname()[1], rate_hz=25, subject="Me")
         for k in range(10):
-            sender.send(FlameParams.neutral(0, 0, k / 50), np.full(52, k / 10, np.float32))
+            sender.send(FlameParams.neutral(0, 0, k / 50).replace(blendshape_weights=np.full(52, k / 10)))
         sender.close()
         packets = [parse(receiver.recv(2048)) for _ in range(sender.sent)]
     assert len(packets) == 5 and {p["subject"] for p in packets} == {"Me"} and len({p["device"] for p in packets}) == 1

@@ -39,7 +39,7 @@ def test_a_receiver_sees_the_protocol(receiver: tuple[BlockingOSCUDPServer, Hear
     server, heard = receiver
     sender = VmcSender(port=server.server_address[1])
     weights = weights_from_dict({"jawOpen": 0.5, "mouthSmileLeft": 0.25})
-    sender.send(pose(1.5, neck_pose=[0, 0.4, 0]), weights)
+    sender.send(pose(1.5, neck_pose=[0, 0.4, 0], blendshape_weights=weights))
     server.handle_request()
     sender.close()
     addresses = [address for address, _ in heard]
@@ -82,7 +82,7 @@ def test_a_pose_is_one_bundle_that_fits_a_datagram() -> None:
 def test_rate_is_limited_by_stream_time() -> None:
     sender = VmcSender(port=9, rate_hz=25)
     for k in range(100):
-        sender.send(pose(k / 50), np.zeros(52, np.float32))
+        sender.send(pose(k / 50))
     assert sender.sent == 50
     sender.close()
     sender.close()

@@ -144,7 +144,7 @@ def test_alpha_is_kept_straight(tmp_path: Path, suffix: str, decoder: str | None
 
 
 def test_sequence_has_every_image_and_the_sound(tmp_path: Path) -> None:
-    folder = tmp_path / "shots"
+    folder = tmp_path / "requests"
     with ImageSequenceWriter(folder, 8, 6, 16_000, fps=10) as writer:
         for k, t in enumerate((0.0, 0.1, 0.4)):
             writer.write_image(np.full((6, 8, 4), (k, k, k, 200), np.uint8), t)

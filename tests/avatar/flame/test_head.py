@@ -86,3 +86,9 @@ def test_malformed_head_is_refused() -> None:
         replace(head, posedirs=head.posedirs[:, :, :9])
     with pytest.raises(ValueError, match="faces"):
         replace(head, faces=head.faces + 1000)
+
+
+def test_a_part_of_a_head_moves_as_in_the_whole() -> None:
+    head, chosen = make_head(), torch.tensor([3, 1, 7])
+    params = random_params(3, 4)
+    torch.testing.assert_close(head.part(chosen).vertices(params)[:3], head.vertices(params)[chosen])
