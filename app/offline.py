@@ -252,9 +252,9 @@ def _driven(
     audio: AudioFile, blocks: Iterable[np.ndarray], driver: AvatarDriver, heard: Callable[[np.ndarray], None]
 ) -> Iterator[FlameParams]:
     """Feed blocks to the driver; `heard` is given each block's mono sound before the poses that follow from it."""
-    resampler = StreamingResampler(audio.sample_rate, audio.channels)
+    resampler = StreamingResampler(audio.sample_rate)
     for block in blocks:
-        heard(block.mean(1, dtype=np.float32))
+        heard(block)
         yield from driver.feed(resampler.feed(block))
     yield from driver.feed(resampler.finish())
     yield from driver.finish()

@@ -32,6 +32,10 @@ class Source:
     file: Path | None = None
     """Played instead of a device."""
     loop: bool = False
+    channel: int | None = None
+    """The channel to hear, counted from 1; None takes those that speech is in."""
+    track: int | None = None
+    """The sound track of the file, counted from 1; None is its default one."""
     none: bool = False
     """Silence: neither device nor file."""
 
@@ -140,7 +144,7 @@ class Devices(Worker):
             return
         if wanted.file is not None:  # a file that cannot be read leaves the old source untouched
             try:
-                capture: Capture = FileCapture(wanted.file, wanted.loop)
+                capture: Capture = FileCapture(wanted.file, wanted.loop, wanted.track, wanted.channel)
             except UserError as error:
                 self._current = old
                 self._tell(SourceState(self.state.kind, self.state.label, str(error), "unreadable"))
@@ -164,7 +168,7 @@ class Devices(Worker):
             microphone.rescan()
             self.inputs = microphone.list_inputs()
         try:
-            capture = microphone.open_device(source.device)
+            capture = microphone.open_device(source.device, source.channel)
         except UserError as error:
             return str(error)
         self._adopt(capture, "device")

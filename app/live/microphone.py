@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import subprocess
@@ -39,6 +40,7 @@ _log = logging.getLogger(__name__)
 _RING_S = 4.0
 _BLOCK_S = 0.01
 _STALLED_S = 1.0
+_MOST_CHANNELS = 8
 _ALSA_BUFFER_S = 0.05
 """ALSA's buffer may be larger than a block without any delay: blocks come as soon as they are full (0.4 ms from write
 to callback, measured through PulseAudio, as with the 20 ms of "low"), and a busy machine has longer to fetch them."""
@@ -66,6 +68,8 @@ class Capture(Protocol):
     label: str
     sample_rate: int
     channels: int
+    channel: int | None
+    """The one that is heard, counted from 0; None takes those that speech is in."""
     overflows: int
 
     def attach(self, wake: Wake) -> None:
@@ -191,11 +195,14 @@ def rescan() -> None:
             resident.resume()
 
 
-def open_device(key: str | None) -> DeviceCapture:
+def open_device(key: str | None, channel: int | None = None) -> DeviceCapture:
     """Open an input by its key, or the system's default.
 
+    Args:
+        channel: the one to hear, counted from 1; those that speech is in if None.
+
     Raises:
-        UserError: if there is none, or it cannot be opened.
+        UserError: if there is none, it cannot be opened, or has no such channel.
     """
     inputs = list_inputs()
     if not inputs:
@@ -203,31 +210,41 @@ def open_device(key: str | None) -> DeviceCapture:
     chosen = next((d for d in inputs if d.key == key), None) if key else inputs[0]
     if chosen is None:
         raise UserError(f"the microphone {key!r} is not connected")
-    return DeviceCapture(chosen)
+    return DeviceCapture(chosen, channel)
 
 
 class DeviceCapture:
     """An open input device that writes into a ring.
 
-    The device's callback is the ring's writer; the audio thread is its reader. Of a device with more than two
-    channels the first two are taken: on interfaces the others are other inputs.
+    The device's callback is the ring's writer; the audio thread is its reader. All channels of a microphone or an
+    interface are taken, since speech may be in any; of what claims more than eight (the devices that stand for a sound
+    server say 32 or 128, and repeat themselves) the first two, or as many as are needed for the one that is picked.
     """
 
-    def __init__(self, device: InputDevice) -> None:
-        """Raises:
-        UserError: if the device cannot be opened.
+    def __init__(self, device: InputDevice, channel: int | None = None) -> None:
         """
+        Args:
+            channel: the one to hear, counted from 1; those that speech is in if None.
+
+        Raises:
+            UserError: if the device cannot be opened, or has no such channel.
+        """
+        if channel is not None and not 1 <= channel <= device.channels:
+            raise UserError(f"{device.name}: has {device.channels} channels; there is no channel {channel}")
         sd = _sounddevice()
         self.device = device
         self.label = device.name
-        self.channels = min(device.channels, 2)
+        self.channel = None if channel is None else channel - 1
+        wanted = device.channels if device.channels <= _MOST_CHANNELS else max(2, channel or 0)
         self.overflows = 0
         self.callbacks = 0
         self._finished = False
         index = _index_of(sd, device)
         stream: Any = None
-        for rate in dict.fromkeys((device.sample_rate, 48000, 44100, 16000)):
-            self.sample_rate = rate
+        rates = dict.fromkeys((device.sample_rate, 48000, 44100, 16000))
+        fewer = dict.fromkeys((wanted, max(min(wanted, 2), channel or 1)))  # some drivers claim more than they give
+        for rate, channels in itertools.product(rates, fewer):
+            self.sample_rate, self.channels = rate, channels
             self._ring = AudioRing(round(rate * _RING_S), self.channels)
             self._reader = self._ring.reader()
             self._stamp = (0, time.perf_counter())

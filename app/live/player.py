@@ -23,16 +23,28 @@ _BLOCK_S = 0.01
 class FileCapture(Worker):
     """A thread that writes a file's sound into a ring, in time; a `Capture` for whoever reads."""
 
-    def __init__(self, path: Path, loop: bool = False, on_failure: Callable[[Failure], None] | None = None) -> None:
-        """Raises:
-        UserError: if the file cannot be read.
+    def __init__(
+        self,
+        path: Path,
+        loop: bool = False,
+        track: int | None = None,
+        channel: int | None = None,
+        on_failure: Callable[[Failure], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            track, channel: as for `app.audio_file.open_audio`.
+
+        Raises:
+            UserError: if the file cannot be read.
         """
         super().__init__("player", on_failure)
-        self._audio = open_audio(path)
+        self._audio = open_audio(path, track=track, channel=channel)
         self._loop = loop
         self.label = path.name
         self.sample_rate = self._audio.sample_rate
-        self.channels = min(self._audio.channels, 2)
+        self.channels = 1  # the reader has found the voice already
+        self.channel: int | None = None
         self.overflows = 0
         self.duration_s = self._audio.duration_s
         self.ended = False
@@ -64,7 +76,7 @@ class FileCapture(Worker):
         while True:
             for chunk in self._audio.blocks():
                 for at in range(0, len(chunk), block):
-                    part = chunk[at : at + block, : self.channels]
+                    part = chunk[at : at + block, None]
                     played += len(part)
                     due_s = start_s + played / self.sample_rate
                     while not self.stopping and (left := due_s - time.perf_counter()) > 0:

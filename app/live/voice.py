@@ -11,6 +11,7 @@ import soxr
 from jaxtyping import Float32
 
 from animation.speech.audio import SAMPLE_RATE, StreamingResampler
+from app.downmix import Downmix
 from app.live.clock import StreamClock
 from app.live.exchange import AudioRing, Latest
 from app.live.level import LevelMeter, NoiseGate
@@ -175,7 +176,8 @@ class _Segment:
         self._taken = 0
         self._gate = NoiseGate(self._rate)
         self._gain = 0.0
-        self._to_voice = StreamingResampler(self._rate, 1)
+        self._downmix = Downmix(capture.channels, self._rate, pick=capture.channel)
+        self._to_voice = StreamingResampler(self._rate)
         self._to_sound = (
             None
             if self._rate == SOUND_RATE
@@ -192,8 +194,7 @@ class _Segment:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The block at both rates."""
         self._taken += len(samples)
-        mono = np.ascontiguousarray(samples[:, 0]) if samples.shape[1] == 1 else samples.mean(1, dtype=np.float32)
-        np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        mono = self._downmix.feed(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0))
         silent = not mono.any()
         # A change of gain, and the start, ramps over the block.
         mono = mono * np.linspace(self._gain, settings.gain, len(mono), dtype=np.float32)

@@ -117,6 +117,8 @@ class SoundSystem:
         self.busy: set[str] = set()
         self.default = SimpleNamespace(device=(0, 0))
         self.amplitude = 0.25
+        self.gains: tuple[float, ...] = ()
+        """Of each channel; all 1 if empty."""
         self.opened = 0
 
     def plug(self, name: str, rate: int = 48_000, channels: int = 1, scan: bool = True) -> None:
@@ -177,6 +179,7 @@ class FakeStream:
         while not self._stop.wait(max(0.0, start + (n + block) / rate - time.perf_counter())):
             phase = (n + np.arange(block)) / rate * 2 * np.pi * 200
             data = np.repeat((self.system.amplitude * np.sin(phase)).astype(np.float32)[:, None], channels, 1)
+            data *= np.array((*self.system.gains, *[1.0] * channels)[:channels], np.float32)
             n += block
             if self.stalled.is_set():
                 continue

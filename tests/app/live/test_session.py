@@ -94,6 +94,27 @@ def test_a_voice_opens_the_mouth_and_the_figures_say_so(make_session: Any, sound
     assert not session.failures
 
 
+@pytest.mark.parametrize("gains", [(1.0, -1.0), (1.0, 0.0), (0.0, 0.0, 0.0, 1.0)])
+def test_a_voice_in_any_channel_is_heard_whole(make_session: Any, sound_system: Any, gains: tuple[float, ...]) -> None:
+    """Antiphase stereo, one silent side, the fourth input of an interface."""
+    sound_system.plug("Interface", channels=len(gains))
+    sound_system.gains = gains
+    session = make_session()
+    session.start()
+    eventually(lambda: session.status().peak_db == pytest.approx(20 * np.log10(0.25), abs=1.5))
+
+
+def test_a_channel_can_be_picked(make_session: Any, sound_system: Any) -> None:
+    sound_system.plug("Interface", channels=4)
+    sound_system.gains = (1.0, 1.0, 0.1, 1.0)
+    session = make_session(Source(channel=3))
+    session.start()
+    eventually(lambda: session.status().peak_db == pytest.approx(20 * np.log10(0.025), abs=1.5))
+    session.set_source(Source(channel=5))
+    eventually(lambda: "no channel 5" in session.devices.state.problem)
+    assert session.devices.state.kind == "device"
+
+
 def test_a_recording_is_in_step_with_what_was_said(make_session: Any, speech: Path, tmp_path: Path) -> None:
     session = make_session(Source(file=speech))
     session.start()
