@@ -223,7 +223,11 @@ def _film(
                 images += 1
             finished = True
         except KeyboardInterrupt:
-            pass
+            if not images:
+                writer.abandon()
+        except BaseException:
+            writer.abandon()
+            raise
         name = renderer.name
     return RenderSummary(Path(out_path), images / options.fps, images, name, finished)
 
