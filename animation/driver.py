@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -14,9 +15,12 @@ from animation.expression.emotions import EmotionCue, EmotionState, EmotionTrack
 from animation.face import DrivenFace
 from animation.life.idle import IdleMotion, IdlePose
 from animation.smoothing import Envelope, OneEuro
+from animation.speech.acoustics import SILENT, Acoustics, VoiceAnalyzer
+from animation.speech.audio import HOP_SAMPLES
 from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
 from animation.speech.mouth import ClosureGate, MouthMap, rest_seal
 from animation.speech.prosody import ProsodyTracker
+from animation.speech.stress import AHEAD_HOPS
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 
@@ -62,8 +66,8 @@ class DriverSettings:
     emotion: str = "neutral"
     """One of `expression.emotions.FEELINGS`: the eight emotions and the named expressions, in any spelling."""
     intensity: float = 1.0
-    transition_s: float = 0.6
-    """How long a change of emotion takes."""
+    transition_s: float = 0.5
+    """How long the slowest change of emotion takes (to sadness); surprise comes in half of it."""
     expression: str | None = None
     """One more of `FEELINGS`, held on top of the emotion: a raised brow, a smirk."""
     expression_amount: float = 1.0
@@ -74,8 +78,14 @@ class DriverSettings:
     head: bool = True
     mouth_gain: float = 1.0
     """Size of the mouth's movements, 0..2; closing the lips is not affected."""
-    head_gain: float = 1.0
-    """Size of the head's movements, 0..2."""
+    liveliness: float = 1.0
+    """Size of the movements of head and brows that accompany speech, 0..2."""
+    variety: float = 0.5
+    """How far a feeling may go from its prototype as it lives on, 0..1."""
+    emphasis: float = 1.0
+    """How much stresses of the voice show, 0..2."""
+    emotion_over_speech: float = 0.5
+    """How well an emotion's mouth holds while the voice speaks: 0 hardly, 0.5 as people do, 1 fully."""
     smoothing: float = 0.5
     """0 follows the model pose by pose, 1 is calm; closures are sharp at any value."""
     gate_db: float = -60.0
@@ -88,7 +98,10 @@ class DriverSettings:
             check_emotion(self.expression, self.expression_amount, 0.0)
         for name, low, high in (
             ("mouth_gain", 0.0, 2.0),
-            ("head_gain", 0.0, 2.0),
+            ("liveliness", 0.0, 2.0),
+            ("variety", 0.0, 1.0),
+            ("emphasis", 0.0, 2.0),
+            ("emotion_over_speech", 0.0, 1.0),
             ("smoothing", 0.0, 1.0),
             ("gate_db", -120.0, 0.0),
         ):
@@ -130,6 +143,8 @@ class AvatarDriver:
         self._fusion: Fusion = LearnedFusion.shipped() if fusion is None else fusion
         self.face = face
         self._rate = 1 / self._speech.hop_s
+        self._ahead = int(max(min(self._speech.lookahead_ms / 1000 * self._rate - 0.4, AHEAD_HOPS), 0))
+        """Hops of sound after a pose's own that are there whenever it is due."""
         self._settings = DriverSettings() if settings is None else settings
         self._restart()
 
@@ -162,11 +177,12 @@ class AvatarDriver:
     def settings(self, settings: DriverSettings) -> None:
         old, self._settings = self._settings, settings
         if settings.seed != old.seed:
-            self._emotion = EmotionState(settings.seed, self._rate)
+            self._emotion = EmotionState(settings.seed, self._rate, settings.variety)
             self._idle = IdleMotion(settings.seed, self._rate)
             self._aim_emotion(self._cue or settings, 0.0)
         elif (settings.emotion, settings.intensity) != (old.emotion, old.intensity):
             self._aim_emotion(settings, settings.transition_s)
+        self._emotion.variety = settings.variety
         if settings.closure != old.closure:
             self._closure = settings.closure.start()
         if settings.smoothing != old.smoothing:
@@ -187,10 +203,12 @@ class AvatarDriver:
         Args:
             samples: mono, 16 kHz, -1..1.
         """
+        self._heard.extend(self._analyzer.feed(samples))
         return self._poses(self._speech.feed(samples))
 
     def finish(self) -> list[FlameParams]:
         """The poses still owed when the sound has ended. `reset` before feeding again."""
+        self._heard.extend(self._analyzer.feed(np.zeros((self._ahead + 1) * HOP_SAMPLES, np.float32)))
         return self._poses(self._speech.finish())
 
     def reset(self) -> None:
@@ -202,7 +220,10 @@ class AvatarDriver:
         settings = self._settings
         self._count = 0
         self._prosody = ProsodyTracker(self._rate)
-        self._emotion = EmotionState(settings.seed, self._rate)
+        self._analyzer = VoiceAnalyzer()
+        self._heard: deque[Acoustics] = deque()
+        """Of the poses to come; the first belongs to the next."""
+        self._emotion = EmotionState(settings.seed, self._rate, settings.variety)
         self._idle = IdleMotion(settings.seed, self._rate)
         self._closure = settings.closure.start()
         self._smooth = _smoother(settings.smoothing, self._rate)
@@ -229,14 +250,22 @@ class AvatarDriver:
         through = self._gate.feed(1.0 if loudness_db >= settings.gate_db else 0.0)
         voice, closure = voice * through, closure * through
         articulation = REST + np.float32(through) * (articulation - REST)
-        prosody = self._prosody.feed(voice, loudness_db)
+        heard = self._heard[self._ahead] if len(self._heard) > self._ahead else SILENT
+        if self._heard:
+            self._heard.popleft()
+        prosody = self._prosody.feed(voice, loudness_db, heard)
 
         seal = self._closure.feed(closure, voice, float(articulation[CLOSED]))
         if self._smooth is not None:
             raw, articulation = articulation, self._smooth.feed(articulation).copy()
             articulation[CLOSED] = min(articulation[CLOSED], raw[CLOSED])  # lips part when the sound says so
         speech = self._mouth.weights(articulation, settings.mouth_gain, seal)
-        feeling = self._emotion.step(time_s, prosody)
+        feeling = self._emotion.step(
+            time_s,
+            prosody,
+            over_speech=settings.emotion_over_speech,
+            emphasis=settings.emphasis * settings.liveliness,
+        )
         # Lips that rest between words meet under an emotion too; in longer pauses it may part them.
         resting = min(2 * prosody.activity, 1.0) * min(3 * float(rest_seal(articulation)), 1.0)
         held = self._held.step(settings.expression, settings.expression_amount)
@@ -246,10 +275,10 @@ class AvatarDriver:
         idle = self._idle.step(
             time_s,
             prosody,
-            lean=feeling.head,
-            look=feeling.gaze,
-            blink_rate=feeling.blink_rate,
-            movement=feeling.movement * settings.head_gain,
+            feeling.manner,
+            turning=feeling.turning,
+            liveliness=settings.liveliness,
+            emphasis=settings.emphasis,
             blinks=settings.blinks,
             gaze=settings.gaze,
             head=settings.head,

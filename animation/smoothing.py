@@ -74,11 +74,11 @@ class Envelope:
 class Spring:
     """A critically damped follower: smooth position and velocity however its target jumps."""
 
-    def __init__(self, size: int, rate_hz: float, settle_s: float) -> None:
+    def __init__(self, size: int, rate_hz: float, settle_s: float | Float[np.ndarray, " n"]) -> None:
         """
         Args:
             size: how many values follow at once.
-            settle_s: time to come within 5 % of a new target; may be changed at any time.
+            settle_s: time to come within 5 % of a new target, one for all or one for each; may be changed at any time.
         """
         self._size, self._dt = size, 1 / rate_hz
         self.settle_s = settle_s
@@ -99,7 +99,7 @@ class Spring:
     def feed(self, target: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """One step, solved exactly, so that it is stable at any rate."""
         omega = 4.74 / self.settle_s
-        decay = math.exp(-omega * self._dt)
+        decay = np.exp(-omega * self._dt)
         offset = self.position - target
         drive = (self._velocity + omega * offset) * self._dt
         self._velocity = (self._velocity - omega * drive) * decay

@@ -1,36 +1,29 @@
-"""Emotions over time: how they set in, how they live, and tracks of them."""
+"""A feeling as it lives on a face: how it sets in, swells, speaks along and gives way."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from animation.expression.action_units import (
-    ACCENT_UNITS,
+from animation.expression.action_units import IN_MOUTH, UNIT_MATRIX, UNIT_NAMES, YIELDS, unit_vector
+from animation.expression.prototypes import (
     EMOTIONS,
     FEELINGS,
-    GAZE,
-    POSTURE,
-    RATES,
-    RECIPE_UNITS,
-    UNIT_MATRIX,
-    UNIT_NAMES,
-    WANDERS,
-    YIELDS,
+    MANNERS,
+    PROTOTYPES,
+    Prototype,
     check_emotion,
     emotion_weights,
     feeling_name,
 )
-from animation.smoothing import Envelope, SlowNoise, Spring
+from animation.expression.swells import Swells
+from animation.expression.track import EmotionCue, EmotionTrack
+from animation.life.manner import Manner
+from animation.smoothing import Envelope, Spring
 from animation.speech.prosody import Prosody
-from avatar.errors import UserError
 from avatar.flame.arkit import NAMES
 
 __all__ = [
@@ -48,128 +41,20 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class EmotionCue:
-    """From `time_s` on, this emotion, or this expression by its name."""
-
-    time_s: float
-    emotion: str
-    intensity: float = 1.0
-
-
-class EmotionTrack:
-    """Emotions over time: each cue holds until the next one."""
-
-    def __init__(self, cues: Iterable[EmotionCue]) -> None:
-        """
-        Args:
-            cues: in any order.
-
-        Raises:
-            UserError: for an unknown emotion, or a time or intensity out of range.
-        """
-        for cue in (cues := list(cues)):
-            check_emotion(cue.emotion, cue.intensity, where=f"emotion track at {cue.time_s:g} s")
-            if not (math.isfinite(cue.time_s) and cue.time_s >= 0):
-                raise UserError(f"emotion track: times must be 0 or more seconds, got {cue.time_s:g}")
-        self.cues = tuple(sorted(cues, key=lambda cue: cue.time_s))
-        self._times = np.array([cue.time_s for cue in self.cues])
-
-    def at(self, time_s: float) -> EmotionCue | None:
-        """The cue in force at a time; None before the first."""
-        index = int(np.searchsorted(self._times, time_s, side="right")) - 1
-        return self.cues[index] if index >= 0 else None
-
-    @classmethod
-    def read(cls, path: Path | str) -> EmotionTrack:
-        """Read a track: lines of `time_s emotion intensity`, or JSON.
-
-        Lines may be separated by spaces, tabs, commas or semicolons; a first line of column names, blank lines and
-        lines that begin with # are skipped; the intensity may be left out. JSON is a list of such rows, or of
-        objects with these keys.
-
-        Raises:
-            UserError: if the file is missing or a row cannot be understood; the message names the row.
-        """
-        path = Path(path)
-        try:
-            text = path.read_text("utf-8-sig")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}: not a text file; an emotion track has lines of 'time_s emotion intensity'"
-            ) from error
-        rows = _json_rows(text, path) if text.lstrip()[:1] in ("[", "{") else _text_rows(text)
-        cues = [_cue(row, f"{path}, {where}") for where, row in rows]
-        if not cues:
-            raise UserError(f"{path}: no emotions in it; write lines of 'time_s emotion intensity'")
-        return cls(cues)
-
-
-def _json_rows(text: str, path: Path) -> list[tuple[str, list[object]]]:
-    try:
-        items = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from error
-    if isinstance(items, dict):
-        items = items.get("cues", items.get("emotions", [items]))
-    if not isinstance(items, list):
-        raise UserError(f'{path}: expected a list of rows like [1.5, "happy", 0.8]')
-    rows: list[tuple[str, list[object]]] = []
-    for number, item in enumerate(items, 1):
-        if isinstance(item, dict):
-            item = [item.get("time_s"), item.get("emotion"), item.get("intensity", 1.0)]
-        rows.append((f"row {number}", item if isinstance(item, list) else [item]))
-    return rows
-
-
-def _text_rows(text: str) -> list[tuple[str, list[object]]]:
-    rows: list[tuple[str, list[object]]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if "," in line or ";" in line:
-            cells = [cell.strip() for cell in next(csv.reader([line], delimiter=";" if ";" in line else ","))]
-        else:
-            cells = line.split()
-        if not rows and cells[0].lower() in ("time_s", "time"):
-            continue
-        rows.append((f"line {number}", list(cells)))
-    return rows
-
-
-def _cue(row: list[object], where: str) -> EmotionCue:
-    if not 2 <= len(row) <= 3:
-        raise UserError(f"{where}: expected 'time_s emotion intensity', got {' '.join(map(str, row))!r}")
-    numbers = []
-    for name, value in (("time_s", row[0]), ("intensity", row[2] if len(row) == 3 else 1.0)):
-        try:
-            numbers.append(float(value))  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: {name} must be a number, got {value!r}") from error
-    emotion = str(row[1])
-    check_emotion(emotion, numbers[1], where=where)
-    if not (math.isfinite(numbers[0]) and numbers[0] >= 0):
-        raise UserError(f"{where}: time_s must be 0 or more, got {numbers[0]:g}")
-    return EmotionCue(numbers[0], feeling_name(emotion), numbers[1])
-
-
-@dataclass(frozen=True)
 class Feeling:
     """What an emotion asks of the face and head at one pose."""
 
     weights: Float32[np.ndarray, "52"]
-    head: Float[np.ndarray, "3"]
-    """Posture of the head, axis-angle in radians."""
-    gaze: Float[np.ndarray, "2"]
-    """Where the eyes rest relative to the camera: up and to the subject's left, radians."""
-    blink_rate: float
-    movement: float
+    manner: Manner
+    strength: float = 0.0
+    """How much of a feeling there is, 0..1."""
+    turning: bool = False
+    """Another feeling begins to set in at this pose."""
 
 
 @dataclass(frozen=True)
 class _Pulse:
-    """A passing expression: a bell over `duration_s`."""
+    """A passing movement: a bell over `duration_s`."""
 
     start_s: float
     duration_s: float
@@ -181,31 +66,48 @@ class _Pulse:
 
 
 class EmotionState:
-    """A feeling that sets in, breathes, flickers and gives way. One step a pose; reproducible from its seed.
+    """A feeling over time. One step a pose; reproducible from its seed.
 
-    - A change takes its transition time, and may be changed again midway: position and speed go on smoothly.
-    - Every action unit wanders slowly around its level, each on its own.
-    - Now and then a passing expression of half a second reinforces one or two units.
-    - Stresses of the voice show on the brows.
-    - While the voice speaks, the units of the mouth yield; in pauses they come back.
+    - A change takes its transition time, each unit in the order that the emotion prescribes (the eyes of a smile after
+      its mouth), and may be changed again midway: position and speed go on smoothly.
+    - A feeling that has set in comes in swells (see `Swells`), and is never quite alike on both sides.
+    - Stresses and questions of the voice show on the brows.
+    - While the voice speaks, units of the mouth yield and others come in; in pauses they come back.
+
+    What moves the lips has a random stream of its own, which is the same for all seeds: seeds differ in brows, eyes and
+    cheeks, and say the same.
     """
 
-    _WANDER = 0.11
-    _PULSE_EVERY_S = 4.5
+    _GLANCE_S = 0.1
+    """The eyes leave before the face changes."""
+    _SWELL_S = 0.9
+    """A swell takes so long to come up."""
+    _DELAYS = 32
 
-    def __init__(self, seed: int, rate_hz: float) -> None:
+    def __init__(self, seed: int, rate_hz: float, variety: float = 0.5) -> None:
         self._seed, self._rate = seed, rate_hz
+        self.variety = variety
+        """How far swells may go from the prototypes, 0..1; may be changed at any time."""
         self.reset()
 
     def reset(self) -> None:
         """Neutral, at the start of the stream."""
         self._rng = np.random.default_rng([self._seed, 1])
-        self._wander = SlowNoise(self._rng, len(UNIT_NAMES), 0.06, 0.5)
-        self._mix = self._to = np.zeros(len(FEELINGS))
-        self._change = Spring(len(FEELINGS), self._rate, 1.0)
+        self._mouth, self._upper = Swells(np.random.default_rng(3)), Swells(np.random.default_rng([self._seed, 3]))
+        self._sides = Spring(2, self._rate, 1.2)
+        self._target, self._intensity = "neutral", 1.0
+        self._mix = Spring(len(FEELINGS), self._rate, 1.0)
+        self._units = Spring(len(UNIT_NAMES), self._rate, 1.0)
+        self._goals = np.zeros((self._DELAYS, len(UNIT_NAMES)))
+        self._delay = np.zeros(len(UNIT_NAMES), np.intp)
+        self._transition_s = self._onset_s = 1.0
+        self._count, self._set_s, self._time_s = 0, -10.0, 0.0
+        self._turning = False
         self._yield = Envelope(self._rate, attack_s=0.09, release_s=0.35)
         self._pulses: list[_Pulse] = []
-        self._next_pulse_s = self._rng.exponential(self._PULSE_EVERY_S)
+        self._restarted = True
+        # Some people speak with their brows, others hardly; and each has brows that do it in their own way.
+        self._takes, self._style = self._rng.uniform(0.45, 0.9), self._rng.uniform(0.6, 1.3, len(UNIT_NAMES))
 
     def set(self, emotion: str, intensity: float = 1.0, transition_s: float = 0.0) -> None:
         """Head for an emotion or expression, from the next step on.
@@ -214,51 +116,91 @@ class EmotionState:
             UserError: for an unknown emotion or numbers out of range.
         """
         check_emotion(emotion, intensity, transition_s)
-        self._to = np.zeros(len(FEELINGS))
-        self._to[FEELINGS.index(feeling_name(emotion))] = intensity
-        self._change.settle_s = max(transition_s, 1 / self._rate)
+        name = feeling_name(emotion)
+        prototype = PROTOTYPES[name]
+        self._transition_s = max(transition_s, 1 / self._rate)
+        self._onset_s = prototype.onset * self._transition_s
+        self._set_s = self._time_s
+        if name != self._target or transition_s == 0:
+            self._turning = transition_s > 0
+            wait_s = self._GLANCE_S if transition_s > 0.2 else 0.0
+            pace = min(self._transition_s / 0.5, 1.5)
+            poses = np.round((wait_s + pace * prototype.late_s) * self._rate).astype(np.intp)
+            self._delay = np.minimum(poses, self._DELAYS - 1)
+            for swells in (self._mouth, self._upper):
+                swells.restart(self._time_s, len(prototype.variants), wait_s + self._onset_s)
+        self._target, self._intensity = name, intensity
         if transition_s == 0:
-            self._change.jump(self._to)
+            goal = prototype.units(intensity)
+            self._units.jump(goal)
+            self._goals[:] = goal
+            self._mix.jump(self._aim())
 
-    def step(self, time_s: float, prosody: Prosody) -> Feeling:
-        """The next pose, `time_s` after the start of the stream."""
-        mix = self._change.feed(self._to)
-        self._mix = mix = np.where(np.abs(mix - self._to) < 1e-3, self._to, mix)
-        strength = min(float(mix[1:].sum()), 1.0)
+    def step(
+        self, time_s: float, prosody: Prosody, gain: float = 1.0, over_speech: float = 0.5, emphasis: float = 1.0
+    ) -> Feeling:
+        """The next pose, `time_s` after the start of the stream.
 
-        units = mix @ RECIPE_UNITS
-        # A unit that is on wanders by a fixed share of its level; the mean over time is the recipe's.
-        units = units * (1 + self._WANDER * WANDERS * self._wander.at(time_s))
-        self._schedule(time_s, prosody)
+        Args:
+            gain: of the intensity, where the voice moves it.
+            over_speech: how well the mouth's units hold while the voice speaks: 0 hardly, 0.5 as people do, 1 fully.
+            emphasis: size of what stresses do to the brows.
+        """
+        self._time_s = time_s
+        turning, self._turning = self._turning, False
+        prototype = PROTOTYPES[self._target]
+        for swells in (self._mouth, self._upper):
+            swells.step(time_s, self.variety)
+        intensity = min(self._intensity * gain, 1.0)
+        at = self._count % self._DELAYS
+        self._count += 1
+        self._goals[at] = self._goal(prototype, intensity)
+        goal = self._goals[(at - self._delay) % self._DELAYS, _ALL_UNITS]
+        self._units.settle_s = self._settle(time_s, goal)
+        units = self._units.feed(goal)
+        self._mix.settle_s = self._transition_s
+        mix = self._mix.feed(self._aim())
+
+        yielded = self._yield.feed(prosody.activity)
+        units = units + yielded * (mix @ _SPEAKING)
+        self._listen(time_s, prosody, mix, emphasis)
         for pulse in self._pulses:
             units = units + pulse.at(time_s) * pulse.units
-        yielded = self._yield.feed(prosody.activity)
-        units = np.clip(units * (1 - yielded * YIELDS), 0.0, 1.15)
+        keep = 1 - np.minimum(2 * (1 - over_speech) * yielded * YIELDS, 1.0)
+        weights = np.clip(np.maximum(units, 0.0) * keep @ UNIT_MATRIX, 0.0, 1.0)
+        sides = self._sides.feed(np.array([self._mouth.asymmetry, self._upper.asymmetry]))
+        weights = np.clip(weights * (1 + sides @ _SIDES), 0.0, 1.0)
+        strength = min(float(mix[1:].sum()), 1.0)
+        return Feeling(weights.astype(np.float32), MANNERS(mix), strength, turning and time_s > 0.1)
 
-        rates = 1 + mix[1:] @ (RATES[1:] - 1)
-        return Feeling(
-            np.clip(units @ UNIT_MATRIX, 0.0, 1.0).astype(np.float32),
-            (mix @ POSTURE) * (1 - 0.3 * yielded),
-            mix @ GAZE,
-            float(rates[0]),
-            float(rates[1]) * (1 - 0.1 * strength),
-        )
+    def _aim(self) -> Float[np.ndarray, " f"]:
+        aim = np.zeros(len(FEELINGS))
+        aim[FEELINGS.index(self._target)] = self._intensity
+        return aim
 
-    def _schedule(self, time_s: float, prosody: Prosody) -> None:
+    def _goal(self, prototype: Prototype, intensity: float) -> Float[np.ndarray, " u"]:
+        """Where the units are heading at this moment."""
+        mouth, upper = (prototype.units(intensity * s.level, s.shares) for s in (self._mouth, self._upper))
+        return np.where(IN_MOUTH, mouth, upper)
+
+    def _settle(self, time_s: float, goal: Float[np.ndarray, " u"]) -> Float[np.ndarray, " u"]:
+        """How fast the units follow: with a change at its pace, and what goes more slowly than what comes."""
+        if time_s - self._set_s > self._GLANCE_S + self._transition_s + 0.6:
+            return _EVERY_UNIT * max(self._SWELL_S, self._onset_s)
+        return np.where(goal < self._units.position, self._transition_s, self._onset_s)
+
+    def _listen(self, time_s: float, prosody: Prosody, mix: Float[np.ndarray, " f"], emphasis: float) -> None:
         self._pulses = [p for p in self._pulses if time_s < p.start_s + p.duration_s]
-        mix = self._mix.copy()
-        mix[0] = max(1 - float(mix[1:].sum()), 0.0)
         if prosody.accent > 0:
-            # One in three stresses passes without the brows taking part: a metronome is what betrays a puppet.
+            # Some stresses pass without the brows taking part: a metronome is what betrays a puppet.
             amount, width, take = self._rng.uniform(0.5, 1.1), self._rng.uniform(0.35, 0.6), self._rng.uniform()
-            if take > 0.33:
-                units = prosody.accent * amount * (mix @ ACCENT_UNITS)
+            if take < self._takes:
+                felt = mix.copy()
+                felt[0] = max(1 - float(mix[1:].sum()), 0.0)
+                units = emphasis * prosody.accent * amount * self._style * (felt @ _ACCENTS)
                 self._pulses.append(_Pulse(time_s, width, units))
-        if time_s >= self._next_pulse_s:
-            amount, width = self._rng.uniform(0.1, 0.3), self._rng.uniform(0.35, 0.9)
-            kept = self._rng.uniform(size=len(UNIT_NAMES)) < 0.4
-            self._pulses.append(_Pulse(time_s, width, amount * kept * (mix[1:] @ RECIPE_UNITS[1:])))
-            self._next_pulse_s = time_s + 1.2 + self._rng.exponential(self._PULSE_EVERY_S - 1.2)
+        if prosody.question:
+            self._pulses.append(_Pulse(time_s, self._rng.uniform(0.8, 1.1), emphasis * _QUESTION))
 
 
 class HeldExpression:
@@ -275,3 +217,22 @@ class HeldExpression:
         goal = 0.0 if name is None else emotion_weights(name) * np.float32(amount)
         self._now = self._now + self._ease * (goal - self._now)
         return self._now
+
+
+_SPEAKING, _ACCENTS = (np.stack([getattr(PROTOTYPES[f], name) for f in FEELINGS]) for name in ("speaking", "accent"))
+_QUESTION = unit_vector({"1": 0.35, "2": 0.45})
+_ALL_UNITS, _EVERY_UNIT = np.arange(len(UNIT_NAMES)), np.ones(len(UNIT_NAMES))
+
+
+def _sides() -> Float[np.ndarray, "2 52"]:
+    """What the asymmetry of the mouth and of the upper face does to the blendshapes; the lids stay together."""
+    sides = np.zeros((2, len(NAMES)))
+    for index, name in enumerate(NAMES):
+        if name.startswith(("eyeBlink", "eyeLook", "jaw")) or name in ("mouthLeft", "mouthRight"):
+            continue
+        row = 0 if name.startswith("mouth") else 1
+        sides[row, index] = 1.0 if name.endswith("Left") else -1.0 if name.endswith("Right") else 0.0
+    return sides
+
+
+_SIDES = _sides()

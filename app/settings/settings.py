@@ -67,7 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Name or file; None is the default avatar."""
     emotion: str = "neutral"
     intensity: Unit = 0.8
-    transition_s: Annotated[float, Meta(ge=0.0, le=5.0)] = 0.6
+    transition_s: Annotated[float, Meta(ge=0.0, le=5.0)] = 0.5
     expression: str | None = None
     expression_amount: Unit = 0.8
 
@@ -86,7 +86,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     gaze: bool = True
     head: bool = True
     mouth_gain: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
-    head_gain: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
+    emphasis: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
+    emotion_over_speech: Unit = 0.5
+    liveliness: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
+    variety: Unit = 0.5
     smoothing: Unit = 0.5
 
     camera: str = "portrait"
@@ -141,7 +144,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             gaze=self.gaze,
             head=self.head,
             mouth_gain=self.mouth_gain,
-            head_gain=self.head_gain,
+            emphasis=self.emphasis,
+            emotion_over_speech=self.emotion_over_speech,
+            liveliness=self.liveliness,
+            variety=self.variety,
             smoothing=self.smoothing,
         )
 
@@ -180,7 +186,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 LOOK_FIELDS = (
-    "avatar", "emotion", "intensity", "transition_s", "expression", "expression_amount", "mouth_gain", "head_gain",
-    "smoothing", "camera", "yaw_deg", "pitch_deg", "zoom", "pan", "background", "background_colour", "background_image",
+    "avatar", "emotion", "intensity", "transition_s", "expression", "expression_amount", "mouth_gain", "emphasis",
+    "emotion_over_speech", "liveliness", "variety", "smoothing", "camera", "yaw_deg", "pitch_deg", "zoom", "pan",
+    "background", "background_colour", "background_image",
 )  # fmt: skip
 """What a preset holds."""

@@ -10,8 +10,8 @@ import pytest
 from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS, EmotionCue, EmotionTrack
 from animation.face import DrivenFace
+from animation.lab.data.articulation import targets, trajectories
 from animation.life.lids import default_lids
-from animation.speech.articulation import targets, trajectories
 from animation.speech.lips import default_lips
 from animation.speech.phonemes import BILABIALS, Segment
 from avatar.errors import UserError
@@ -291,7 +291,8 @@ def test_heads_without_turning_eyes_get_moderate_gaze_weights(arkit):
 @pytest.mark.parametrize(
     "bad",
     [{"emotion": "glad"}, {"intensity": 2.0}, {"transition_s": -1.0}, {"mouth_gain": 9.0}, {"smoothing": -0.1},
-     {"gate_db": 3.0}, {"head_gain": float("nan")}],
+     {"gate_db": 3.0}, {"liveliness": float("nan")}, {"variety": 1.5}, {"emphasis": -1.0},
+     {"emotion_over_speech": 2.0}],
 )  # fmt: skip
 def test_bad_settings_are_refused(bad):
     with pytest.raises(UserError):

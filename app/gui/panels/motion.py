@@ -48,7 +48,7 @@ class EmotionPanel(Panel):
             self.tr("Transition"),
             0.0,
             3.0,
-            0.6,
+            0.5,
             lambda v: f"{1000 * v:.0f} ms",
             0.05,
             self.tr("How long a change of emotion takes"),
@@ -149,25 +149,27 @@ class MotionPanel(Panel):
         self.gaze.toggled.connect(lambda on: store.change(gaze=on))
         self.head.toggled.connect(lambda on: store.change(head=on))
 
-        def times(value: float) -> str:
-            return f"{100 * value:.0f} %"
-
-        self.mouth_gain = SliderRow(
-            self.tr("Mouth"), 0.0, 2.0, 1.0, times, hint=self.tr("Size of the mouth's movements")
-        )
-        self.head_gain = SliderRow(self.tr("Head"), 0.0, 2.0, 1.0, times, hint=self.tr("Size of the head's movements"))
-        self.smoothing = SliderRow(
-            self.tr("Smoothing"), 0.0, 1.0, 0.5, times, hint=self.tr("Low follows every sound, high is calm")
-        )
-        self.mouth_gain.changed.connect(lambda v: store.change(mouth_gain=v))
-        self.head_gain.changed.connect(lambda v: store.change(head_gain=v))
-        self.smoothing.changed.connect(lambda v: store.change(smoothing=v))
-        self.add(self.blinks, self.gaze, self.head, self.mouth_gain, self.head_gain, self.smoothing)
+        rows = {
+            "mouth_gain": (self.tr("Mouth opening"), 2.0, 1.0, self.tr("Size of the mouth's movements")),
+            "emphasis": (self.tr("Emphasis"), 2.0, 1.0, self.tr("How much stressed words show on head and brows")),
+            "emotion_over_speech": (
+                self.tr("Feeling"), 1.0, 0.5,
+                self.tr("While speaking: low lets the words have the mouth, high keeps the emotion on it"),
+            ),
+            "liveliness": (self.tr("Liveliness"), 2.0, 1.0, self.tr("Size of the movements of head and brows")),
+            "variety": (self.tr("Variety"), 1.0, 0.5, self.tr("How freely an emotion changes while it lasts")),
+            "smoothing": (self.tr("Calm"), 1.0, 0.5, self.tr("Low follows every sound, high is calm")),
+        }  # fmt: skip
+        self.dials: dict[str, SliderRow] = {}
+        for name, (label, high, default, hint) in rows.items():
+            dial = SliderRow(label, 0.0, high, default, lambda v: f"{100 * v:.0f} %", hint=hint)
+            dial.changed.connect(lambda v, name=name: store.change(**{name: v}))
+            self.dials[name] = dial
+        self.add(self.blinks, self.gaze, self.head, *self.dials.values())
 
     def show_settings(self, settings: Settings) -> None:
         """Follow the settings."""
         for switch, on in ((self.blinks, settings.blinks), (self.gaze, settings.gaze), (self.head, settings.head)):
             switch.setChecked(on)
-        self.mouth_gain.set_value(settings.mouth_gain)
-        self.head_gain.set_value(settings.head_gain)
-        self.smoothing.set_value(settings.smoothing)
+        for name, dial in self.dials.items():
+            dial.set_value(getattr(settings, name))

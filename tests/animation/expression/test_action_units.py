@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from animation.expression.action_units import EMOTIONS, UNIT_MATRIX, YIELDS, emotion_weights
+from animation.expression.action_units import UNIT_MATRIX, YIELDS, shape_units, unit_vector
+from animation.expression.prototypes import EMOTIONS, FEELINGS, PROTOTYPES, emotion_weights
 from avatar.flame.arkit import NAMES, indices
 
 # The action units that EMFACS names for each emotion, as ARKit blendshapes, and some that would belie it.
@@ -26,11 +27,30 @@ def test_each_emotion_shows_its_action_units(emotion):
     assert np.all(weights[indices(*absent)] == 0)
 
 
-def test_neutral_is_nothing_and_intensity_scales():
+def test_neutral_is_nothing_and_intensity_never_takes_back():
     assert not emotion_weights("neutral").any()
-    for emotion in EMOTIONS[1:]:
-        assert np.allclose(emotion_weights(emotion, 0.5), 0.5 * emotion_weights(emotion), atol=0.02)
-        assert not emotion_weights(emotion, 0.0).any()
+    for emotion in FEELINGS[1:]:
+        course = np.stack([emotion_weights(emotion, i) for i in np.linspace(0, 1, 11)])
+        assert not course[0].any() and np.all(np.diff(course, axis=0) >= 0)
+        assert 0.4 < course[5].sum() / course[10].sum() < 0.6
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS[1:])
+def test_variants_are_nearer_to_their_own_emotion_than_to_any_other(emotion):
+    def face(units: np.ndarray) -> np.ndarray:
+        return np.clip(units @ UNIT_MATRIX, 0, 1)
+
+    full = {name: emotion_weights(name) for name in EMOTIONS}
+    for units in PROTOTYPES[emotion].variants:
+        distance = {name: np.linalg.norm(face(units) - weights) for name, weights in full.items()}
+        assert min(distance, key=distance.__getitem__) == emotion
+
+
+def test_units_have_names():
+    with pytest.raises(KeyError):
+        unit_vector({"99": 1.0})
+    weights = {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5, "browDownLeft": 0.2, "jawOpen": 0.1}
+    assert np.allclose(unit_vector(shape_units(weights)) @ UNIT_MATRIX, [weights.get(name, 0.0) for name in NAMES])
 
 
 def test_emotions_differ():

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from animation.life.idle import BlinkMotion, GazeMotion, IdleMotion
+from animation.expression.prototypes import EMOTIONS, FEELINGS, MANNERS
+from animation.life.blinks import BlinkMotion
+from animation.life.gaze import GazeMotion
+from animation.life.idle import IdleMotion
+from animation.life.manner import Manner
 from animation.speech.prosody import Prosody
 
 RATE = 50.0
-SILENT = Prosody()
+SILENT, SPEAKING = Prosody(), Prosody(activity=1.0, energy=0.5)
+CALM = Manner()
 
 
 def times(seconds: float) -> np.ndarray:
@@ -29,7 +36,7 @@ def blink_runs(course: np.ndarray) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def blinks():
     motion = BlinkMotion(np.random.default_rng(0))
-    return np.array([motion.step(t, SILENT) for t in times(1200)])
+    return np.array([motion.step(t, SILENT, CALM) for t in times(1200)])
 
 
 def test_blinks_come_about_seventeen_times_a_minute(blinks):
@@ -58,7 +65,7 @@ def test_more_blinks_where_phrases_end():
     end = Prosody(phrase_end=True)
     after = 0
     for k, t in enumerate(times(600)):
-        shut = motion.step(t, end if k % 200 == 0 else SILENT)
+        shut = motion.step(t, end if k % 200 == 0 else SILENT, CALM)
         after += k % 200 == 5 and shut > 0
     assert after / 150 > 0.4
 
@@ -67,13 +74,13 @@ def test_the_rate_of_blinks_can_be_scaled():
     counts = []
     for rate in (0.5, 2.0):
         motion = BlinkMotion(np.random.default_rng(2))
-        counts.append(len(blink_runs(np.array([motion.step(t, SILENT, rate) for t in times(600)]))))
+        counts.append(len(blink_runs(np.array([motion.step(t, SILENT, Manner(blink_rate=rate)) for t in times(600)]))))
     assert counts[1] > 2 * counts[0]
 
 
 def test_saccades_are_fast_small_and_mostly_near_the_camera():
     motion = GazeMotion(np.random.default_rng(0))
-    gaze = np.degrees(np.stack([motion.step(t, SILENT) for t in times(600)]))
+    gaze = np.degrees(np.stack([motion.step(t, SPEAKING, CALM) for t in times(600)]))
     speed = np.linalg.norm(np.diff(gaze, axis=0), axis=1) * RATE
     assert np.mean(speed > 0) < 0.2, "the eyes rest between saccades"
     assert np.mean(np.linalg.norm(gaze, axis=1) < 2.5) > 0.75
@@ -82,6 +89,43 @@ def test_saccades_are_fast_small_and_mostly_near_the_camera():
     moving = np.concatenate([[0], (speed > 0).astype(int), [0]])
     runs = np.diff(np.flatnonzero(np.diff(moving)).reshape(-1, 2), axis=1)
     assert runs.max() <= 4
+
+
+def away_share(manner: Manner, prosody: Prosody = SPEAKING) -> float:
+    motion = GazeMotion(np.random.default_rng(1))
+    gaze = np.degrees(np.stack([motion.step(t, prosody, manner) for t in times(400)]))
+    return float(np.mean(np.linalg.norm(gaze, axis=1) > 2.5))
+
+
+def test_listeners_look_at_who_speaks_and_feelings_hold_or_avert_the_eyes():
+    def manner(emotion: str) -> Manner:
+        return MANNERS(np.eye(len(FEELINGS))[FEELINGS.index(emotion)])
+
+    calm = away_share(CALM)
+    assert away_share(CALM, SILENT) < 0.6 * calm
+    assert away_share(manner("angry")) < 0.6 * calm < calm < 0.8 * away_share(manner("sad"))
+
+
+def test_a_glance_comes_before_another_feeling():
+    for seed in range(5):
+        motion = GazeMotion(np.random.default_rng(seed))
+        before = [motion.step(t, SILENT, CALM) for t in times(0.3)][-1]
+        after = [motion.step(0.3 + t, SILENT, CALM, turning=k == 0) for k, t in enumerate(times(0.6))]
+        distance = np.degrees(np.linalg.norm(np.stack(after) - before, axis=1))
+        assert distance[:8].max() > 2.0 and distance[-1] < 2.5, "away at once, and back"
+
+
+def test_manners_mix():
+    mix = np.zeros(len(FEELINGS))
+    assert MANNERS(mix) == CALM
+    mix[FEELINGS.index("sad")] = 0.5
+    half = MANNERS(mix)
+    mix[FEELINGS.index("sad")] = 1.0
+    full = MANNERS(mix)
+    assert half.pitch_deg == pytest.approx(full.pitch_deg / 2) and half.blink_length == pytest.approx(
+        (1 + full.blink_length) / 2
+    )
+    assert len({MANNERS(row) for row in np.eye(len(FEELINGS))[: len(EMOTIONS)]}) == len(EMOTIONS)
 
 
 def test_eyes_hold_their_aim_while_the_head_turns():
@@ -101,12 +145,55 @@ def test_head_moves_little_and_smoothly():
     assert np.abs(np.diff(head, n=2, axis=0)).max() * RATE**2 < 120, "degrees / s^2"
 
 
-def test_the_voice_moves_the_head():
-    speaking = IdleMotion(0, RATE)
-    prosody = [Prosody(1.0, 0.5 + 0.4 * np.sin(k / 5), accent=0.8 * (k % 40 == 0)) for k in range(3000)]
-    talk = np.stack([speaking.step(k / RATE, p).head for k, p in enumerate(prosody)])
-    rest = np.stack([p.head for p in idle_course(0, 60)])
-    assert np.abs(np.diff(talk, axis=0)).mean() > 1.5 * np.abs(np.diff(rest, axis=0)).mean()
+def beats(prosody: list[Prosody], **options: float) -> np.ndarray:
+    """What a voice's events add to the head, degrees: the same head without them is taken away."""
+    with_them, without = IdleMotion(0, RATE), IdleMotion(0, RATE)
+    moved = np.stack([with_them.step(t, p, **options).head for t, p in zip(times(60), prosody, strict=False)])
+    still = np.stack([without.step(t, replace(p, accent=0.0)).head for t, p in zip(times(60), prosody, strict=False)])
+    return np.degrees(moved - still)
+
+
+def test_a_stress_makes_the_head_nod_at_once_and_the_nod_ends():
+    nods = beats([Prosody(1.0, 0.5, accent=1.0 if k == 100 else 0.0) for k in range(200)])[:, 0]
+    assert not nods[:100].any() and 0.8 < nods.max() < 4.0
+    assert 3 <= nods.argmax() - 100 <= 8, "its lowest point comes within 160 ms"
+    assert np.abs(nods[135:]).max() < 1e-9
+    assert np.abs(np.diff(nods, n=2)).max() * RATE**2 < 1200, "degrees / s^2"
+
+
+def test_liveliness_and_emphasis_are_the_size_of_nods():
+    voice = [Prosody(1.0, 0.5, accent=1.0 if k == 100 else 0.0) for k in range(200)]
+    small, usual, large = (beats(voice, emphasis=e)[:, 0].max() for e in (0.5, 1.0, 2.0))
+    assert small == pytest.approx(usual / 2) and large == pytest.approx(2 * usual)
+    assert np.degrees(np.ptp([p.head for p in idle_course(0, 30, liveliness=0.0)], axis=0)).max() < 0.5
+    assert (
+        np.ptp([p.head for p in idle_course(0, 30, liveliness=2.0)], axis=0).max()
+        > 1.5 * np.ptp([p.head for p in idle_course(0, 30)], axis=0).max()
+    )
+
+
+def test_the_head_rises_with_the_pitch_and_tilts_on_questions():
+    def last(prosody: Prosody) -> np.ndarray:
+        idle = IdleMotion(0, RATE)
+        return np.degrees([idle.step(t, prosody if t > 1 else SILENT).head for t in times(2)][-1])
+
+    high, low = last(Prosody(pitch_st=4.0)), last(Prosody(pitch_st=-4.0))
+    assert high[0] < low[0] - 1.5
+    asked = IdleMotion(0, RATE)
+    course = np.degrees([asked.step(t, Prosody(question=k == 10)).head for k, t in enumerate(times(1.5))])
+    plain = np.degrees([p.head for p in idle_course(0, 1.5)])
+    assert np.abs(course - plain)[:, 2].max() > 1.5
+
+
+def test_listening_nods_to_another_voice():
+    nods = 0
+    for seed in range(8):
+        heard, alone = IdleMotion(seed, RATE), IdleMotion(seed, RATE)
+        for k, t in enumerate(times(2.0)):
+            other = Prosody(phrase_end=k == 20)
+            down = heard.step(t, SILENT, other=other).head[0] - alone.step(t, SILENT).head[0]
+            nods += down > np.radians(0.7)
+    assert nods > 8
 
 
 def test_switches_hide_one_thing_and_leave_the_others():

@@ -1,1 +1,0 @@
-"""Text to speech with Kokoro-82M, a small neural voice, and the times of its phonemes. Needs the extra `voice`."""
