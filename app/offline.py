@@ -15,7 +15,9 @@ from animation.driver import AvatarDriver, DriverSettings, SpeechSource
 from animation.expression.emotions import EmotionTrack
 from animation.face import DrivenFace
 from animation.speech.audio import StreamingResampler
-from app.audio_file import AudioFile, open_audio
+from animation.speech.prompted import PromptedSpeech
+from animation.speech.voice.narrator import SpokenText
+from app.audio_file import open_audio
 from app.output.curves import read_curves
 from app.output.writer import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
@@ -29,8 +31,11 @@ __all__ = [
     "poses_of_audio",
     "render_audio",
     "render_curves",
+    "render_spoken",
     "sampled",
 ]
+
+_BLOCK_S = 0.5
 
 Progress = Callable[[float, float], None]
 """Called with the seconds done and the seconds in all (0 if unknown)."""
@@ -115,7 +120,7 @@ def render_audio(
         UserError: for input or output that cannot be used.
     """
     audio = open_audio(audio_path)
-    avatar = _prepare(audio.path, out_path, options)
+    avatar = _prepare(out_path, options, audio.path)
     driver = _driver(avatar, options)
     blocks = audio.blocks()
     blocks = chain([next(blocks)], blocks)  # a damaged file is noticed before anything is written
@@ -125,9 +130,34 @@ def render_audio(
             writer.write_audio(mono)
             progress(writer.duration_s, audio.duration_s)
 
-        return _driven(audio, blocks, driver, heard)
+        return _driven(audio.sample_rate, blocks, driver, heard)
 
     return _film(poses, avatar, out_path, options, audio.sample_rate)
+
+
+def render_spoken(
+    spoken: SpokenText, out_path: Path | str, options: RenderOptions, progress: Progress = lambda done, total: None
+) -> RenderSummary:
+    """Render the avatar saying a text: its phonemes' own times move the lips.
+
+    An interrupt (KeyboardInterrupt) ends the video where it is; the file plays.
+
+    Raises:
+        UserError: for options or output that cannot be used.
+    """
+    avatar = _prepare(out_path, options)
+    driver = _driver(avatar, options, PromptedSpeech(spoken.segments))
+    size = round(spoken.sample_rate * _BLOCK_S)
+    blocks = (spoken.samples[at : at + size] for at in range(0, len(spoken.samples), size))
+
+    def poses(writer: Writer) -> Iterator[FlameParams]:
+        def heard(mono: np.ndarray) -> None:
+            writer.write_audio(mono)
+            progress(writer.duration_s, spoken.duration_s)
+
+        return _driven(spoken.sample_rate, blocks, driver, heard)
+
+    return _film(poses, avatar, out_path, options, spoken.sample_rate)
 
 
 def render_curves(
@@ -138,7 +168,7 @@ def render_curves(
     Raises:
         UserError: for input or output that cannot be used.
     """
-    avatar = _prepare(curves_path, out_path, options)
+    avatar = _prepare(out_path, options, curves_path)
     curve = read_curves(curves_path, avatar)
     start_s, end_s = curve[0].stream_time_s, curve[-1].stream_time_s
 
@@ -162,7 +192,7 @@ def poses_of_audio(
         done += len(mono) / audio.sample_rate
         progress(done, audio.duration_s)
 
-    return _driven(audio, audio.blocks(), _driver(avatar, options), tick)
+    return _driven(audio.sample_rate, audio.blocks(), _driver(avatar, options), tick)
 
 
 def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
@@ -180,9 +210,9 @@ def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
         before = after
 
 
-def _prepare(source: Path | str, out_path: Path | str, options: RenderOptions) -> Avatar:
+def _prepare(out_path: Path | str, options: RenderOptions, source: Path | str | None = None) -> Avatar:
     """Check what can be checked before anything is read or written, and open the avatar."""
-    if Path(out_path).resolve() == Path(source).resolve():
+    if source is not None and Path(out_path).resolve() == Path(source).resolve():
         raise UserError(f"{out_path}: this is the input; give the video another name")
     if not 1 <= options.fps <= 240:
         raise UserError(f"fps {options.fps:g}: expected 1 to 240 images a second")
@@ -223,12 +253,16 @@ def _film(
                 images += 1
             finished = True
         except KeyboardInterrupt:
-            pass
+            if not images:
+                writer.abandon()
+        except BaseException:
+            writer.abandon()
+            raise
         name = renderer.name
     return RenderSummary(Path(out_path), images / options.fps, images, name, finished)
 
 
-def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
+def _driver(avatar: Avatar, options: RenderOptions, speech: SpeechSource | None = None) -> AvatarDriver:
     settings = DriverSettings(
         emotion=options.emotion,
         intensity=options.intensity,
@@ -237,7 +271,8 @@ def _driver(avatar: Avatar, options: RenderOptions) -> AvatarDriver:
         seed=options.seed,
     )
     track = EmotionTrack.read(options.emotion_track) if options.emotion_track else None
-    speech = _speech_source(avatar, options.speech_model) if options.speech_model else None
+    if speech is None and options.speech_model is not None:
+        speech = _speech_source(avatar, options.speech_model)
     return AvatarDriver(DrivenFace.of(avatar.head, avatar.arkit), settings, speech, track=track)
 
 
@@ -249,10 +284,10 @@ def _speech_source(avatar: Avatar, path: Path) -> SpeechSource:
 
 
 def _driven(
-    audio: AudioFile, blocks: Iterable[np.ndarray], driver: AvatarDriver, heard: Callable[[np.ndarray], None]
+    rate: int, blocks: Iterable[np.ndarray], driver: AvatarDriver, heard: Callable[[np.ndarray], None]
 ) -> Iterator[FlameParams]:
     """Feed blocks to the driver; `heard` is given each block's mono sound before the poses that follow from it."""
-    resampler = StreamingResampler(audio.sample_rate)
+    resampler = StreamingResampler(rate)
     for block in blocks:
         heard(block)
         yield from driver.feed(resampler.feed(block))

@@ -251,11 +251,11 @@ class LiveSession:
         if self.rendering.direct:
             self.rendering.observe(drawn)
 
-    def record(self, path: Path, fps: float | None = None, quality: str = "standard") -> None:
+    def record(self, path: Path, fps: float | None = None, quality: str = "standard", sequence: bool = False) -> None:
         """Record pictures and sound from now on.
 
         Args:
-            path: see `app.output.open_writer`.
+            path, sequence: see `app.output.open_writer`.
             fps: a constant rate; None keeps every image's own time.
 
         Raises:
@@ -267,7 +267,14 @@ class LiveSession:
         size = (scene.width, scene.height)
         transparent = scene.background is None and scene.backdrop is None
         writer = open_writer(
-            path, *size, sample_rate=SOUND_RATE, fps=fps, quality=quality, alpha=transparent, live=True
+            path,
+            *size,
+            sample_rate=SOUND_RATE,
+            fps=fps,
+            quality=quality,
+            alpha=transparent,
+            live=True,
+            sequence=sequence,
         )
         self._recording = LiveRecording(Recorder(writer), size)
         self.voice.tap(self._recording.sound)

@@ -30,9 +30,14 @@ class Format:
         return "a4" in self.pixels
 
 
-# `hybrid_fragmented` writes fragments while running and turns the file into an ordinary mp4 on a clean close, so
-# that a killed process loses only the last, open fragment. `frag_duration` (microseconds) bounds that fragment.
-# `delay_moov` lets the header know of AAC's 1024 priming samples; without it all would start 21 ms late.
+# A killed process and a full disk lose the last moments alone, whatever the format.
+#
+# `hybrid_fragmented` writes fragments while running and turns the file into an ordinary one on a clean close.
+# `frag_duration` (microseconds) bounds the last, open fragment. `delay_moov` lets the header know of AAC's 1024 priming
+# samples; without it all would start 21 ms late. ProRes has keyframes only: a fragment for each would be too many.
+_FRAGMENTS = {"frag_duration": "250000", "flush_packets": "1", "max_interleave_delta": "500000"}
+# Matroska's clusters (milliseconds) stand in memory until they are whole.
+_CLUSTERS = {"cluster_time_limit": "250", "flush_packets": "1"}
 FORMATS = {
     ".mp4": Format(
         "mp4",
@@ -40,16 +45,18 @@ FORMATS = {
         "yuv420p",
         "aac",
         _AAC_RATES,
-        {
-            "movflags": "hybrid_fragmented+frag_keyframe+delay_moov",
-            "frag_duration": "250000",
-            "flush_packets": "1",
-            "max_interleave_delta": "500000",
-        },
+        {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov", **_FRAGMENTS},
     ),
-    ".mkv": Format("matroska", "libx264", "yuv420p", "aac", _AAC_RATES, {"flush_packets": "1"}),
-    ".mov": Format("mov", "prores_ks", "yuva444p10le", "pcm_s16le", most_live_fps=30.0),
-    ".webm": Format("webm", "libvpx-vp9", "yuva420p", "libopus", (48000,), most_live_fps=30.0),
+    ".mkv": Format("matroska", "libx264", "yuv420p", "aac", _AAC_RATES, _CLUSTERS),
+    ".mov": Format(
+        "mov",
+        "prores_ks",
+        "yuva444p10le",
+        "pcm_s16le",
+        options={"movflags": "hybrid_fragmented+delay_moov", **_FRAGMENTS},
+        most_live_fps=30.0,
+    ),
+    ".webm": Format("webm", "libvpx-vp9", "yuva420p", "libopus", (48000,), _CLUSTERS, most_live_fps=30.0),
 }
 _X264 = {"draft": ("ultrafast", 27), "standard": ("veryfast", 20), "high": ("fast", 15)}
 _VP9 = {"draft": ("8", 40), "standard": ("6", 30), "high": ("4", 22)}

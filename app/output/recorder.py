@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +46,19 @@ class Recorder:
     dropped (a minute of it is 12 MB). Both calls copy what they are given and never wait.
     """
 
-    def __init__(self, writer: Writer, max_images: int = 16, reserve_bytes: int = 256 * 1024 * 1024) -> None:
-        """Args:
-        writer: opened by the caller, so that a bad path fails where the user asked for it; closed here.
-        max_images: how many images may wait.
-        reserve_bytes: recording ends cleanly when the disk has less than this left.
+    def __init__(
+        self,
+        writer: Writer,
+        max_images: int = 16,
+        reserve_bytes: int = 256 * 1024 * 1024,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            writer: opened by the caller, so that a bad path fails where the user asked for it; closed here.
+            max_images: how many images may wait.
+            reserve_bytes: recording ends cleanly when the disk has less than this left.
+            now_s: the clock by which the disk is looked at.
 
         Raises:
             UserError: if the disk is as good as full.
@@ -62,12 +71,14 @@ class Recorder:
         self._sound: deque[Float32[np.ndarray, " n"]] = deque()
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._now_s = now_s
+        self._look_s = now_s()
         self._written = 0
         self._dropped = 0
         self._bytes = 0
         self._error: str | None = None
         if self._free_bytes() < reserve_bytes:
-            writer.close()
+            writer.abandon()
             raise UserError(
                 f"{writer.path}: less than {reserve_bytes // 2**20} MB left on this disk; free some space first"
             )
@@ -131,14 +142,10 @@ class Recorder:
 
     def _run(self) -> None:
         try:
-            look_s = time.monotonic()
             while not self._stop.is_set():
                 self._wake.wait(_DISK_CHECK_S)
                 self._wake.clear()
                 self._drain()
-                if time.monotonic() >= look_s:
-                    look_s = time.monotonic() + _DISK_CHECK_S
-                    self._look_at_disk()
             self._drain()
         except Exception as error:
             self._fail(error)
@@ -150,7 +157,9 @@ class Recorder:
             self._bytes = _size(self._writer.path)
 
     def _drain(self) -> None:
+        """Write what waits. An encoder that is too slow never gets to the end of it, so the disk is looked at here."""
         while True:
+            self._look_at_disk()
             with self._lock:
                 sound, self._sound = self._sound, deque()
                 image = self._images.popleft() if self._images else None
@@ -164,6 +173,9 @@ class Recorder:
 
     def _look_at_disk(self) -> None:
         """Not after every image: a sequence may have thousands of files."""
+        if self._now_s() < self._look_s:
+            return
+        self._look_s = self._now_s() + _DISK_CHECK_S
         self._bytes = _size(self._writer.path)
         if self._free_bytes() < self._reserve:
             raise UserError(f"{self._writer.path}: recording ended, the disk is nearly full")

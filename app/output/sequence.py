@@ -31,12 +31,7 @@ class ImageSequenceWriter:
             if self.path.is_dir() and any(self.path.iterdir()):
                 raise UserError(f"{self.path}: this folder is not empty; an image sequence needs one of its own")
             self.path.mkdir(parents=True, exist_ok=True)
-            self._sound: wave.Wave_write | None = None
-            if sample_rate:
-                self._sound = wave.open(str(self.path / "sound.wav"), "wb")  # noqa: SIM115 - closed by close()
-                self._sound.setnchannels(1)
-                self._sound.setsampwidth(2)
-                self._sound.setframerate(sample_rate)
+            self._sound = _Sound(self.path / "sound.wav", sample_rate) if sample_rate else None
         self._rate = sample_rate
         self._samples = 0
         self._pacer = Pacer(fps)
@@ -62,7 +57,7 @@ class ImageSequenceWriter:
             raise ValueError("write_audio: this sequence was opened without sound (sample_rate=None)")
         pcm = np.round(np.clip(np.asarray(samples, np.float32), -1, 1) * 32767).astype("<i2")
         with writing(self.path):
-            self._sound.writeframesraw(pcm.tobytes())
+            self._sound.write(pcm.tobytes())
         self._samples += pcm.size
 
     def close(self) -> None:
@@ -75,6 +70,10 @@ class ImageSequenceWriter:
             if self._sound is not None:
                 self._sound.close()
 
+    def abandon(self) -> None:
+        """The same: a sequence has a folder of its own."""
+        self.close()
+
     def __enter__(self) -> ImageSequenceWriter:
         return self
 
@@ -86,6 +85,29 @@ class ImageSequenceWriter:
             self._last, self._encoded = bgra, self._encoder.encode(bgra)
         with writing(self.path):
             (self.path / f"{round(time_s * self._pacer.fps):06d}.png").write_bytes(self._encoded)
+
+
+class _Sound:
+    """A WAV file whose header is true at any moment, so that it plays after a crash."""
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self._file = path.open("wb")
+        self._wave = wave.open(self._file, "wb")  # noqa: SIM115 - closed by close()
+        self._wave.setnchannels(1)
+        self._wave.setsampwidth(2)
+        self._wave.setframerate(rate)
+
+    def write(self, pcm: bytes) -> None:
+        """Add samples, and say so in the header."""
+        self._wave.writeframes(pcm)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Idempotent."""
+        try:
+            self._wave.close()
+        finally:
+            self._file.close()
 
 
 class _PngEncoder:

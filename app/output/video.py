@@ -6,6 +6,8 @@ its alpha is written with straight alpha, as editors expect; what does not is wr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from jaxtyping import Float32, UInt8
 
-from app.output.files import check_options, writing
+from app.decoding import media_url
+from app.output.files import Unfinished, check_options, writing
 from app.output.formats import FORMATS, Format, video_options
 from app.output.pacer import Pacer
 from app.output.still import straight
@@ -61,20 +64,24 @@ class VideoWriter:
         self._next_keyframe_s = 0.0
         self._samples = 0
         self._image_end_s = 0.0
-        self._closed = False
+        self._closed = self._broken = False
         self._waiting: Any = None
         self._converted: tuple[np.ndarray, av.VideoFrame] | None = None
         self._reformatter = VideoReformatter()
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self.path), "w", format=form.container, options=form.options)
+            self._file = Unfinished(self.path)
             try:
-                self._video = self._add_video(form, width, height, fps, video_options(form, quality, live))
-                self._audio = self._add_audio(form, sample_rate) if sample_rate else None
-                self._container.start_encoding()
+                self._container = av.open(media_url(self._file.at), "w", format=form.container, options=form.options)
+                try:
+                    self._video = self._add_video(form, width, height, fps, video_options(form, quality, live))
+                    self._audio = self._add_audio(form, sample_rate) if sample_rate else None
+                    self._container.start_encoding()
+                except BaseException:
+                    self._container.close()
+                    raise
             except BaseException:
-                self._container.close()
-                self.path.unlink(missing_ok=True)
+                self._file.discard()
                 raise
 
     @property
@@ -118,7 +125,7 @@ class VideoWriter:
         block.time_base = Fraction(1, self._rate)
         block.pts = self._samples
         self._samples += samples.size
-        with writing(self.path):
+        with self._writing():
             self._container.mux(self._audio.encode(block))
 
     def close(self) -> None:
@@ -127,16 +134,30 @@ class VideoWriter:
         self._closed = True
         try:
             with writing(self.path):
-                if self._pacer is not None:
-                    self._pacer.finish(self._encode)
-                self._mux_video(self._video.encode(None))
-                if self._waiting is not None:
-                    self._container.mux(self._waiting)
-                if self._audio is not None:
-                    self._container.mux(self._audio.encode(None))
-        finally:
-            with writing(self.path):
-                self._container.close()
+                try:
+                    self._finish()
+                finally:
+                    self._container.close()
+                if not self._broken:
+                    self._file.finish()
+        except UserError as error:
+            raise UserError(f"{error}; what there is of it is in {self._file.at.name}") from error
+
+    def abandon(self) -> None:
+        self._broken = True
+        self.close()
+        if self._last_ticks < 0:  # no image: nothing to be kept
+            self._file.discard()
+
+    def _finish(self) -> None:
+        """Write what waits."""
+        if self._pacer is not None:
+            self._pacer.finish(self._encode)
+        self._mux_video(self._video.encode(None))
+        if self._waiting is not None:
+            self._container.mux(self._waiting)
+        if self._audio is not None:
+            self._container.mux(self._audio.encode(None))
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -187,9 +208,19 @@ class VideoWriter:
         if time_s >= self._next_keyframe_s:
             frame.pict_type = PictureType.I
             self._next_keyframe_s = time_s + _KEYFRAME_S - 1e-3
-        with writing(self.path):
+        with self._writing():
             self._mux_video(self._video.encode(frame))
         self._image_end_s = time_s + (1 / self._pacer.fps if self._pacer else 0.0)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What fails once is not whole any more."""
+        try:
+            with writing(self.path):
+                yield
+        except UserError:
+            self._broken = True
+            raise
 
     def _mux_video(self, packets: list[Any]) -> None:
         """Write packets one late, each with its true duration: at the end of an mp4 fragment the muxer would guess,

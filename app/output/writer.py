@@ -31,7 +31,10 @@ class Writer(Protocol):
         """Add the next samples, mono, -1..1. The first sample ever written is heard at time 0."""
 
     def close(self) -> None:
-        """Finish the file. Idempotent."""
+        """Finish the file; it takes the place of one that was there. Idempotent."""
+
+    def abandon(self) -> None:
+        """Close it as it is, because something went wrong: one that was there keeps its place. Idempotent."""
 
     @property
     def duration_s(self) -> float:
@@ -47,12 +50,14 @@ def open_writer(
     quality: str = "standard",
     alpha: bool = False,
     live: bool = False,
+    sequence: bool = False,
 ) -> Writer:
     """Open the writer that a path calls for.
 
     Args:
         path: `.mp4` or `.mkv` (H.264 + AAC), `.mov` (ProRes 4444 with alpha), `.webm` (VP9 with alpha + Opus), or a
-            folder (no suffix, or ending in a slash) for a PNG sequence with alpha and a WAV file.
+            folder (no suffix, or ending in a slash) for a PNG sequence with alpha and a WAV file. What is there already
+            stays until the new file is whole.
         width, height: of every image, pixels.
         sample_rate: of the sound, Hz; None for none.
         fps: constant rate; None keeps the time of every image (sequences then take 30).
@@ -60,12 +65,13 @@ def open_writer(
         alpha: the background is transparent and must stay so: refuses a format that cannot.
         live: keep pace beside the engine: faster settings, and videos with alpha take at most 30 images a second where
             `fps` is None.
+        sequence: `path` is the folder of a PNG sequence, whatever it is called.
 
     Raises:
         UserError: unknown suffix or quality, unwritable path, odd size where the format needs an even one.
     """
     target = Path(path)
-    if target.suffix == "" or str(path).endswith(("/", os.sep)) or target.is_dir():
+    if sequence or target.suffix == "" or str(path).endswith(("/", os.sep)) or target.is_dir():
         return ImageSequenceWriter(target, width, height, sample_rate, 30.0 if fps is None else fps)
     suffix = target.suffix.lower()
     if alpha and suffix in FORMATS and not FORMATS[suffix].alpha:

@@ -10,8 +10,8 @@ import pytest
 from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS, EmotionCue, EmotionTrack
 from animation.face import DrivenFace
-from animation.lab.data.articulation import targets, trajectories
 from animation.life.lids import default_lids
+from animation.speech.articulation import targets, trajectories
 from animation.speech.lips import default_lips
 from animation.speech.phonemes import BILABIALS, Segment
 from avatar.errors import UserError

@@ -53,6 +53,18 @@ def test_bad_options_are_named(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "word"),
+    [("--language", "klingon", "klingon"), ("--speed", "9", "speed 9"), ("--size", "10", "size")],
+)
+def test_bad_options_of_speaking_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, word: str
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert word in refused(capsys, "say", "Hello", "-o", str(out), option, value)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("name", ["out.avi", "out.txt", "speech.wav"])
 def test_bad_outputs_are_named(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     before = speech.read_bytes()

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from animation.speech.phonemes import Segment
+from animation.speech.voice.narrator import SpokenText
 from app.cli import main
+from app.offline import RenderOptions, render_spoken
 
 SAMPLE = Path(__file__).parents[2] / "app" / "assets" / "sample.flac"
 SMALL = ["--size", "96", "--gaussians", "30000", "--fps", "15", "--backend", "cpu"]
@@ -48,6 +51,18 @@ def test_speech_becomes_a_video_with_sound_in_step(tmp_path: Path) -> None:
     movement = np.abs(np.diff(images(out), axis=0)).mean((1, 2, 3))
     silent, speaking = movement[3:12], movement[18:]
     assert speaking.mean() > 3 * silent.mean()  # the lips move when there is speech, and rest before
+
+
+def test_spoken_text_becomes_a_video_whose_lips_follow_the_phonemes(tmp_path: Path) -> None:
+    segments = (Segment("SIL", 0.0, 1.0), Segment("M", 1.0, 1.1), Segment("AA", 1.1, 1.6), Segment("SIL", 1.6, 2.0))
+    hiss = 0.01 * np.random.default_rng(0).normal(size=2 * 24000).astype(np.float32)
+    options = RenderOptions(width=96, height=96, fps=15, camera="mouth", backend="cpu", max_gaussians=30000)
+    made = render_spoken(SpokenText(hiss, segments), tmp_path / "out.mp4", options)
+    assert made.finished
+    assert durations(made.path) == pytest.approx((2.0, 2.0), abs=0.1)
+    frames = images(made.path)
+    opened = np.abs(frames - frames[5]).mean((1, 2, 3))
+    assert opened[18:23].max() > 5 * opened[:13].max()
 
 
 def test_the_same_seed_gives_the_same_video(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from jaxtyping import Float, Float32, Int
 
 from animation.blendshapes.flame_map import FaceMotion
 from animation.expression.named import EXPRESSIONS, expression_weights
-from animation.lab.data.articulation import closure_spans, trajectories
 from animation.lab.data.sequences import Domain, MeshSequence
+from animation.speech.articulation import closure_spans, trajectories
 from animation.speech.lips import LipModel, default_lips
 from animation.speech.mouth import MouthMap
 from animation.speech.phonemes import BILABIALS, PHONEMES, SILENCE, VOWELS, Segment

@@ -7,7 +7,6 @@ not from listening; the flite and festival voices were made from recordings of p
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from jaxtyping import Float
 
 from animation.speech.audio import resample
 from animation.speech.phonemes import SILENCE, Segment, from_cmu, from_festival, from_ipa
+from animation.speech.voice.espeak import EspeakLibrary
 from avatar.errors import UserError
 
 __all__ = [
@@ -36,10 +36,7 @@ FLITE_VOICES = ("slt", "rms", "awb", "kal16")
 
 _PHONEME_EVENT = 7
 _END_EVENTS = (5, 6)
-_SYNCHRONOUS = 2
-_PHONEME_EVENTS_IPA = 3
 _UTF8 = 1
-_IPA_SEPARATED = 0x02 | (ord("_") << 8)
 _RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
 
 
@@ -99,34 +96,19 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
-class Espeak:
-    """espeak-ng in this process. One at a time: the library keeps one global state.
+class Espeak(EspeakLibrary):
+    """espeak-ng as a speaker that tells when it says which phoneme.
 
     Raises:
         UserError: the library is not installed.
     """
 
     def __init__(self) -> None:
-        name = ctypes.util.find_library("espeak-ng") or "libespeak-ng.so.1"
-        try:
-            self._library = ctypes.CDLL(name)
-        except OSError as error:
-            raise UserError(f"espeak-ng is missing ({error}): apt install libespeak-ng1 espeak-ng-data") from error
-        self._rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IPA)
-        if self._rate <= 0:
-            raise UserError("espeak-ng found no voice data: apt install espeak-ng-data")
-        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        super().__init__()
         self._chunks: list[np.ndarray] = []
         self._events: list[tuple[str, float]] = []
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
-
-    def data_dir(self) -> Path:
-        """Where the library keeps its voices."""
-        path = ctypes.c_char_p()
-        self._library.espeak_Info.restype = ctypes.c_char_p
-        self._library.espeak_Info(ctypes.byref(path))
-        return Path((path.value or b"").decode())
 
     def variants(self) -> list[str]:
         """Names of the voice variants ('!v'), to be put after a language and a plus sign."""
@@ -140,31 +122,11 @@ class Espeak:
             event = events[index]
             if event.type == _PHONEME_EVENT:
                 raw = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
-                self._events.append((raw.decode("utf-8", "replace"), event.sample / self._rate))
+                self._events.append((raw.decode("utf-8", "replace"), event.sample / self.rate))
             elif event.type in _END_EVENTS:
-                self._events.append(("", event.sample / self._rate))
+                self._events.append(("", event.sample / self.rate))
             index += 1
         return 0
-
-    def _choose(self, voice: str) -> None:
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ValueError(f"espeak-ng has no voice {voice!r}")
-
-    def pronounce(self, text: str, voice: str) -> list[str]:
-        """The phonemes of a text, without pauses.
-
-        Raises:
-            ValueError: no such voice.
-        """
-        self._choose(voice)
-        buffer = ctypes.create_string_buffer(text.encode())
-        pointer = ctypes.c_void_p(ctypes.addressof(buffer))
-        phonemes: list[str] = []
-        while pointer.value:
-            clause = self._library.espeak_TextToPhonemes(ctypes.byref(pointer), _UTF8, _IPA_SEPARATED)
-            for symbol in (clause or b"").decode().replace(" ", "_").split("_"):
-                phonemes.extend(from_ipa(symbol))
-        return phonemes
 
     def speak(
         self, text: str, voice: str, rate: int = 175, pitch: int = 50, pitch_range: int = 50
@@ -181,7 +143,7 @@ class Espeak:
         Raises:
             ValueError: no such voice.
         """
-        self._choose(voice)
+        self.choose(voice)
         for parameter, value in ((_RATE, rate), (_PITCH, pitch), (_PITCH_RANGE, pitch_range)):
             self._library.espeak_SetParameter(parameter, int(value), 0)
         self._chunks, self._events = [], []
@@ -191,11 +153,11 @@ class Espeak:
         if not self._chunks:
             return None
         samples = np.concatenate(self._chunks).astype(np.float32) / 32768.0
-        segments = _from_events(self._events, len(samples) / self._rate)
+        segments = _from_events(self._events, len(samples) / self.rate)
         if not segments:
             return None
-        segments = _closures_before_release(segments, samples, self._rate)
-        return SyntheticSpeech(resample(samples, self._rate), tuple(segments))
+        segments = _closures_before_release(segments, samples, self.rate)
+        return SyntheticSpeech(resample(samples, self.rate), tuple(segments))
 
 
 def _from_events(events: Sequence[tuple[str, float]], duration_s: float) -> list[Segment]:

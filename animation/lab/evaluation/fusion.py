@@ -23,7 +23,6 @@ from animation.blendshapes.flame_map import FaceMotion
 from animation.blendshapes.fusion import FusionModel, load_fusion
 from animation.blendshapes.learned import LearnedFusion, default_weights
 from animation.expression.emotions import EMOTIONS, emotion_weights
-from animation.lab.data.articulation import closure_spans, trajectories
 from animation.lab.data.self_made import CorpusRecipe, face_sequences, performances
 from animation.lab.data.sequences import DOMAINS
 from animation.lab.data.synthetic_speech import flite
@@ -33,6 +32,7 @@ from animation.lab.evaluation.metrics import (
     maximal_square_error_mm2,
     rms_length_mm,
 )
+from animation.speech.articulation import closure_spans, trajectories
 from animation.speech.lips import default_lips
 from animation.speech.mouth import MouthMap
 from animation.speech.stream import SpeechStream

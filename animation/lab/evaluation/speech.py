@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float, Int
 from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS
 from animation.face import DrivenFace
-from animation.lab.data.articulation import closure_spans
 from animation.lab.data.corpus import Utterance, load_utterances, split_of
 from animation.lab.data.recordings import SOURCES
 from animation.lab.training.soundscape import noise
+from animation.speech.articulation import closure_spans
 from animation.speech.audio import HOP_S, SAMPLE_RATE
 from animation.speech.lips import default_lips
 from animation.speech.phonemes import BILABIALS, SILENCE, Segment, viseme_labels

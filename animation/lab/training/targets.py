@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from animation.lab.data.articulation import closure_spans, trajectories
 from animation.lab.data.sequences import MeshSequence
 from animation.resampling import resample_poses
+from animation.speech.articulation import closure_spans, trajectories
 from animation.speech.audio import HOP_S, HOP_SAMPLES, resample
 from animation.speech.channels import CLOSED, REST
 from animation.speech.mouth_fit import MouthFit, lips_touch, spoken_closures, voiced, widened

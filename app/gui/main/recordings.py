@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,9 @@ class Recordings(QObject):
         try:
             if session.recording is None:
                 settings = self._store.value
-                session.record(self._new_file(), settings.record_fps or None, settings.record_quality)
+                sequence = settings.record_format == "png"
+                path = self._new_path("" if sequence else f".{settings.record_format}")
+                session.record(path, settings.record_fps or None, settings.record_quality, sequence)
                 if self._banner.key == "saved":
                     self._banner.take_down()
             else:
@@ -64,7 +67,7 @@ class Recordings(QObject):
         image = self._bridge.session.still()
         if image is None:
             return
-        path = self.folder / f"{_stamp()}.png"
+        path = self._new_path(".png")
         try:
             save_still(path, np.array(image.bgra))
         except UserError as error:
@@ -79,9 +82,11 @@ class Recordings(QObject):
             folder.mkdir(parents=True, exist_ok=True)
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
-    def _new_file(self) -> Path:
-        kind = self._store.value.record_format
-        return self.folder / (_stamp() if kind == "png" else f"{_stamp()}.{kind}")
+    def _new_path(self, suffix: str) -> Path:
+        """Named after this moment; what was made in the same second keeps its name."""
+        stamp = f"Avatar {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"
+        names = itertools.chain([stamp], (f"{stamp} ({number})" for number in itertools.count(2)))
+        return next(path for name in names if not (path := self.folder / f"{name}{suffix}").exists())
 
     def _saved(self, status: RecorderStatus) -> None:
         if status.error:
@@ -104,7 +109,3 @@ class Recordings(QObject):
             (self.tr("Show in folder"), lambda: show(path.parent)),
         )
         self._banner.put_up(text, "good", "saved", actions, for_s)
-
-
-def _stamp() -> str:
-    return f"Avatar {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from app.output.curves.columns import arkit_table
 from app.output.curves.track import Curves, checked
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES
@@ -42,15 +44,10 @@ def from_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Curves:
         UserError: if its arrays do not fit together.
     """
     with refusing(path, "an npz of ARKit weights"):
-        names, weights = [str(n) for n in arrays["names"].reshape(-1)], arrays["weights"]
+        names, weights = _texts(arrays["names"].reshape(-1)), arrays["weights"]
         if weights.ndim != 2 or weights.shape[1] != len(names) or weights.dtype.kind not in "iuf":
             raise UserError(f"{path}: 'weights' of shape {weights.shape} do not fit {len(names)} 'names'")
-        table = np.zeros((len(weights), len(NAMES)), np.float32)
-        known = [(i, NAMES.index(n)) for i, n in enumerate(names) if n in NAMES]
-        if not known:
-            raise UserError(f"{path}: none of its names is an ARKit blendshape")
-        for source, target in known:
-            table[:, target] = weights[:, source]
+        table = arkit_table(path, names, weights)
         rate = float(arrays["rate_hz"].reshape(-1)[0]) if "rate_hz" in arrays else 50.0
         if not rate > 0:
             raise UserError(f"{path}: 'rate_hz' is {rate:g}")
@@ -61,3 +58,10 @@ def from_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Curves:
             if key in arrays and (arrays[key].shape != (len(table), 3) or arrays[key].dtype.kind not in "iuf"):
                 raise UserError(f"{path}: {key!r} has shape {arrays[key].shape}, expected ({len(table)}, 3)")
         return checked(path, times, table, arrays.get("neck_pose"), arrays.get("transl"))
+
+
+def _texts(array: np.ndarray) -> list[str]:
+    """The strings of an array; a damaged one may hold what is no character, on which Python itself stumbles."""
+    if array.dtype.kind == "U" and (array.view(np.uint32) > sys.maxunicode).any():
+        raise ValueError("names that are no text")
+    return [str(text) for text in array]

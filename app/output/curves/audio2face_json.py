@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from app.output.curves.columns import arkit_table
 from app.output.curves.track import Curves, checked
 from app.output.head_angles import from_quaternions, to_quaternions
 from avatar.errors import UserError
@@ -55,13 +56,7 @@ def read(path: Path) -> Curves:
             raise UserError(f"{path}: numFrames is {content['numFrames']}, weightMat has {len(matrix)} rows")
         if not 0 < rate <= 1000:
             raise UserError(f"{path}: exportFps is {rate:g}")
-        known = {str(n).lower(): i for i, n in enumerate(names)}
-        weights = np.zeros((len(matrix), len(NAMES)))
-        found = [(known[n.lower()], i) for i, n in enumerate(NAMES) if n.lower() in known]
-        if not found:
-            raise UserError(f"{path}: none of its facsNames is an ARKit blendshape")
-        for source, target in found:
-            weights[:, target] = matrix[:, source]
+        weights = arkit_table(path, [str(n) for n in names], matrix)
         neck, transl = _head(content, len(matrix), path)
         return checked(path, np.arange(len(matrix)) / rate, weights, neck, transl)
 

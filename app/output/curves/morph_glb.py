@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from app.output.curves.columns import arkit_table, is_read
 from app.output.curves.track import MAX_POSES, Curves, checked
 from app.output.head_angles import from_quaternions, to_quaternions
 from avatar.errors import UserError
@@ -118,20 +119,16 @@ def read(path: Path) -> Curves:
                 node = _node(glb, channel["target"])
                 if channel["target"]["path"] == "weights" and node is not None and "mesh" in node:
                     names = glb.items("meshes")[_index(node["mesh"])].get("extras", {}).get("targetNames", [])
-                    if isinstance(names, list) and any(n in NAMES for n in names):
-                        return _read(glb, animation, channel, names)
+                    if isinstance(names, list) and any(is_read(str(n)) for n in names):
+                        return _read(glb, animation, channel, [str(n) for n in names])
     raise UserError(f"{path}: has no animation of morph targets with ARKit's names")
 
 
-def _read(glb: Glb, animation: dict[str, Any], channel: dict[str, Any], names: list[Any]) -> Curves:
+def _read(glb: Glb, animation: dict[str, Any], channel: dict[str, Any], names: list[str]) -> Curves:
     times, values = _sampled(glb, animation, channel)
     if values.size != len(times) * len(names):
         raise UserError(f"{glb.path}: {values.size} weights for {len(times)} times and {len(names)} morph targets")
-    table = values.reshape(len(times), len(names))
-    weights = np.zeros((len(times), len(NAMES)))
-    for column, name in enumerate(names):
-        if name in NAMES:
-            weights[:, NAMES.index(name)] = table[:, column]
+    weights = arkit_table(glb.path, names, values.reshape(len(times), len(names)))
     neck, transl = np.zeros((len(times), 3)), np.zeros((len(times), 3))
     for other in animation["channels"]:
         node = _node(glb, other["target"])

@@ -132,10 +132,16 @@ def checked(
         if not np.isfinite(values).all():
             raise UserError(f"{path}: its {name} are not all finite")
         if np.abs(values).max(initial=0) > limit:
-            raise UserError(f"{path}: its {name} reach {np.abs(values).max():.3g}; at most {limit:g} is accepted")
+            hint = ": are they per cent?" if name == "weights" and np.abs(values).max() <= 100 else ""
+            raise UserError(f"{path}: its {name} reach {np.abs(values).max():.3g}; at most {limit:g} is accepted{hint}")
     times = np.asarray(times_s, np.float64)
-    if not np.isfinite(times).all() or (np.diff(times) <= 0).any() or abs(times[0]) > 1e9:
-        raise UserError(f"{path}: its times do not increase from pose to pose")
+    if not np.isfinite(times).all() or abs(times[0]) > 1e9:
+        raise UserError(f"{path}: its times are no times")
+    if (np.diff(times) <= 0).any():
+        i = int((np.diff(times) <= 0).argmax()) + 1
+        raise UserError(
+            f"{path}: its times do not increase: pose {i + 1} comes {times[i - 1] - times[i]:g} s too early"
+        )
     if times[-1] - times[0] > _MAX_TIME_S:
         raise UserError(f"{path}: lasts longer than a week")
     return Curves(times, np.array(weights, np.float32), np.array(neck, np.float32), np.array(transl, np.float32), flame)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from animation.lab.data.articulation import targets
+from animation.speech.articulation import targets
 from animation.speech.channels import CHANNELS
 from animation.speech.mouth import ClosureGate, MouthMap
 from avatar.flame.arkit import NAMES

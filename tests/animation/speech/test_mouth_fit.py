@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from animation.blendshapes.flame_map import FaceMotion
-from animation.lab.data.articulation import trajectories
 from animation.lab.data.self_made import babble
+from animation.speech.articulation import trajectories
 from animation.speech.channels import CHANNELS
 from animation.speech.lips import default_lips
 from animation.speech.mouth import MouthMap

@@ -235,6 +235,26 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     assert len(list((tmp_path / "videos").glob("*.png"))) == 1
 
 
+def test_an_image_sequence_from_the_window(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = make_window(Settings(theme="dark", folder=str(tmp_path / "videos"), record_format="png"))
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    window.recordings.toggle_recording()
+    assert window.banner.text == ""
+    qtbot.waitUntil(lambda: window.bridge.session.recording.images > 3, timeout=8000)
+    window.recordings.toggle_recording()
+    qtbot.waitUntil(lambda: "Saved Avatar" in window.banner.text, timeout=8000)
+    (folder,) = (tmp_path / "videos").iterdir()
+    assert {p.suffix for p in folder.iterdir()} == {".png", ".wav"}
+
+
+def test_two_stills_in_one_second_are_two_files(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    for _ in range(3):
+        window.recordings.save_still()
+    qtbot.waitUntil(lambda: len(list((tmp_path / "videos").glob("*.png"))) == 3, timeout=5000)
+
+
 def test_what_a_format_costs_is_said_before_recording(make_window: Any, plugged: Any) -> None:
     window = make_window()
     hint = window.side.picture.hint

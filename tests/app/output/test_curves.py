@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from app.output.curves import FORMATS, Curves, format_of, load_curves, read_curves, write_curves
+from app.output.curves.columns import arkit_table
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, indices
 from avatar.flame.params import FlameParams
@@ -211,6 +212,85 @@ def test_csv_of_others(tmp_path: Path) -> None:
     assert (curves.weights[:, NAMES.index("mouthClose")] == 0.5).all() and not curves.neck.any()
 
 
+@pytest.mark.parametrize("rate", [24, 25, 30, 48, 50, 60, 72, 100, 120])
+def test_timecodes_of_any_rate_keep_their_pace(tmp_path: Path, rate: int) -> None:
+    """Frames count to the rate; their base is written nowhere. Dropped frames mislead nobody."""
+    counts = [k for k in range(17, 17 + 4 * rate) if k % 37]
+    rows = [f"10:00:{k // rate:02d}:{k % rate:02d},{k / 1000}" for k in counts]
+    (tmp_path / "a.csv").write_text("\n".join(["Timecode,JawOpen", *rows]))
+    curves = load_curves(tmp_path / "a.csv")
+    np.testing.assert_allclose(curves.times_s, (np.array(counts) - counts[0]) / rate, atol=1e-6)
+
+
+def test_frames_of_sixty_may_be_every_other_one(tmp_path: Path) -> None:
+    """30 poses a second in timecodes that count sixty, as the phone writes them."""
+    rows = [f"00:00:{k // 60:02d}:{k % 60:02d}.000,0.5" for k in range(0, 240, 2)]
+    (tmp_path / "a.csv").write_text("\n".join(["Timecode,JawOpen", *rows]))
+    np.testing.assert_allclose(np.diff(load_curves(tmp_path / "a.csv").times_s), 1 / 30, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["EyeBlinkLeft", "eyeBlink_L", "eye_blink_left", "Eye Blink Left", "left_eye_blink", "blendShape1.eyeBlinkLeft",
+     " EYEBLINKLEFT", "eyeBlink.L"],
+)  # fmt: skip
+def test_columns_may_be_spelt_otherwise(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").write_text(f"Timecode,{name}\n00:00:00:00,0.25\n00:00:00:01,0.5\n")
+    assert load_curves(tmp_path / "a.csv").weights[:, NAMES.index("eyeBlinkLeft")].tolist() == [0.25, 0.5]
+    (tmp_path / "a.json").write_text(json.dumps({"facsNames": [name], "weightMat": [[0.25]]}))
+    assert load_curves(tmp_path / "a.json").weights[0, NAMES.index("eyeBlinkLeft")] == 0.25
+
+
+def test_no_two_blendshapes_share_a_spelling() -> None:
+    for suffix in ("Left", "Right"):
+        for name in NAMES:
+            if name.endswith(suffix):
+                base = name.removesuffix(suffix)
+                table = arkit_table(Path("x"), [f"{base}_{suffix[0]}"], np.ones((1, 1)))
+                assert np.flatnonzero(table[0]).tolist() == [NAMES.index(name)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_spreadsheets_write_separators_and_marks_of_their_own(tmp_path: Path, separator: str, encoding: str) -> None:
+    decimal = "," if separator == ";" else "."
+    rows = [["Timecode", "JawOpen", "HeadYaw"]]
+    rows += [[f"00:00:00:{k:02d}", f"0{decimal}{k}", f"-0{decimal}5"] for k in range(1, 4)]
+    (tmp_path / "a.csv").write_bytes("\r\n".join(separator.join(row) for row in rows).encode(encoding))
+    curves = load_curves(tmp_path / "a.csv")
+    np.testing.assert_allclose(curves.weights[:, NAMES.index("jawOpen")], [0.1, 0.2, 0.3], atol=1e-7)
+    assert np.abs(curves.neck).max() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_empty_and_repeated_rows_are_skipped_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ["Timecode,JawOpen", "00:00:00:00,0", "", "00:00:00:01,0.1", "00:00:00:01,0.1", ",", "00:00:00:02,0.2"]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    np.testing.assert_allclose(load_curves(tmp_path / "a.csv").times_s, [0, 1 / 60, 2 / 60])
+    assert "empty, and skipped: line 3, 6" in caplog.text
+    assert "same moment as the one before, and skipped: line 5" in caplog.text
+
+
+def test_columns_that_nobody_knows_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.csv").write_text(
+        "Timecode,BlendShapeCount,JawOpen,HeadYaw,Mood,LeftEyeYaw\n00:00:00:01,61,1,0,hi,0\n"
+    )
+    load_curves(tmp_path / "a.csv")
+    assert "left out: Mood" in caplog.text
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen,jaw_open\n00:00:00:01,1,1\n")
+    with pytest.raises(UserError, match="'JawOpen' and 'jaw_open' are one blendshape"):
+        load_curves(tmp_path / "a.csv")
+
+
+def test_head_angles_in_degrees_are_recognised_or_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for yaw, radians in (("-30", np.pi / 6), ("0.5", 0.5)):
+        (tmp_path / "a.csv").write_text(f"Timecode,JawOpen,HeadYaw\n00:00:00:01,1,{yaw}\n")
+        assert np.abs(load_curves(tmp_path / "a.csv").neck).max() == pytest.approx(radians, abs=1e-5)
+    assert caplog.text.count("taken for degrees") == 1
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen,HeadYaw\n00:00:00:01,1,400\n")
+    with pytest.raises(UserError, match="neither radians nor degrees"):
+        load_curves(tmp_path / "a.csv")
+
+
 def test_audio2face_keys(tmp_path: Path) -> None:
     write_curves(make_curves(), tmp_path / "a.json", rate_hz=30)
     content = json.loads((tmp_path / "a.json").read_text())
@@ -280,7 +360,7 @@ def test_blender_opens_the_glb_and_its_morph_targets_move(tmp_path: Path, avatar
     [
         ("a.csv", "x,y\n1,2\n", "no column Timecode"),
         ("a.csv", "Timecode,JawOpen\nnow,1\n", "no timecode"),
-        ("a.csv", "Timecode,JawOpen\n00:00:00:01,x\n", "damaged"),
+        ("a.csv", "Timecode,JawOpen\n00:00:00:01,x\n", "line 2, column JawOpen: 'x' is no number"),
         ("a.csv", "Timecode,JawOpen\n00:00:00:01,nan\n", "not all finite"),
         ("a.csv", "Timecode,JawOpen\n00:00:00:01,99\n", "at most 10"),
         ("a.csv", "Timecode,JawOpen\n", "0 poses"),

@@ -39,6 +39,9 @@ class FakeWriter:
     def close(self) -> None:
         self.closed += 1
 
+    def abandon(self) -> None:
+        self.closed += 1
+
 
 def test_late_images_are_dropped_and_counted_but_no_sound(tmp_path: Path) -> None:
     writer = FakeWriter(tmp_path / "x")
@@ -92,6 +95,29 @@ def test_disk_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder.offer_image(IMAGE, 0.0)
     recorder._thread.join(5)
     assert "nearly full" in (recorder.status.error or "")
+    recorder.stop()
+
+
+def test_the_disk_is_looked_at_while_the_encoder_lags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that is slower than the images come never gets to the end of its queue."""
+    recorder: Recorder | None = None
+    clock = [0.0]
+
+    class Lagging(FakeWriter):
+        def write_image(self, bgra: np.ndarray, time_s: float) -> None:
+            super().write_image(bgra, time_s)
+            clock[0] += 0.3
+            if recorder is not None and len(self.images) < 1000:
+                recorder.offer_image(IMAGE, time_s + 0.1)  # the queue is never empty
+
+    writer = Lagging(tmp_path / "x")
+    recorder = Recorder(writer, reserve_bytes=1, now_s=lambda: clock[0])
+    monkeypatch.setattr(recorder, "_free_bytes", lambda: 0 if len(writer.images) > 5 else 10)
+    writer.gate.set()
+    recorder.offer_image(IMAGE, 0.0)
+    recorder._thread.join(20)
+    assert "nearly full" in (recorder.status.error or "")
+    assert len(writer.images) < 12
     recorder.stop()
 
 

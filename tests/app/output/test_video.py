@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import wave
 from pathlib import Path
 
 import av
@@ -215,27 +217,75 @@ def test_odd_rates_are_resampled(tmp_path: Path) -> None:
 
 
 CHILD = """
-import sys, time, numpy as np
-from app.output import VideoWriter
-w = VideoWriter(sys.argv[1], 64, 64, 16000, quality="standard")
+import resource, signal, sys, time, numpy as np
+from app.output import open_writer
+from avatar.errors import UserError
+path, rate, limit = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+if limit:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+w = open_writer(path, 64, 64, 16000, quality="standard", live=True)
 rng = np.random.default_rng(0)
 start, k = time.monotonic(), 0
-while True:
-    w.write_image(rng.integers(0, 255, (64, 64, 4), dtype=np.uint8), k / 30)
-    w.write_audio(rng.normal(0, 0.1, 533).astype(np.float32))
-    k += 1
-    print(k, flush=True)
-    time.sleep(max(0, start + k / 30 - time.monotonic()))
+try:
+    while True:
+        image = rng.integers(0, 255, (64, 64, 4), dtype=np.uint8)
+        image[..., 3] = 255
+        w.write_image(image, k / 30)
+        w.write_audio(rng.normal(0, 0.1, 533).astype(np.float32))
+        k += 1
+        print(k, flush=True)
+        time.sleep(max(0, start + k / 30 - time.monotonic()) if rate else 0)
+except UserError as error:
+    print(error)
+try:
+    w.close()
+except UserError as error:
+    print(error)
 """
+
+
+def last_moments(path: Path) -> tuple[float, float]:
+    """When the last image and the last sound of a file are; one broken packet at the very end is let pass."""
+    if path.is_dir():
+        sound = read_wave(path / "sound.wav")
+        pictures = sorted(path.glob("*.png"))
+        Image.open(pictures[-1]).load()
+        return len(pictures) / 30, len(sound) / 16_000
+    last = []
+    for kind in ("video", "audio"):
+        times, broken = [0.0], 0
+        with av.open(str(path)) as container:
+            for packet in container.demux(**{kind: 0}):
+                try:
+                    times += [float(frame.time) for frame in packet.decode()]
+                except av.FFmpegError:
+                    broken += 1
+        assert broken <= 1
+        last.append(times[-1])
+    return last[0], last[1]
+
+
+def read_wave(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+KINDS = (".mp4", ".mov", ".webm", ".mkv", "")
+
+
+def start(path: Path, paced: bool = True, limit: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-c", CHILD, str(path), str(int(paced)), str(limit)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_ten_killed_processes_lose_at_most_a_second_and_a_half_each(tmp_path: Path) -> None:
+    """Two of each format."""
     rng = np.random.default_rng(11)
-    paths = [tmp_path / f"killed{k}.mp4" for k in range(10)]
-    children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True) for path in paths
-    ]
+    paths = [tmp_path / f"killed{k}{KINDS[k % len(KINDS)]}" for k in range(10)]
+    children = [start(path) for path in paths]
     try:
         for path, child in zip(paths, children, strict=True):
             assert child.stdout is not None
@@ -244,18 +294,78 @@ def test_ten_killed_processes_lose_at_most_a_second_and_a_half_each(tmp_path: Pa
             child.kill()
             written = max([written, *(int(x) for x in child.stdout.read().split())])
             child.wait()
-            with av.open(str(path)) as container:
-                video = [float(f.time) for f in container.decode(video=0)]
-            with av.open(str(path)) as container:
-                audio = [float(f.time) for f in container.decode(audio=0)]
-            assert video[-1] >= written / 30 - 1.5
-            assert audio[-1] >= written / 30 - 1.5
+            assert min(last_moments(path)) >= written / 30 - 1.5, path.suffix
     finally:
         for child in children:
             child.kill()
             child.wait()
             if child.stdout is not None:
                 child.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="this system cannot limit the size of files")
+@pytest.mark.parametrize("suffix", KINDS[:-1])
+def test_a_file_that_cannot_grow_keeps_what_it_has(tmp_path: Path, suffix: str) -> None:
+    """As on a full disk: a write fails, and so does all that closing the file would write."""
+    path = tmp_path / f"full{suffix}"
+    child = start(path, paced=False, limit=1_500_000 if suffix == ".mov" else 250_000)
+    said = child.communicate(timeout=60)[0].split("\n")
+    written = max(int(line) for line in said if line.isdigit())
+    assert any("cannot become larger" in line for line in said)
+    assert min(last_moments(path)) >= written / 30 - 1.5
+
+
+@pytest.mark.parametrize("suffix", KINDS[:-1])
+def test_what_is_there_stays_until_the_new_file_is_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"old{suffix}"
+    path.write_bytes(b"precious")
+    with pytest.raises(UserError, match="quality"):
+        VideoWriter(path, 63, 64, quality="best")
+    writer = VideoWriter(path, 64, 64)
+    writer.write_image(picture(), 0.0)
+    assert path.read_bytes() == b"precious"
+    writer.abandon()
+    assert path.read_bytes() == b"precious"
+    assert (tmp_path / f"old.unfinished{suffix}").exists(), "the beginning is kept beside it"
+    writer = VideoWriter(path, 64, 64)
+    writer.abandon()  # nothing was written: nothing is kept
+    assert len(list(tmp_path.iterdir())) == 2
+    with VideoWriter(path, 64, 64) as writer:
+        writer.write_image(picture(), 0.0)
+    assert path.read_bytes() != b"precious"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_start_that_fails_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "old.mp4"
+    path.write_bytes(b"precious")
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(VideoWriter, "_add_video", broken)
+    for place in (path, tmp_path / "new.mp4"):
+        with pytest.raises(UserError, match="cannot be written"):
+            VideoWriter(place, 64, 64)
+    assert [p.name for p in tmp_path.iterdir()] == ["old.mp4"]
+    assert path.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["rec:1.mp4", "12:30:45.mkv", "-y.webm", "http:a.mov"])
+def test_a_name_with_a_colon_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_writer(name, 64, 64) as writer:  # type: ignore[attr-defined]
+        writer.write_image(picture(), 0.0)
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_folder_of_images_may_have_any_name(tmp_path: Path) -> None:
+    """The window names it after the time: 19.11.18 is no suffix."""
+    folder = tmp_path / "Avatar 2026-01-02 19.11.18"
+    with open_writer(folder, 64, 64, RATE, sequence=True) as writer:  # type: ignore[attr-defined]
+        writer.write_image(picture(), 0.0)
+        writer.write_audio(np.zeros(100, np.float32))
+    assert {p.name for p in folder.iterdir()} == {"000000.png", "sound.wav"}
 
 
 def test_errno_without_a_special_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

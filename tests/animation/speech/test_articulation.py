@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animation.lab.data.articulation import closure_spans, targets, trajectories
+from animation.speech.articulation import closure_spans, targets, trajectories
 from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, REST, ROUNDING, SPREAD
 from animation.speech.phonemes import BILABIALS, PHONEMES, SILENCE, VOWELS, Segment
 
