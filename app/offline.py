@@ -19,6 +19,7 @@ from animation.speech.prompted import PromptedSpeech
 from animation.speech.voice.narrator import SpokenText
 from app.audio_file import open_audio
 from app.output.curves import read_curves
+from app.output.files import check_options
 from app.output.writer import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
 from avatar.library import default_name, head_names, open_flame, open_head
@@ -65,6 +66,10 @@ class RenderOptions:
     quality: str = "standard"
     speech_model: Path | None = None
     """What `train speech` or `train faceformer` wrote; the streaming model that ships if None."""
+    track: int | None = None
+    """Which sound track is spoken, counted from 1; the file's default one if None."""
+    channel: int | None = None
+    """Which channel of it, counted from 1; those that speech is in if None."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def render_audio(
     Raises:
         UserError: for input or output that cannot be used.
     """
-    audio = open_audio(audio_path)
+    audio = open_audio(audio_path, track=options.track, channel=options.channel)
     avatar = _prepare(out_path, options, audio.path)
     driver = _driver(avatar, options)
     blocks = audio.blocks()
@@ -184,7 +189,7 @@ def poses_of_audio(
     audio_path: Path | str, avatar: Avatar, options: RenderOptions, progress: Progress = lambda done, total: None
 ) -> Iterator[FlameParams]:
     """The poses of an audio file at the driver's own rate, for curves and benchmarks."""
-    audio = open_audio(audio_path)
+    audio = open_audio(audio_path, track=options.track, channel=options.channel)
     done = 0.0
 
     def tick(mono: np.ndarray) -> None:
@@ -216,6 +221,7 @@ def _prepare(out_path: Path | str, options: RenderOptions, source: Path | str | 
         raise UserError(f"{out_path}: this is the input; give the video another name")
     if not 1 <= options.fps <= 240:
         raise UserError(f"fps {options.fps:g}: expected 1 to 240 images a second")
+    check_options(options.quality, options.fps, None)
     if options.max_gaussians is not None and options.max_gaussians < 1:
         raise UserError(f"gaussians {options.max_gaussians}: expected 1 or more")
     Camera.preset(options.camera, options.width, options.height)

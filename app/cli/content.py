@@ -8,7 +8,7 @@ from typing import Annotated
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from app.cli.terminal import console, messages, print_json, registry
+from app.cli.terminal import console, messages, print_json, refuse, registry
 
 __all__: list[str] = []
 
@@ -64,6 +64,8 @@ def import_(source: Positional[Path], *, name: str | None = None, flame: str | N
     """
     from avatar.importing import import_file
 
+    if source.suffix.lower() != ".ply":
+        refuse("only a .ply was trained with a FLAME model", flame=flame)
     console.print(import_file(source, name, flame=flame))
     return 0
 

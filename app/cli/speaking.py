@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from app.cli.terminal import Output, complain, console, messages, progress_bar, registry
+from app.cli.options import Acting, Headless, Hearing, Picture
+from app.cli.terminal import Output, complain, console, messages, progress_bar, refuse, registry
 from app.sample_clip import sample_clip
-from avatar.errors import UserError
 
 if TYPE_CHECKING:
-    from app.offline import RenderOptions, RenderSummary
+    from app.offline import RenderSummary
 
 __all__: list[str] = []
 
@@ -27,7 +27,7 @@ def run() -> int:
 
         return run_window()
     console.print("No display here, so there is no window to open: rendering the sample clip to a video instead.")
-    code = render(sample_clip(), out=Path("out/demo.mp4"), emotion="happy", intensity=0.4)
+    code = render(sample_clip(), Acting("happy", 0.4), out=Path("out/demo.mp4"))
     if code == 0:
         console.print("Next: gaussian-avatar render YOUR.wav -o YOUR.mp4 --emotion happy")
     return code
@@ -36,21 +36,12 @@ def run() -> int:
 @registry.command
 def render(
     source: Positional[Path],
+    acting: Acting = Acting(),
+    hearing: Hearing = Hearing(),
+    picture: Picture = Picture(),
     *,
     out: Output = Path("out/speech.mp4"),
     avatar: str = "",
-    emotion: str = "neutral",
-    intensity: float = 1.0,
-    emotion_track: Path | None = None,
-    size: str = "512",
-    fps: float = 30.0,
-    background: str = "#dbdde2",
-    camera: str = "portrait",
-    seed: int = 0,
-    backend: str = "auto",
-    gaussians: int | None = None,
-    quality: str = "standard",
-    speech_model: Path | None = None,
 ) -> int:
     """Render an audio file to a video of the avatar speaking it.
 
@@ -58,64 +49,30 @@ def render(
         source: the speech: any audio file, or a video with sound; or curves written by `animate`.
         out: the video: .mp4, .mkv, .mov or .webm (the last two can be transparent), or a folder for a PNG sequence.
         avatar: a name from `gaussian-avatar avatars`, or a file.
-        emotion: neutral, happy, sad, surprised, afraid, disgusted, angry, contempt, or any name that
-            `gaussian-avatar expressions` lists, such as smirk.
-        intensity: of the emotion, 0 to 1.
-        emotion_track: a file of emotions over time, lines of: seconds emotion intensity.
-        size: pixels, 512 or 1280x720.
-        fps: images a second.
-        background: a colour name, #rrggbb, or transparent.
-        camera: portrait, face, close, mouth, three-quarter or profile.
-        seed: of blinks, gaze and head motion; the same seed gives the same video.
-        backend: auto, gsplat, opengl or cpu.
-        gaussians: level of detail: draw only the so many most important Gaussians.
-        quality: draft, standard or high.
-        speech_model: what `train speech` or `train faceformer` wrote; the model that ships if not given.
     """
     from app.offline import render_audio, render_curves
     from app.output.curves import is_curves
 
-    options = _options(
-        avatar,
-        emotion,
-        intensity,
-        emotion_track,
-        size,
-        fps,
-        background,
-        camera,
-        seed,
-        backend,
-        gaussians,
-        quality,
-        speech_model,
-    )
-    make = render_curves if is_curves(source) else render_audio
+    curves = is_curves(source)
+    if curves:
+        _refuse_speech(source, acting, hearing)
+    options = hearing.applied(acting.applied(picture.options(avatar)))
     with progress_bar(f"Rendering {source.name}") as progress:
-        made = make(source, out, options, progress)
+        made = (render_curves if curves else render_audio)(source, out, options, progress)
     return _made(made)
 
 
 @registry.command
 def say(
     text: Positional[str],
+    acting: Acting = Acting(),
+    picture: Picture = Picture(),
     *,
     out: Output = Path("out/speech.mp4"),
     voice: str = "",
     language: str = "",
     speed: float = 1.0,
     avatar: str = "",
-    emotion: str = "neutral",
-    intensity: float = 1.0,
-    emotion_track: Path | None = None,
-    size: str = "512",
-    fps: float = 30.0,
-    background: str = "#dbdde2",
-    camera: str = "portrait",
-    seed: int = 0,
-    backend: str = "auto",
-    gaussians: int | None = None,
-    quality: str = "standard",
 ) -> int:
     """Speak a text with a neural voice, and render the avatar saying it. Needs the extra `voice`.
 
@@ -126,25 +83,12 @@ def say(
             language's first if not given. 54 voices are fetched once (27 MB).
         language: en-us, en-gb, es, fr, hi, it or pt-br; the voice's own if not given.
         speed: of speaking, 0.5 to 2.
-        avatar: as for `render`, like all that follows.
-        emotion: as for `render`.
-        intensity: of the emotion, 0 to 1.
-        emotion_track: a file of emotions over time.
-        size: pixels, 512 or 1280x720.
-        fps: images a second.
-        background: a colour name, #rrggbb, or transparent.
-        camera: portrait, face, close, mouth, three-quarter or profile.
-        seed: of blinks, gaze and head motion.
-        backend: auto, gsplat, opengl or cpu.
-        gaussians: level of detail.
-        quality: draft, standard or high.
+        avatar: a name from `gaussian-avatar avatars`, or a file.
     """
     from animation.speech.voice.narrator import Narrator
     from app.offline import render_spoken
 
-    options = _options(
-        avatar, emotion, intensity, emotion_track, size, fps, background, camera, seed, backend, gaussians, quality
-    )
+    options = acting.applied(picture.options(avatar))
     with messages() as progress:
         narrator = Narrator(voice, language, speed, progress)
         spoken = narrator.say(text, progress)
@@ -162,21 +106,22 @@ def _made(made: RenderSummary) -> int:
     return 0
 
 
+def _refuse_speech(source: Path, acting: Acting, hearing: Hearing) -> None:
+    refuse(f"{source} is a file of curves: it says itself how the face moves", **vars(acting), **vars(hearing))
+
+
 @registry.command
 def animate(
     source: Positional[Path],
+    acting: Acting = Acting(),
+    hearing: Hearing = Hearing(),
     *,
     out: Output = Path("out/curves.csv"),
     format: str | None = None,
     avatar: str = "",
-    emotion: str = "neutral",
-    intensity: float = 1.0,
-    emotion_track: Path | None = None,
     rate: float | None = None,
-    moment: float = 0.0,
+    moment: float | None = None,
     flame: str | None = None,
-    seed: int = 0,
-    speech_model: Path | None = None,
 ) -> int:
     """Write the animation of an audio file for other programs.
 
@@ -184,31 +129,34 @@ def animate(
         source: the speech, or curves in another format.
         out: the file; its suffix tells the format.
         format: flame, diffposetalk, livelink, audio2face, arkit, glb or ply, where the suffix does not tell.
-        avatar: whose mesh or splats go into a .glb or .ply.
-        emotion: as for `render`.
-        intensity: of the emotion, 0 to 1.
-        emotion_track: a file of emotions over time.
+        avatar: who speaks; its mesh or splats go into a .glb or .ply.
         rate: poses a second; the format's own if not given.
-        moment: which second a .ply shows.
-        flame: the imported FLAME model whose coefficients an .npz is to hold.
-        seed: of blinks, gaze and head motion.
-        speech_model: as for `render`.
+        moment: which second a .ply shows; the first if not given.
+        flame: the imported FLAME model whose coefficients an .npz holds.
     """
     from app.animate import animate as animate_audio
     from app.offline import RenderOptions
-    from app.output.curves import is_curves, load_curves, write_curves
+    from app.output.curves import format_of, is_curves, load_curves, write_curves
     from avatar.library import default_name, open_avatar
 
-    if is_curves(source):
-        curves = load_curves(source, flame)
+    kind, curves = format_of(out, format), is_curves(source)
+    if kind != "ply":
+        refuse("only a .ply shows a single moment", moment=moment)
+    if kind not in ("flame", "diffposetalk") and not (curves and source.suffix.lower() == ".npz"):
+        refuse("only an .npz holds coefficients of FLAME", flame=flame)
+    if curves:
+        _refuse_speech(source, acting, hearing)
+        if kind not in ("glb", "ply"):
+            refuse("the curves do not depend on it; only a .glb or .ply holds an avatar", avatar=avatar or None)
+        found = load_curves(source, flame)
         who = open_avatar(avatar or default_name())
-        write_curves(curves, out, format, avatar=who, rate_hz=rate, moment_s=moment, flame=flame)
-        console.print(f"Wrote {out}: {len(curves)} poses")
+        write_curves(found, out, format, avatar=who, rate_hz=rate, moment_s=moment or 0.0, flame=flame)
+        console.print(f"Wrote {out}: {len(found)} poses")
         return 0
-    options = RenderOptions(avatar, emotion, intensity, emotion_track, seed=seed, speech_model=speech_model)
+    options = hearing.applied(acting.applied(RenderOptions(avatar)))
     with progress_bar(f"Animating {source.name}") as progress:
         made = animate_audio(
-            source, out, format, options=options, rate_hz=rate, moment_s=moment, flame=flame, progress=progress
+            source, out, format, options=options, rate_hz=rate, moment_s=moment or 0.0, flame=flame, progress=progress
         )
     console.print(f"Wrote {made.path}: {made.poses} poses of {made.duration_s:.1f} s, as {made.format}")
     return 0
@@ -216,108 +164,63 @@ def animate(
 
 @registry.command
 def live(
+    headless_only: Headless = Headless(),
     *,
     headless: bool = False,
     audio_file: Path | None = None,
+    track: int | None = None,
     device: str | None = None,
+    channel: int | None = None,
     avatar: str | None = None,
-    emotion: str = "neutral",
-    intensity: float = 1.0,
-    record: Path | None = None,
-    seconds: float | None = None,
-    size: str = "512",
-    fps: float | None = None,
-    background: str = "#dbdde2",
-    camera: str = "portrait",
     backend: str | None = None,
-    monitor: bool = False,
-    vmc: str | None = None,
-    livelink: str | None = None,
-    virtual_camera: bool = False,
 ) -> int:
     """Talk and watch: the window, or with --headless no window.
 
     Args:
+        headless_only: the window has controls for them.
         headless: no window; until Ctrl-C, the end of the file, or --seconds.
         audio_file: play this file as if it were spoken.
+        track: its sound track, counted from 1; the default one if not given.
         device: the microphone: part of its name; the system's default if not given.
+        channel: of the microphone or the file, counted from 1; those that speech is in if not given.
         avatar: a name or a file.
-        emotion: as for `render`.
-        intensity: of the emotion, 0 to 1.
-        record: write a video here (headless; the window has a button).
-        seconds: stop after so long (headless).
-        size: pixels of the picture (headless).
-        fps: of the recording; every image keeps its own time if not given.
-        background: a colour name, #rrggbb, or transparent (headless).
-        camera: as for `render` (headless).
         backend: auto, gsplat, opengl or cpu; the window's own setting if not given.
-        monitor: play the voice, delayed to be in step with the lips (headless).
-        vmc: send to a VTuber program: HOST:PORT, usually 127.0.0.1:39539 (headless).
-        livelink: send Live Link Face packets: HOST:PORT, usually 127.0.0.1:11111 (headless).
-        virtual_camera: be a webcam (headless; needs the extra virtual-camera).
     """
+    if audio_file is None:
+        refuse("a microphone has one; give --audio-file too", track=track)
     if not headless:
-        if record or seconds is not None or vmc or livelink or virtual_camera or monitor:
-            raise UserError("recording, sending and --seconds are for --headless; the window has buttons for them")
+        refuse("only with --headless; the window has controls for this", **vars(headless_only))
         from app.gui import run as run_window
 
-        return run_window(audio_file, device, avatar, backend)
+        return run_window(audio_file, device, avatar, backend, track, channel)
     from app.live import HeadlessOptions, run_headless
     from app.live.devices import Source
+    from app.live.outputs import checked_outputs
     from app.offline import parse_background, parse_size
     from app.settings import OutputSettings
 
-    width, height = parse_size(size)
-    options = HeadlessOptions(
-        source=Source(file=audio_file, device=device),
+    options = headless_only
+    if audio_file is not None:
+        refuse("the file is heard, no microphone", device=device)
+    if options.emotion is None:
+        refuse("of which emotion? give --emotion too", intensity=options.intensity)
+    if options.record is None:
+        refuse("of a recording; give --record too", fps=options.fps)
+    width, height = parse_size(options.size or "512")
+    chosen = HeadlessOptions(
+        source=Source(file=audio_file, device=device, track=track, channel=channel),
         avatar=avatar,
-        emotion=emotion,
-        intensity=intensity,
+        emotion=options.emotion or "neutral",
+        intensity=1.0 if options.intensity is None else options.intensity,
         width=width,
         height=height,
-        background=parse_background(background),
-        camera=camera,
+        background=parse_background(options.background or "#dbdde2"),
+        camera=options.camera or "portrait",
         backend=backend or "auto",
-        record=record,
-        fps=fps,
-        duration_s=seconds,
-        monitor=monitor,
-        outputs=OutputSettings(vmc, livelink, virtual_camera),
+        record=options.record,
+        fps=options.fps,
+        duration_s=options.seconds,
+        monitor=options.monitor,
+        outputs=checked_outputs(OutputSettings(options.vmc, options.livelink, options.virtual_camera)),
     )
-    return run_headless(options, console.print)
-
-
-def _options(
-    avatar: str,
-    emotion: str,
-    intensity: float,
-    emotion_track: Path | None,
-    size: str,
-    fps: float,
-    background: str,
-    camera: str,
-    seed: int,
-    backend: str,
-    gaussians: int | None,
-    quality: str,
-    speech_model: Path | None = None,
-) -> RenderOptions:
-    from app.offline import RenderOptions, parse_background, parse_size
-
-    width, height = parse_size(size)
-    return RenderOptions(
-        avatar=avatar,
-        emotion=emotion,
-        intensity=intensity,
-        emotion_track=emotion_track,
-        width=width,
-        height=height,
-        fps=fps,
-        background=parse_background(background),
-        camera=camera,
-        seed=seed,
-        backend=backend,
-        max_gaussians=gaussians,
-        quality=quality,
-        speech_model=speech_model,
-    )
+    return run_headless(chosen, console.print)

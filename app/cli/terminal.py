@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from tyro.conf import arg
 
-__all__ = ["Messages", "Output", "complain", "console", "messages", "print_json", "progress_bar", "registry"]
+from avatar.errors import UserError
+
+__all__ = ["Messages", "Output", "complain", "console", "messages", "print_json", "progress_bar", "refuse", "registry"]
 
 registry = tyro.extras.SubcommandApp()
 console = Console(soft_wrap=True, highlight=False)
@@ -43,6 +45,17 @@ def messages() -> Iterator[Messages]:
     with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda message, share: bar.update(task, description=message, completed=share)
+
+
+def refuse(why: str, **given: object) -> None:
+    """Turn down options that would have no effect; those that were not given are None or False.
+
+    Raises:
+        UserError: naming those that were.
+    """
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
+    if named:
+        raise UserError(f"{', '.join(named)}: {why}")
 
 
 def print_json(value: Any) -> None:

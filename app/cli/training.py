@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import UseAppendAction
 
 from app.cli.corpora import SPEECH_CORPUS
-from app.cli.terminal import Messages, Output, console, messages, print_json, registry
+from app.cli.terminal import Messages, Output, console, messages, print_json, refuse, registry
 from avatar.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,11 +60,14 @@ def train_speech(
     from app.heads import open_any_head
 
     folders = data or (SPEECH_CORPUS,)
+    from_corpus = format == ("corpus",) or (not format and _is_speech_corpus(folders))
+    if from_corpus:
+        refuse("the speech corpus has no meshes", head=head or None)
     config = speech.TrainingConfig(seed=seed)
     config = config if steps is None else replace(config, steps=_positive("steps", steps))
     options = _engine(device, devices, 250)
     with messages() as progress:
-        if format == ("corpus",) or (not format and _is_speech_corpus(folders)):
+        if from_corpus:
             if len(folders) > 1:
                 raise UserError("one corpus at a time: give --data once")
             weights = speech.train_speech(folders[0], out, config, options, progress)
@@ -159,6 +162,8 @@ def train_fusion(
     from animation.lab.training.fusion_ablations import self_made_data
     from app.heads import open_any_head
 
+    if not data:
+        refuse("of which data? give --data too", format=format or None)
     options = _engine(device, devices, 50)
     chosen = _fusion_config(config, steps, seed)
     model, arkit = open_any_head(head)

@@ -11,6 +11,7 @@ from pathlib import Path
 from animation.driver import DriverSettings
 from app.live.devices import Source
 from app.live.microphone import find_device
+from app.live.notice import Notice
 from app.live.player import FileCapture
 from app.live.scene import Scene
 from app.live.session import LiveSession
@@ -70,6 +71,15 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     if source.device is not None:
         source = replace(source, device=find_device(source.device))
     failed = threading.Event()
+    refused: list[Notice] = []
+
+    def notice(what: Notice) -> None:
+        if what.kind == "output":  # it was asked for, so to go on without it would be no help
+            refused.append(what)
+            failed.set()
+        else:
+            report(str(what))
+
     session = LiveSession(
         Source(none=True),
         Scene(
@@ -82,7 +92,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
         driver=DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed),
         on_image=lambda image: session.painted(image),
         on_failure=lambda failure: failed.set(),
-        on_notice=lambda notice: report(str(notice)),
+        on_notice=notice,
     )
     session.set_avatar(options.avatar)
     with session:
@@ -107,6 +117,8 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             )
             if done.error:
                 raise UserError(done.error)
+    if refused:
+        raise UserError(f"nothing can be sent: {refused[0]}")
     if session.failures:
         raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
     return 0

@@ -11,14 +11,17 @@ from app.live.exchange import Latest
 from app.live.notice import Notice
 from app.live.scene import LiveImage
 from app.live.worker import Failure, Worker
+from app.output.datagrams import Datagrams
+from app.output.livelink import PORT as LIVELINK_PORT
 from app.output.livelink import LiveLinkSender
+from app.output.osc import PORT as VMC_PORT
 from app.output.osc import VmcSender
 from app.output.virtual_camera import VirtualCamera
 from app.settings import OutputSettings
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 
-__all__ = ["Outputs", "parse_target"]
+__all__ = ["Outputs", "checked_outputs", "parse_target"]
 
 
 class _Sender(Protocol):
@@ -41,6 +44,18 @@ def parse_target(text: str, port: int) -> tuple[str, int]:
     if not 1 <= chosen <= 65535:
         raise UserError(f"{text!r}: a port lies between 1 and 65535")
     return host or "127.0.0.1", chosen
+
+
+def checked_outputs(settings: OutputSettings) -> OutputSettings:
+    """The settings, if there are such receivers to send to.
+
+    Raises:
+        UserError: for what is no host and port.
+    """
+    for target, port in ((settings.vmc, VMC_PORT), (settings.livelink, LIVELINK_PORT)):
+        if target is not None:
+            Datagrams(*parse_target(target, port)).close()
+    return settings
 
 
 class Outputs(Worker):
@@ -145,8 +160,8 @@ class Outputs(Worker):
     def _open(self, wanted: OutputSettings) -> None:
         self._close()
         for name, target, make, port in (
-            ("VMC", wanted.vmc, VmcSender, 39539),
-            ("Live Link", wanted.livelink, LiveLinkSender, 11111),
+            ("VMC", wanted.vmc, VmcSender, VMC_PORT),
+            ("Live Link", wanted.livelink, LiveLinkSender, LIVELINK_PORT),
         ):
             if target is None:
                 continue

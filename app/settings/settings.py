@@ -74,6 +74,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     source: Literal["device", "none"] = "device"
     device: str | None = None
     """Key of the microphone; None is the system's default."""
+    channel: Annotated[int, Meta(ge=0, le=256)] = 0
+    """Of the microphone, counted from 1; 0 takes those that speech is in."""
     audio_file: str | None = None
     """What the play button plays; None is the sample."""
     gain_db: Annotated[float, Meta(ge=-24.0, le=24.0)] = 0.0

@@ -89,7 +89,7 @@ def test_a_gap_of_a_second_is_fifty_poses(tmp_path: Path) -> None:
 
     driver = Counting()
     audio = open_audio(path)
-    assert not list(_driven(audio, audio.blocks(), driver, lambda mono: None))  # type: ignore[arg-type]
+    assert not list(_driven(audio.sample_rate, audio.blocks(), driver, lambda mono: None))  # type: ignore[arg-type]
     assert driver.fed // 320 == 200
 
 

@@ -123,6 +123,69 @@ def test_expressions_are_listed_and_searched(capsys: pytest.CaptureFixture[str])
     assert "smile_sly" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--emotion", "nonsense"], "--emotion"),
+        (["--intensity", "0.5", "--seed", "3"], "--intensity, --seed"),
+        (["--track", "2"], "--track"),
+        (["--channel", "1"], "--channel"),
+        (["--speech-model", "x"], "--speech-model"),
+        (["--emotion-track", "x"], "--emotion-track"),
+    ],
+)
+@pytest.mark.parametrize("command", ["render", "animate"])
+def test_curves_take_no_options_of_speech(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, options: list[str], named: str
+) -> None:
+    out = tmp_path / ("out.mp4" if command == "render" else "out.arkit.npz")
+    message = refused(capsys, command, str(tmp_path / "curves.csv"), "-o", str(out), *options)
+    assert f"{named}: " in message
+    assert "file of curves" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--emotion", "sad", "--camera", "mouth"], "--emotion, --camera: only with --headless"),
+        (["--size", "512", "--fps", "30", "--seconds", "1"], "--fps, --seconds, --size: only with --headless"),
+        (["--virtual-camera", "--vmc", "a:1"], "--vmc, --virtual-camera: only"),
+        (["--track", "2"], "--track: a microphone has one"),
+        (["--headless", "--vmc", "foo:bar"], "expected HOST:PORT"),
+        (["--headless", "--livelink", "127.0.0.1:99999"], "between 1 and 65535"),
+        (["--headless", "--vmc", "no such host.invalid:39539"], "no such host"),
+        (["--headless", "--intensity", "0.5"], "--intensity: of which emotion"),
+        (["--headless", "--fps", "30"], "--fps: of a recording"),
+        (["--headless", "--audio-file", "a.wav", "--device", "b"], "--device: the file is heard"),
+        (["--headless", "--camera", "nowhere"], "unknown camera"),
+        (["--headless", "--emotion", "nonsense"], "nonsense"),
+    ],
+)
+def test_live_takes_no_option_without_effect(capsys: pytest.CaptureFixture[str], options: list[str], says: str) -> None:
+    assert says in refused(capsys, "live", *options)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["render", "{speech}", "--intensity", "0.5"], "--intensity: of which emotion"),
+        (["render", "{speech}", "--channel", "2"], "has 1 channel; there is no channel 2"),
+        (["render", "{speech}", "--track", "2"], "has 1 sound track; there is no track 2"),
+        (["animate", "{speech}", "-o", "{folder}/a.csv", "--moment", "1"], "--moment: only a .ply"),
+        (["animate", "{speech}", "-o", "{folder}/a.csv", "--flame", "x"], "--flame: only an .npz"),
+        (["animate", "{folder}/a.json", "-o", "{folder}/a.csv", "--avatar", "clara"], "--avatar: the curves do not"),
+        (["import", "{speech}", "--flame", "x"], "--flame: only a .ply"),
+        (["train", "fusion", "--format", "native"], "--format: of which data"),
+        (["train", "speech", "--head", "x"], "--head: the speech corpus has no meshes"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    speech: Path, capsys: pytest.CaptureFixture[str], command: list[str], says: str
+) -> None:
+    words = [word.format(speech=speech, folder=speech.parent) for word in command]
+    assert says in refused(capsys, *words)
+
+
 def test_a_mistyped_emotion_gets_a_hint(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = refused(capsys, "render", str(speech), "-o", str(tmp_path / "o.mp4"), "--emotion", "smirck")
     assert "did you mean smirk" in message and "gaussian-avatar expressions" in message

@@ -18,6 +18,7 @@ from app.gui.look.theme import apply_theme
 from app.gui.main.notices import CRASHED
 from app.gui.main.window import MainWindow
 from app.gui.view.surface import surface_format
+from app.live.devices import Source
 from app.live.microphone import find_device
 from app.settings import Store, load_settings, settings_path
 from avatar.errors import UserError
@@ -34,12 +35,14 @@ def run_application(
     device: str | None = None,
     avatar: str | None = None,
     backend: str | None = None,
+    track: int | None = None,
+    channel: int | None = None,
 ) -> int:
     """See `app.gui.run`."""
     if backend is not None and backend not in ("auto", *BACKENDS):
         raise UserError(f"unknown renderer {backend!r}: choose auto, {', '.join(BACKENDS)}")
     if audio_file is not None:
-        open_audio(audio_file)
+        open_audio(audio_file, track=track, channel=channel)
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         QSurfaceFormat.setDefaultFormat(surface_format())  # macOS wants to know before there is an application
@@ -50,12 +53,17 @@ def run_application(
     store = Store(settings)
     if device is not None:
         store.change(source="device", device=find_device(device))
+    if channel is not None and audio_file is None:
+        if channel < 1:
+            raise UserError(f"channel {channel}: channels are counted from 1")
+        store.change(channel=channel)
     if avatar is not None:
         store.change(avatar=avatar)
     if backend is not None:
         store.change(backend=backend)
     apply_theme(app, settings.theme)
-    window = MainWindow(store, audio_file=audio_file)
+    first = Source(file=audio_file, track=track, channel=channel) if audio_file is not None else None
+    window = MainWindow(store, first=first)
     window.show()
     QTimer.singleShot(0, window.start)
     if problem:

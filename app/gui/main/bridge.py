@@ -118,10 +118,10 @@ class Bridge(QObject):
 
         self._in_background(ask)
 
-    def play(self, path: Path) -> None:
+    def play(self, clip: Source) -> None:
         """Play a sound file as if it were spoken; the microphone comes back when it has ended."""
-        self._playing = path
-        self.session.set_source(Source(file=path))
+        self._playing = clip.file
+        self.session.set_source(clip)
         self._set_monitor(True)
 
     def stop_playing(self) -> None:
@@ -198,7 +198,7 @@ class Bridge(QObject):
         session.set_voice(settings.voice)
         session.set_driver(settings.driver)
         session.set_outputs(settings.outputs)
-        if changed & {"device", "source"} and self._playing is None:
+        if changed & {"device", "source", "channel"} and self._playing is None:
             session.set_source(self._source(settings))
         if "avatar" in changed:
             self.load_avatar(settings.avatar)
@@ -219,7 +219,11 @@ class Bridge(QObject):
 
     @staticmethod
     def _source(settings: Settings) -> Source:
-        return Source(none=True) if settings.source == "none" else Source(device=settings.device)
+        return (
+            Source(none=True)
+            if settings.source == "none"
+            else Source(settings.device, channel=settings.channel or None)
+        )
 
     def _scene(self, settings: Settings) -> Scene:
         width, height = self.picture_size()

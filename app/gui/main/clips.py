@@ -8,6 +8,7 @@ from PyQt6.QtCore import QObject
 
 from app.gui.main.bridge import Bridge
 from app.gui.panels.recording_bar import RecordingBar
+from app.live.devices import Source
 from app.sample_clip import sample_clip
 from app.settings import Store
 
@@ -17,10 +18,10 @@ __all__ = ["Clips"]
 class Clips(QObject):
     """Plays and stops clips; keeps one back until there is a picture to see it with."""
 
-    def __init__(self, store: Store, bridge: Bridge, bar: RecordingBar, first: Path | None) -> None:
+    def __init__(self, store: Store, bridge: Bridge, bar: RecordingBar, first: Source | None) -> None:
         """
         Args:
-            first: played as soon as there is a picture.
+            first: a file, played as soon as there is a picture.
         """
         super().__init__()
         self._store, self._bridge, self._bar = store, bridge, bar
@@ -30,7 +31,7 @@ class Clips(QObject):
     def play(self, path: Path) -> None:
         """Play a file, and remember it."""
         self._store.change(audio_file=str(path))
-        self._start(path)
+        self._start(Source(file=path))
 
     def toggle(self) -> None:
         """Play the last file, or the sample; or stop."""
@@ -39,14 +40,14 @@ class Clips(QObject):
         else:
             chosen = self._store.value.audio_file
             path = Path(chosen) if chosen and Path(chosen).is_file() else sample_clip()
-            self._bridge.play(path)
+            self._bridge.play(Source(file=path))
         self.refresh()
 
     def offer_sample(self) -> bool:
         """Nobody can be heard: keep the sample ready, once; whether a clip is ready now."""
         if not self._sample_offered:
             self._sample_offered = True
-            self._first = self._first or sample_clip()
+            self._first = self._first or Source(file=sample_clip())
         return self._first is not None
 
     @property
@@ -57,14 +58,14 @@ class Clips(QObject):
     def play_first(self) -> None:
         """Play what waits: there is a picture."""
         if self._first is not None:
-            path, self._first = self._first, None
-            self._start(path)
+            first, self._first = self._first, None
+            self._start(first)
 
     def refresh(self) -> None:
         """Show whether something is being played."""
         playing = self._bridge.playing
         self._bar.show_playing(playing.name if playing else None)
 
-    def _start(self, path: Path) -> None:
-        self._bridge.play(path)
+    def _start(self, clip: Source) -> None:
+        self._bridge.play(clip)
         self.refresh()

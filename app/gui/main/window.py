@@ -30,6 +30,7 @@ from app.gui.panels.thumbnails import Thumbnails
 from app.gui.view.camera_control import CameraControl
 from app.gui.view.overlay_window import OverlayWindow
 from app.gui.view.viewport import Viewport
+from app.live.devices import Source
 from app.live.scene import Drawn
 from app.live.session import LiveSession
 from app.settings import Settings, Store
@@ -54,10 +55,10 @@ def _file_of(avatar: str) -> Path:
 class MainWindow(QMainWindow):
     """Wires settings, engine and widgets together."""
 
-    def __init__(self, store: Store, make_session: MakeSession = LiveSession, audio_file: Path | None = None) -> None:
+    def __init__(self, store: Store, make_session: MakeSession = LiveSession, first: Source | None = None) -> None:
         """
         Args:
-            audio_file: played once there is a picture.
+            first: a file, played once there is a picture.
         """
         super().__init__()
         self.store = store
@@ -75,7 +76,7 @@ class MainWindow(QMainWindow):
         self.banner = Banner(self.picture_area)
         self.bar = RecordingBar()
         self.side = SideBar(store, self.banner)
-        self.clips = Clips(store, self.bridge, self.bar, audio_file)
+        self.clips = Clips(store, self.bridge, self.bar, first)
         self.camera = CameraControl(store, self.viewport)
         self.recordings = Recordings(store, self.bridge, self.bar, self.banner)
         self.reports = EngineReports(self, self.bridge, self.banner, self.clips, self.choose_avatar)

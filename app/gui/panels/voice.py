@@ -19,6 +19,7 @@ __all__ = ["VoicePanel"]
 
 _NONE = "none:"
 _DEFAULT = "default:"
+_MOST_CHANNELS = 32
 _ALIASES = ("default", "pulse", "pipewire", "sysdefault")
 """What ALSA calls whatever the sound server has picked: no name for people."""
 
@@ -46,6 +47,9 @@ class VoicePanel(Panel):
         line.setSpacing(SPACE[2])
         line.addWidget(self.picker, 1)
         line.addWidget(self.again)
+        self.channel = Picker(self.tr("Channel"))
+        self.channel.setToolTip(self.tr("Automatic takes the channels that somebody speaks in"))
+        self.channel.activated.connect(lambda: store.change(channel=self.channel.currentData()))
         self.meter = LevelBar()
         self.words = QLabel()
         self.words.setProperty("role", "muted")
@@ -71,7 +75,7 @@ class VoicePanel(Panel):
             self.tr("Monitor"), self.tr("Hear the voice, delayed by the measured latency so that sound and lips agree")
         )
         self.monitor.toggled.connect(lambda on: store.change(monitor=on))
-        self.add(row, self.problem, self.words, self.meter, self.gain)
+        self.add(row, self.channel, self.problem, self.words, self.meter, self.gain)
         self.add(self.gate, self.gate_db, self.muted, self.monitor)
         self.dress()
 
@@ -119,7 +123,22 @@ class VoicePanel(Panel):
         super().dress()
         self.again.setIcon(icon("reset", current().muted, 16))
 
+    def _show_channels(self, settings: Settings) -> None:
+        """A choice of channels, where there is one."""
+        inputs = self._listed or []
+        device = next((d for d in inputs if d.key == settings.device), inputs[0] if inputs else None)
+        count = device.channels if device is not None and settings.source == "device" else 1
+        count = max(min(count, _MOST_CHANNELS), settings.channel)
+        if self.channel.count() != count + 1:
+            self.channel.clear()
+            self.channel.addItem(self.tr("All channels: whichever is spoken in"), 0)
+            for number in range(1, count + 1):
+                self.channel.addItem(self.tr("Channel {} alone").format(number), number)
+        self.channel.choose(settings.channel)
+        self.channel.setVisible(count > 1)
+
     def _choose(self, settings: Settings) -> None:
+        self._show_channels(settings)
         if settings.source == "none":
             self.picker.choose(_NONE)
         elif settings.device is None:
@@ -135,4 +154,4 @@ class VoicePanel(Panel):
         if choice == _NONE:
             self._store.change(source="none")
         else:
-            self._store.change(source="device", device=None if choice == _DEFAULT else choice)
+            self._store.change(source="device", device=None if choice == _DEFAULT else choice, channel=0)

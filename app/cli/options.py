@@ -1,0 +1,122 @@
+"""Options that several commands take, in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.terminal import refuse
+
+if TYPE_CHECKING:
+    from app.offline import RenderOptions
+
+__all__ = ["Acting", "Headless", "Hearing", "Picture"]
+
+
+@dataclass(frozen=True)
+class Acting:
+    """How the avatar feels and moves."""
+
+    emotion: str | None = None
+    """neutral, happy, sad, surprised, afraid, disgusted, angry, contempt, or any name that `gaussian-avatar
+    expressions` lists, such as smirk; neutral if not given."""
+    intensity: float | None = None
+    """of the emotion, 0 to 1; 1 if not given."""
+    emotion_track: Path | None = None
+    """a file of emotions over time, lines of: seconds emotion intensity."""
+    seed: int | None = None
+    """of blinks, gaze and head motion: the same seed gives the same motion; 0 if not given."""
+
+    def applied(self, options: RenderOptions) -> RenderOptions:
+        """Options of a video with these."""
+        if self.emotion is None:
+            refuse("of which emotion? give --emotion too", intensity=self.intensity)
+        return replace(options, **_given(self))
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """How speech is heard."""
+
+    track: int | None = None
+    """which sound track, counted from 1; the file's default one if not given."""
+    channel: int | None = None
+    """which channel, counted from 1; those that speech is in if not given."""
+    speech_model: Path | None = None
+    """what `train speech` or `train faceformer` wrote; the model that ships if not given."""
+
+    def applied(self, options: RenderOptions) -> RenderOptions:
+        """Options of a video with these."""
+        return replace(options, **_given(self))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the video looks like."""
+
+    size: str = "512"
+    """pixels, 512 or 1280x720."""
+    fps: float = 30.0
+    """images a second."""
+    background: str = "#dbdde2"
+    """a colour name, #rrggbb, or transparent."""
+    camera: str = "portrait"
+    """portrait, face, close, mouth, three-quarter or profile."""
+    backend: str = "auto"
+    """auto, gsplat, opengl or cpu."""
+    gaussians: int | None = None
+    """level of detail: draw only the so many most important Gaussians."""
+    quality: str = "standard"
+    """draft, standard or high."""
+
+    def options(self, avatar: str) -> RenderOptions:
+        """Options of a video of this avatar."""
+        from app.offline import RenderOptions, parse_background, parse_size
+
+        width, height = parse_size(self.size)
+        return RenderOptions(
+            avatar,
+            width=width,
+            height=height,
+            fps=self.fps,
+            background=parse_background(self.background),
+            camera=self.camera,
+            backend=self.backend,
+            max_gaussians=self.gaussians,
+            quality=self.quality,
+        )
+
+
+@dataclass(frozen=True)
+class Headless:
+    """What the window has controls for."""
+
+    emotion: str | None = None
+    """as for `render`."""
+    intensity: float | None = None
+    """of the emotion, 0 to 1; 1 if not given."""
+    record: Path | None = None
+    """write a video here."""
+    fps: float | None = None
+    """of the recording; every image keeps its own time if not given."""
+    seconds: float | None = None
+    """stop after so long."""
+    size: str | None = None
+    """pixels of the picture; 512 if not given."""
+    background: str | None = None
+    """a colour name, #rrggbb, or transparent."""
+    camera: str | None = None
+    """as for `render`."""
+    monitor: bool = False
+    """play the voice, delayed to be in step with the lips."""
+    vmc: str | None = None
+    """send to a VTuber program: HOST:PORT, usually 127.0.0.1:39539."""
+    livelink: str | None = None
+    """send Live Link Face packets: HOST:PORT, usually 127.0.0.1:11111."""
+    virtual_camera: bool = False
+    """be a webcam (needs the extra virtual-camera)."""
+
+
+def _given(group: Acting | Hearing) -> dict[str, Any]:
+    return {name: value for name, value in vars(group).items() if value is not None}
