@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import tempfile
 import threading
-import time
-import traceback
 from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -21,7 +18,10 @@ import avatar  # noqa: F401  (sets OpenMP's wait policy before torch loads it)
 
 import torch  # isort: skip
 
+from tests.threads import left_running, remember_starts
+
 torch.set_num_threads(1)
+remember_starts()
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +33,9 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_thread_left_running() -> Iterator[None]:
-    """Fail a test that leaves a thread of its own running, and say where that thread is."""
+    """Fail a test that leaves a thread running, daemon or not, and say which line started it."""
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 2.0
-    while time.monotonic() < deadline:
-        left = [t for t in threading.enumerate() if t not in before and t.is_alive() and not t.daemon]
-        if not left:
-            return
-        left[0].join(0.05)
-    frames = sys._current_frames()
-    where = ["".join(traceback.format_stack(frames[t.ident])) for t in left if t.ident in frames]
-    pytest.fail(f"threads left running: {[t.name for t in left]}\n" + "\n".join(where))
+    left = left_running(before)
+    if left:
+        pytest.fail("threads left running:\n" + "\n".join(left), pytrace=False)

@@ -6,7 +6,6 @@ import itertools
 import json
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float32
 
+from app.child import python_command
 from app.live.exchange import AudioRing, RingReader, Wake
 from avatar.errors import UserError
 
@@ -105,9 +105,7 @@ def fresh_inputs(timeout_s: float = 10.0) -> list[InputDevice]:
         "json.dump([list(sd.query_hostapis()), list(sd.query_devices()), sd.default.device[0]], sys.stdout)"
     )
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout_s, check=True
-        )
+        done = subprocess.run(python_command(code), capture_output=True, text=True, timeout=timeout_s, check=True)
         return _inputs(*json.loads(done.stdout))
     except (subprocess.SubprocessError, OSError, ValueError, TypeError) as error:
         _log.warning("asking for the input devices failed: %s", error)

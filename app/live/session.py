@@ -20,6 +20,7 @@ from app.live.microphone import InputDevice
 from app.live.monitor import Monitor
 from app.live.notice import Notice
 from app.live.outputs import Outputs
+from app.live.pools import PoolLimits
 from app.live.recording import LiveRecording
 from app.live.rendering import OpenRenderer, Rendering
 from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
@@ -81,6 +82,7 @@ class LiveSession:
         self._started = False
         self._starting_overflows = 0
         self._interval_s = sys.getswitchinterval()
+        self._pools = PoolLimits()
         self._loading = threading.Lock()
         self.clock = StreamClock()
         self.latency = LatencyMeter(self.clock)
@@ -144,6 +146,7 @@ class LiveSession:
         self._started = True
         self._interval_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._pools.hold()
         for worker in self.workers:
             worker.start()
 
@@ -155,6 +158,7 @@ class LiveSession:
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
         if self._started:
             sys.setswitchinterval(self._interval_s)
+            self._pools.release()
         return all(ended)
 
     def __enter__(self) -> LiveSession:

@@ -226,15 +226,3 @@ def sound_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundSystem]:
     yield system
     for stream in list(system.streams):
         stream.close()
-
-
-@pytest.fixture
-def no_thread_left() -> Iterator[None]:
-    """Fails a test that leaves a thread running."""
-    before = set(threading.enumerate())
-    yield
-    left = [t for t in threading.enumerate() if t not in before and t.is_alive()]
-    for thread in left:
-        thread.join(2)
-    left = [t.name for t in left if t.is_alive()]
-    assert not left, f"threads left running: {left}"

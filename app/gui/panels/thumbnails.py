@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from app.child import python_command
 from avatar.home import cache_dir
 
 __all__ = ["Thumbnails", "draw_thumbnail"]
@@ -89,7 +89,7 @@ class Thumbnails(QObject):
             if stop.is_set():
                 return
             code = (
-                "import os, sys\n"
+                "import os\n"
                 "hasattr(os, 'nice') and os.nice(10)\n"
                 "from app.gui.panels.thumbnails import draw_thumbnail\n"
                 "draw_thumbnail(sys.argv[1], sys.argv[2])"
@@ -97,7 +97,7 @@ class Thumbnails(QObject):
             try:
                 picture.parent.mkdir(parents=True, exist_ok=True)
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", code, str(avatar), str(picture)],
+                    python_command(code, str(avatar), str(picture)),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                 )

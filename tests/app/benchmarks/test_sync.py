@@ -20,9 +20,7 @@ def test_the_measure_finds_a_known_offset() -> None:
     np.testing.assert_allclose(centres % 1, 0.537, atol=0.012)
 
 
-def test_a_short_recording_is_in_step(
-    stand_in_avatar: Any, sound_system: Any, no_thread_left: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_short_recording_is_in_step(stand_in_avatar: Any, sound_system: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "open_avatar", lambda name: stand_in_avatar)
     monkeypatch.setattr(sync, "default_avatar", lambda: "stand-in")
     found = sync.bench_sync(minutes=0.1)

@@ -43,7 +43,6 @@ def make_window(
     loudness_driver: Any,
     plain_renderer: Any,
     sound_system: Any,
-    no_thread_left: None,
 ) -> Iterator[Callable[..., MainWindow]]:
     monkeypatch.setenv("GAUSSIAN_AVATAR_HOME", str(tmp_path / "home"))
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)

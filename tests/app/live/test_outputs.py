@@ -25,7 +25,7 @@ def driven(time_s: float, smile: float) -> FlameParams:
 
 
 @pytest.mark.parametrize("kind", ["vmc", "livelink"])
-def test_poses_leave_when_their_picture_is_drawn(kind: str, no_thread_left: None) -> None:
+def test_poses_leave_when_their_picture_is_drawn(kind: str) -> None:
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
     receiver.settimeout(5)
@@ -51,7 +51,7 @@ def test_poses_leave_when_their_picture_is_drawn(kind: str, no_thread_left: None
     assert outputs.sent == 2
 
 
-def test_what_cannot_be_opened_is_said_and_the_rest_goes_on(no_thread_left: None) -> None:
+def test_what_cannot_be_opened_is_said_and_the_rest_goes_on() -> None:
     said: list[Notice] = []
     done = threading.Event()
 

@@ -37,7 +37,7 @@ def eventually(check: Callable[[], Any], seconds: float = 30.0) -> None:
 
 @pytest.fixture
 def make_session(
-    stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any, no_thread_left: None, sound_system: Any
+    stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any, sound_system: Any
 ) -> Iterator[Callable[..., LiveSession]]:
     made: list[LiveSession] = []
 
@@ -431,7 +431,7 @@ def test_without_portaudio_there_is_simply_no_microphone(make_session: Any, monk
 
 def test_headless_plays_a_file_to_its_end(
     speech: Path, tmp_path: Path, stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any,
-    monkeypatch: pytest.MonkeyPatch, no_thread_left: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("app.live.session.open_avatar", lambda name: stand_in_avatar)
     monkeypatch.setattr(

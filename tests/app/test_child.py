@@ -1,0 +1,38 @@
+"""Processes of Python that the program starts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.child import python_command
+from app.live import microphone
+
+APP = Path(__file__).parents[2] / "app"
+
+
+@pytest.fixture
+def trapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with modules in it that say when they are imported."""
+    for name in ("json", "sys", "sounddevice", "numpy", "app", "avatar"):
+        (tmp_path / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'executed')!r}, 'a').write({name!r})\nraise SystemExit"
+        )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_nothing_in_the_current_folder_is_executed(trapped: Path) -> None:
+    code = "import json, sys, app.child; print(sys.argv[1], app.child.__file__)"
+    done = subprocess.run(python_command(code, "told"), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["told", str(APP / "child.py")]
+    microphone.fresh_inputs()
+    assert not (trapped / "executed").exists()
+
+
+def test_there_is_no_other_way_to_start_python() -> None:
+    found = [path.name for path in APP.rglob("*.py") if re.search(r"sys\.executable|\"-c\"", path.read_text())]
+    assert sorted(found) == ["child.py", "doctor.py"]
