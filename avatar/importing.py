@@ -18,7 +18,7 @@ from avatar.formats.native import load_avatar, save_avatar, save_head
 from avatar.library import heads_dir, only_flame, open_flame, open_head, user_dir
 from avatar.rig import Avatar
 
-__all__ = ["convert_flame", "import_file", "load_ply"]
+__all__ = ["avatar_path", "convert_flame", "import_file", "load_ply"]
 
 _NAME = re.compile(r"[\w][\w .+-]{0,63}")
 
@@ -105,6 +105,15 @@ def _keep(avatar: Avatar, name: str | None, path: Path) -> str:
     about = str(avatar.metadata.get("description", "")) or f"{source}, imported from {path.name}"
     save_avatar(replace(avatar, name=target.stem, metadata=avatar.metadata | {"description": about}), target)
     return f"{source} {target.stem!r}: {len(avatar.gaussians):,} Gaussians; open it by that name"
+
+
+def avatar_path(name: str) -> Path:
+    """Where an avatar of the user's own is kept under a name; its folder is made.
+
+    Raises:
+        UserError: for what cannot be a name.
+    """
+    return _target(user_dir(), name)
 
 
 def _target(folder: Path, name: str) -> Path:

@@ -1,0 +1,93 @@
+"""From files of photos to an avatar in the user's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from avatar.creation.capture.photo import Photo, capture, look_at
+from avatar.errors import UserError
+from avatar.formats.native import save_avatar
+from avatar.importing import avatar_path
+from avatar.tracking.landmarker import FaceLandmarker
+from avatar.tracking.pictures import focal_35mm, is_clip, open_picture
+
+__all__ = ["CONSENT", "Captured", "capture_files", "capture_pictures"]
+
+CONSENT = (
+    "Use only faces of people who have agreed. Everything stays on this machine; the avatar's file holds no photo."
+)
+
+_MOST_PHOTOS = 8
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What `capture_files` made."""
+
+    path: Path
+    gaussians: int
+    notes: tuple[str, ...]
+    """What could be better, a line each."""
+
+
+def capture_files(
+    sources: Sequence[Path],
+    name: str,
+    out: Path | None = None,
+    tell: Callable[[str, float], None] = lambda what, share: None,
+) -> Captured:
+    """Make an avatar of the person in some photos.
+
+    Args:
+        out: the file to write; the user's own folder, where it is found by name, if None.
+
+    Raises:
+        UserError: for files or a name that cannot be used.
+    """
+    if not sources:
+        raise UserError("name at least one photo")
+    if len(sources) > _MOST_PHOTOS:
+        raise UserError(f"{len(sources)} photos: at most {_MOST_PHOTOS} are used together")
+    for source in sources:
+        if is_clip(source):
+            raise UserError(f"{source}: a video; pick still pictures from it")
+    path = avatar_path(name) if out is None else out  # a mistake is noticed before the work is done
+    tell("looking at the photos", 0.0)
+    return capture_pictures(
+        [(open_picture(s), s.name, focal_35mm(s)) for s in sources], name, path, lambda share, what: tell(what, share)
+    )
+
+
+def capture_pictures(
+    pictures: Sequence[tuple[Image.Image, str, float | None]],
+    name: str,
+    path: Path,
+    tell: Callable[[float, str], None] = lambda share, what: None,
+) -> Captured:
+    """Make an avatar of pictures in memory.
+
+    Args:
+        pictures: each with a name for messages, and the focal length that it notes.
+
+    Raises:
+        UserError: if a face cannot be used.
+    """
+    landmarker = FaceLandmarker()
+    photos = [look_at(picture, landmarker, label, focal) for picture, label, focal in pictures]
+    photos.sort(key=_turn)
+    avatar = capture(photos, name, tell)
+    part = path.with_name(path.name + ".part")
+    save_avatar(avatar, part)
+    part.replace(path)
+    notes = tuple(dict.fromkeys(note for photo in photos for note in photo.notes))
+    return Captured(path, len(avatar.gaussians), notes)
+
+
+def _turn(photo: Photo) -> float:
+    """How far a face is turned away: the frontmost photo leads."""
+    points = photo.landmarks.points[:, 0]
+    return abs(float(points[4] - points[[234, 454]].mean())) / max(float(abs(points[454] - points[234])), 1e-6)

@@ -1,0 +1,75 @@
+"""Commands about one's own face: tracking it, and making an avatar of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from app.cli.terminal import Output, console, messages, progress_bar, registry
+
+__all__: list[str] = []
+
+
+@registry.command
+def track(
+    source: Positional[Path],
+    *,
+    out: Output = Path("out/curves.csv"),
+    format: str | None = None,
+    avatar: str = "",
+    neutral: tuple[float, float] | None = None,
+    rate: float | None = None,
+    moment: float = 0.0,
+    flame: str | None = None,
+) -> int:
+    """Write what the face in a video does, for an avatar or another program.
+
+    Args:
+        source: the video; one face, from the front.
+        out: the file; its suffix tells the format.
+        format: flame, diffposetalk, livelink, audio2face, arkit, glb or ply, where the suffix does not tell.
+        avatar: whose mesh or splats go into a .glb or .ply.
+        neutral: from which second to which the face is at rest, such as 0 2; found in the video if not given.
+        rate: poses a second; the video's own if not given.
+        moment: which second a .ply shows.
+        flame: the imported FLAME model whose coefficients an .npz is to hold.
+    """
+    from app.track import track_clip
+
+    with progress_bar(f"Tracking {source.name}") as progress:
+        made = track_clip(
+            source,
+            out,
+            format,
+            avatar=avatar,
+            neutral_s=neutral,
+            rate_hz=rate,
+            moment_s=moment,
+            flame=flame,
+            progress=progress,
+        )
+    console.print(f"Wrote {made.path}: {made.poses} poses of {made.duration_s:.1f} s, as {made.format}")
+    if made.missed:
+        console.print(f"In {made.missed} pictures no face was seen; the curves pass over them.")
+    return 0
+
+
+@registry.command
+def capture(photos: Positional[tuple[Path, ...]], *, name: str, out: Path | None = None) -> int:
+    """Make an avatar of the person in one or several photos; under a minute, on this machine alone.
+
+    Args:
+        photos: from the front, lips closed, well lit; more from the sides make the sides better.
+        name: what to call it; `gaussian-avatar render speech.wav --avatar NAME` uses it.
+        out: write the file here instead of the folder of your avatars.
+    """
+    from app.capture import CONSENT, capture_files
+
+    console.print(CONSENT)
+    with messages() as tell:
+        made = capture_files(photos, name, out, tell)
+    for note in made.notes:
+        console.print(f"Note: {note}.")
+    console.print(f"Wrote {made.path}: {made.gaussians:,} Gaussians")
+    return 0

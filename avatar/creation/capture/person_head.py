@@ -1,0 +1,146 @@
+"""From a fit to the head of one person: their shape as a template of its own, and lids that still close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from scipy import sparse
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+
+from avatar.flame.arkit import ArkitMap
+from avatar.flame.head import HeadModel
+from avatar.tracking.face_points import FaceModel
+from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
+from avatar.tracking.landmarker import FaceLandmarks
+from avatar.tracking.topology import COUNT, LIPS_INNER, OVAL
+
+__all__ = ["Person", "bend", "graph", "person_head"]
+
+_STIFFNESS = 2.0
+_RIDGE = 1e-4
+_OVAL_TRUST = 0.15
+"""The outline of the face is where it is seen, not a place on the skin."""
+_MOST_M = 0.008
+_LID_REACH_M = 0.004
+_INSIDE = ("upper_teeth", "lower_teeth", "tongue")
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """A head with one person's face as its template, and the pictures' fits in terms of it."""
+
+    head: HeadModel
+    arkit: ArkitMap
+    fits: tuple[FaceFit, ...]
+    offset_m: float
+    """How far the landmarks moved the template beyond what its shape coefficients say: mean over the face."""
+
+
+def person_head(
+    head: HeadModel,
+    arkit: ArkitMap,
+    pictures: Sequence[FaceLandmarks],
+    intrinsics: Sequence[Intrinsics],
+    fits: Sequence[FaceFit],
+) -> Person:
+    """The head that these fits describe.
+
+    What shape coefficients leave of the landmarks' residuals becomes a smooth offset; where several pictures see a
+    landmark, their mean does.
+    """
+    face = FaceModel(head, arkit)
+    shape = torch.from_numpy(fits[0].shape).to(head.v_template)
+    template = head.shaped(shape, torch.zeros(head.n_expression)).double().numpy()
+    faces = head.faces.numpy()
+    pulls = np.zeros((COUNT, 3))
+    trust = np.ones(COUNT)
+    trust[OVAL] = _OVAL_TRUST
+    fitter = FaceFitter(face)
+    for picture, camera, fit in zip(pictures, intrinsics, fits, strict=True):
+        posed = face.pose(fit.shape, fit.weights, derivatives=False).points @ fit.rotation.T + fit.translation
+        error = (picture.points[:, :2] - fitter.projected(fit, camera)) * posed[:, 2:] / camera.focal
+        pulls += np.c_[error, np.zeros(COUNT)] @ fit.rotation / len(pictures)
+    pulls[LIPS_INNER] *= 0.5  # an open mouth says little about lips at rest
+    bent = bend(faces, len(template), face.landmarks.triangles, face.landmarks.barycentric, pulls, trust)
+    regions = {name: index.numpy() for name, index in head.regions.items()}
+    for side in ("left", "right"):
+        rim = np.concatenate([regions[f"upper_lid_margin_{side}"], regions[f"lower_lid_margin_{side}"]])
+        bent[regions[f"eye_{side}"]] = bent[rim].mean(0)
+    lips = np.concatenate([regions["upper_lip_inner"], regions["lower_lip_inner"]])
+    for name in _INSIDE:
+        bent[regions[name]] = bent[lips].mean(0) * [0, 1, 0]
+    own = replace(
+        head,
+        v_template=torch.from_numpy(template + bent).to(head.v_template),
+        shapedirs=head.shapedirs[..., head.n_shape :].clone(),
+        n_shape=0,
+    )
+    close_lids(own)
+    return Person(
+        own,
+        replace(arkit, n_shape=0),
+        tuple(replace(fit, shape=np.zeros(0)) for fit in fits),
+        float(np.linalg.norm(bent[regions["face"]], axis=1).mean()),
+    )
+
+
+def bend(
+    faces: Int64[np.ndarray, "f 3"],
+    count: int,
+    triangles: Int64[np.ndarray, " n"],
+    barycentric: Float[np.ndarray, "n 3"],
+    pulls: Float[np.ndarray, "n 3"],
+    trust: Float[np.ndarray, " n"],
+) -> Float64[np.ndarray, "v 3"]:
+    """Offsets of all vertices that follow `pulls` (metres, at points on triangles) and are smooth between them.
+
+    Reference: Botsch and Sorkine, "On linear variational surface deformation methods", 2008 (bi-Laplacian).
+    """
+    adjacency = graph(faces, count)
+    laplacian = sparse.diags(1 / np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1)) @ adjacency - sparse.identity(
+        count
+    )
+    rows = np.repeat(np.arange(len(triangles)), 3)
+    at = sparse.coo_matrix((barycentric.ravel(), (rows, faces[triangles].ravel())), (len(triangles), count)).tocsr()
+    weighted = at.T @ sparse.diags(trust)
+    system = weighted @ at + _STIFFNESS * laplacian.T @ laplacian + _RIDGE * sparse.identity(count)
+    solver = splu(system.tocsc())
+    found = np.stack([solver.solve(weighted @ pulls[:, c]) for c in range(3)], 1)
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return found * np.minimum(1, _MOST_M / np.maximum(length, 1e-12))
+
+
+def graph(faces: Int64[np.ndarray, "f 3"], count: int) -> sparse.csr_matrix:
+    """Which vertices share an edge: a symmetric matrix of ones."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    one_way = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
+    return ((one_way + one_way.T) > 0).astype(np.float64).tocsr()
+
+
+def close_lids(head: HeadModel) -> None:
+    """Blinks were sculpted on another face: carry each upper margin of this one to where it meets the lower. In place,
+    for heads whose expression directions are ARKit's."""
+    regions = {name: index.numpy() for name, index in head.regions.items()}
+    for side in ("left", "right"):
+        name = f"eyeBlink{side.capitalize()}"
+        if name not in head.expression_names:
+            return
+        column = head.n_shape + head.expression_names.index(name)
+        shut = (head.v_template + head.shapedirs[..., column]).double().numpy()
+        upper, lower = regions[f"upper_lid_margin_{side}"], regions[f"lower_lid_margin_{side}"]
+        along = np.argsort(shut[lower, 0])
+        meets = np.stack([np.interp(shut[upper, 0], shut[lower[along], 0], shut[lower[along], c]) for c in range(3)], 1)
+        gap = meets - shut[upper]
+        lid = regions[f"upper_lid_{side}"]
+        rest = head.v_template.double().numpy()
+        distance, near = cKDTree(rest[upper]).query(rest[lid], k=3)
+        share = 1 / (distance + 1e-4)
+        share /= share.sum(1, keepdims=True)
+        fade = np.exp(-((distance[:, :1] / _LID_REACH_M) ** 2))
+        moved = np.einsum("nk,nkc->nc", share, gap[near]) * fade
+        head.shapedirs[torch.from_numpy(lid), :, column] += torch.from_numpy(moved).to(head.shapedirs)

@@ -1,0 +1,246 @@
+"""One or several photos of a person -> an avatar."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+
+from avatar.binding import BoundGaussians
+from avatar.camera import Camera
+from avatar.creation.capture.depth import depth_picture
+from avatar.creation.capture.features import eye_colours, load_features
+from avatar.creation.capture.layers import Layers, separate
+from avatar.creation.capture.person_head import Person, person_head
+from avatar.creation.capture.refine import Shown, refine
+from avatar.creation.capture.shell import ShellPlace, grow_shell
+from avatar.creation.capture.skin_paint import SkinBody, lay_skin, paint, see_skin
+from avatar.creation.forge.splats import Splats
+from avatar.errors import UserError
+from avatar.flame.arkit import weights_from_dict
+from avatar.flame.params import FlameParams
+from avatar.library import open_head
+from avatar.rig import Avatar
+from avatar.tracking.face_points import FaceModel
+from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
+from avatar.tracking.landmarker import FaceLandmarker, FaceLandmarks
+from avatar.tracking.matte import Matte, PersonSegmenter, soft_matte
+
+__all__ = ["MAX_GAUSSIANS", "Photo", "capture", "look_at"]
+
+MAX_GAUSSIANS = 45_000
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[float, str], None]
+
+_FACE_PX = 340
+"""Width that a face is brought to: more costs time and cannot be seen."""
+_SMALL_PX = 200
+"""Narrower faces are enlarged to this, at most twofold, so that splats can be as fine as the picture."""
+_LEAST_FACE_PX = 60
+_MOST_TURNED = 0.5
+"""How far the tip of the nose may lie off the middle of the face, relative to its half width, in the first photo."""
+_FINE_M = 0.0015
+_REST_M = 0.0044
+_LIPS_M = 0.001
+_BUST_M = 0.26
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture with one face in it, cut to what is of use."""
+
+    picture: Image.Image
+    landmarks: FaceLandmarks
+    intrinsics: Intrinsics
+    notes: tuple[str, ...] = ()
+    """What could be better about it, in a line each."""
+
+
+def look_at(
+    picture: Image.Image, landmarker: FaceLandmarker, name: str = "the photo", focal_35mm: float | None = None
+) -> Photo:
+    """Find the face and cut the photo to head and shoulders.
+
+    Raises:
+        UserError: if there is no face in it, or one that cannot be used; it says why.
+    """
+    faces = landmarker.faces(picture)
+    if not faces:
+        raise UserError(f"{name}: no face was found; it should be seen from the front, whole, and well lit")
+    face, notes = faces[0], []
+    if len(faces) > 1 and faces[1].eye_distance > 0.6 * face.eye_distance:
+        notes.append(f"{len(faces)} faces are in the picture: the largest was taken")
+    left, top, right, bottom = face.box
+    if face.eye_distance < _LEAST_FACE_PX / 2.2:
+        raise UserError(
+            f"{name}: the face is only {right - left:.0f} pixels wide; {_LEAST_FACE_PX} are needed at least"
+        )
+    inside = ((face.points[:, :2] >= 0) & (face.points[:, :2] <= picture.size)).all(1).mean()
+    if inside < 0.95:
+        raise UserError(f"{name}: the picture's border cuts the face off")
+    nose, cheeks = face.points[4, 0], face.points[[234, 454], 0]
+    turned = abs(nose - cheeks.mean()) / max(abs(float(np.diff(cheeks)[0])) / 2, 1e-6)
+    if turned > _MOST_TURNED:
+        notes.append("the face is turned away: its far side is guessed")
+    gap = float(np.linalg.norm(face.points[13, :2] - face.points[14, :2])) / face.eye_distance
+    if gap > 0.12:
+        notes.append("the mouth is open: a photo with the lips closed gives a better one")
+    sharp = _sharpness(picture, face)
+    if sharp < 2.0:
+        notes.append("the face is blurred")
+    brightness = float(np.asarray(picture.convert("L").crop(face.box)).mean())
+    if brightness < 50:
+        notes.append("the face is dark")
+    intrinsics = Intrinsics.guess(picture.size, focal_35mm)
+    width = right - left
+    scale = min(_FACE_PX / width, 1.0) if width > _SMALL_PX else min(_SMALL_PX / width, 2.0)
+    box = np.array([left - 1.5 * width, top - 1.3 * width, right + 1.5 * width, bottom + 1.6 * width])
+    box = np.clip(box, 0, [picture.width, picture.height] * 2).round().astype(int)
+    cut = picture.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
+    size = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
+    ratio = np.array(size) / np.array(cut.size)
+    moved = replace(
+        face,
+        points=(face.points - [box[0], box[1], 0]) * [*ratio, ratio[0]],
+        irises=(face.irises - box[:2]) * ratio,
+        size=size,
+    )
+    camera = Intrinsics(
+        intrinsics.focal * ratio[0], (intrinsics.x - box[0]) * ratio[0], (intrinsics.y - box[1]) * ratio[1]
+    )
+    return Photo(cut.resize(size, Image.Resampling.LANCZOS), moved, camera, tuple(notes))
+
+
+def capture(
+    photos: Sequence[Photo],
+    name: str,
+    tell: Progress = lambda share, what: None,
+    *,
+    threads: int = 2,
+    steps: int | None = None,
+) -> Avatar:
+    """Make an avatar of the person in these photos; the first one, the frontmost, gives hair and clothes.
+
+    Raises:
+        UserError: if there is no photo.
+    """
+    if not photos:
+        raise UserError("an avatar needs at least one photo")
+    tell(0.02, "shape")
+    head, arkit = open_head()
+    fitter = FaceFitter(FaceModel(head, arkit))
+    fits = fitter.fit_all([p.landmarks for p in photos], [p.intrinsics for p in photos])
+    person = person_head(head, arkit, [p.landmarks for p in photos], [p.intrinsics for p in photos], fits)
+    tell(0.15, "cutting out")
+    segmenter = PersonSegmenter(threads)
+    mattes = [soft_matte(p.picture, segmenter(p.picture)) for p in photos]
+    layers = [separate(p.picture, p.landmarks, m) for p, m in zip(photos, mattes, strict=True)]
+    cameras = [f.camera(p.intrinsics, p.picture.size) for p, f in zip(photos, person.fits, strict=True)]
+    poses = [pose_of(person, f) for f in person.fits]
+    posed = [person.head.vertices(p).double().numpy() for p in poses]
+    tell(0.3, "skin")
+    body = SkinBody.of(person.head)
+    sights = [see_skin(body, v, c, m.foreground, l) for v, c, m, l in zip(posed, cameras, mattes, layers, strict=True)]
+    painted = paint(body, sights)
+    closed = person.head.vertices(person.arkit.params(weights_from_dict({"eyeBlinkLeft": 1, "eyeBlinkRight": 1})))
+    skin = lay_skin(body, painted, closed.double().numpy(), _spacing(body))
+    tell(0.5, "hair and clothes")
+    faces = person.head.faces.numpy()
+    shell, shell_trust = _shell(person, posed[0], cameras[0], layers[0], mattes[0], photos[0])
+    parts = [laid.splats.to_bound(laid.vertices, faces) for laid in skin] + [shell.to_bound(posed[0], faces)]
+    tell(0.6, "eyes and mouth")
+    eyes = eye_colours(photos[0].picture, photos[0].landmarks)
+    lash = _darkest(mattes[0], layers[0], photos[0])
+    bound = [load_features().tinted(eyes, lash, 1.0), *parts]
+    trust = np.concatenate([np.zeros(len(bound[0])), *(laid.trust for laid in skin), shell_trust])
+    _log.info(
+        "Gaussians: %s", {n: len(b) for n, b in zip(("features", "under", "skin", "lids", "shell"), bound, strict=True)}
+    )
+    fields = ("means", "quats", "log_scales", "logit_opacities", "sh", "triangles")
+    gaussians = BoundGaussians(*(torch.cat([getattr(b, f) for b in bound]) for f in fields))
+    made = Avatar(
+        name,
+        person.head,
+        gaussians,
+        person.arkit,
+        metadata={"description": f"made from {len(photos)} photo{'s' if len(photos) > 1 else ''}"},
+    )
+    shown = [
+        Shown(c, p, np.concatenate([m.foreground * m.alpha[..., None], m.alpha[..., None]], 2).astype(np.float32))
+        for c, p, m in zip(cameras, poses, mattes, strict=True)
+    ]
+    return refine(
+        made,
+        shown,
+        trust,
+        MAX_GAUSSIANS,
+        lambda share, what: tell(0.65 + 0.35 * share, what),
+        threads=threads,
+        steps=steps,
+    )
+
+
+def pose_of(person: Person, fit: FaceFit) -> FlameParams:
+    """The pose that a fit found, head upright."""
+    return person.arkit.params(fit.weights.astype(np.float32)).replace(leye_pose=fit.gaze[1], reye_pose=fit.gaze[0])
+
+
+def _shell(
+    person: Person, posed: np.ndarray, camera: Camera, layers: Layers, matte: Matte, photo: Photo
+) -> tuple[Splats, np.ndarray]:
+    head, fit, points = person.head, person.fits[0], photo.landmarks.points
+    faces = head.faces.numpy()
+    skin = np.isin(faces, head.regions["skin"].numpy()).all(1)
+    mesh = depth_picture(posed, faces[skin], camera)
+    height = float(np.ptp(points[:, 1]))
+
+    def depth(place: tuple[float, float, float]) -> float:
+        return float((fit.rotation @ np.array(place) + fit.translation)[2])
+
+    bust = camera.K[1, 2] + camera.K[1, 1] * (_BUST_M + fit.translation[1]) / fit.translation[2]
+    place = ShellPlace(
+        fit,
+        photo.intrinsics,
+        depth((0, 0.02, -0.045)),
+        depth((0, -0.2, -0.06)),
+        float(points[152, 1]),
+        height,
+        float(bust),
+    )
+    moved = head.shapedirs.abs().sum((1, 2)) + head.posedirs.abs().sum((1, 2))
+    still = ((moved < 1e-4) & (head.lbs_weights[:, 2] < 0.01)).numpy()
+    carrying = np.flatnonzero(still[faces].all(1) & skin)
+    spacing = max(0.9 * place.head_depth / photo.intrinsics.focal, 0.0019)
+    return grow_shell(layers, matte, mesh, place, spacing, (posed[faces[carrying]].mean(1), carrying))
+
+
+def _spacing(body: SkinBody) -> np.ndarray:
+    """Fine on the face, coarse where hair and clothes cover the skin or nobody looks closely."""
+    v = body.surface.vertices
+    face = np.clip((v[:, 2] + 0.01) / 0.02, 0, 1) * np.clip((v[:, 1] + 0.14) / 0.02, 0, 1)
+    ears = np.clip((np.abs(v[:, 0]) - 0.062) / 0.006, 0, 1) * (np.abs(v[:, 1]) < 0.05) * (v[:, 2] > -0.05)
+    spacing = _REST_M + (_FINE_M - _REST_M) * np.clip(np.maximum(face, ears), 0, 1)
+    return np.where(body.lips > 0.3, _LIPS_M, spacing)
+
+
+def _darkest(matte: Matte, layers: Layers, photo: Photo) -> Float[np.ndarray, "3"]:
+    """A colour for lashes: that of the darkest hundredth of the face."""
+    face = matte.foreground[layers.skin > 0.6]
+    if not len(face):
+        return np.array([0.10, 0.08, 0.07])
+    order = np.argsort(face.sum(1))[: max(10, len(face) // 100)]
+    return np.clip(0.8 * np.median(face[order], 0), 0.03, 0.35)
+
+
+def _sharpness(picture: Image.Image, face: FaceLandmarks) -> float:
+    """Spread of the Laplacian over a face brought to a fixed size, in levels of 255."""
+    grey = np.asarray(picture.convert("L").crop(face.box).resize((128, 128), Image.Resampling.BOX), np.float64)
+    return float(
+        np.abs(4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]).mean()
+    )

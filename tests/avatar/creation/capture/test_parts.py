@@ -1,0 +1,88 @@
+"""The parts of a capture, each by its law."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from avatar.camera import Camera
+from avatar.creation.capture.depth import depth_picture
+from avatar.creation.capture.features import EyeColours, load_features
+from avatar.creation.capture.person_head import bend, close_lids, graph
+from avatar.creation.capture.shell import inflate
+from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
+from avatar.creation.forge.splats import SH_DC
+from avatar.flame.arkit import weights_from_dict
+from avatar.library import open_head
+
+
+def test_a_disc_inflates_to_a_hemisphere() -> None:
+    y, x = np.mgrid[:200, :200]
+    away = np.hypot(x - 99.5, y - 99.5)
+    height = np.sqrt(inflate(away < 60))
+    ball = np.sqrt(np.maximum(60**2 - away**2, 0))
+    inside = away < 50
+    assert np.abs(height - ball)[inside].max() < 2.5
+
+
+def test_bending_follows_its_pulls_and_is_smooth() -> None:
+    head, _ = open_head()
+    faces = head.faces.numpy()
+    nose = int(np.argmax(head.v_template[faces].mean(1)[:, 2].numpy()))
+    pulls = np.array([[0.0, 0.0, 0.004]])
+    moved = bend(faces, head.n_vertices, np.array([nose]), np.array([[1 / 3] * 3]), pulls, np.array([1.0]))
+    here = moved[faces[nose]].mean(0)
+    assert 0.001 < here[2] <= 0.004
+    adjacency = graph(faces, head.n_vertices)
+    mean = adjacency @ moved / np.maximum(np.asarray(adjacency.sum(1)), 1)
+    assert np.abs(mean - moved).max() < 0.001
+
+
+def test_lids_of_another_face_still_meet() -> None:
+    head, arkit = open_head()
+    head = type(head)(**{**vars(head), "v_template": head.v_template.clone(), "shapedirs": head.shapedirs.clone()})
+    lower = head.regions["lower_lid_margin_left"]
+    head.v_template[lower, 1] -= 0.0015
+    close_lids(head)
+    shut = head.vertices(arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0})))
+    upper = shut[head.regions["upper_lid_margin_left"]].numpy()
+    low = shut[lower].numpy()
+    low = low[np.argsort(low[:, 0])]
+    gap = np.interp(upper[:, 0], low[:, 0], low[:, 1]) - upper[:, 1]
+    assert np.abs(gap).max() < 0.0006
+
+
+def test_the_depth_picture_of_a_plane() -> None:
+    corners = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
+    camera = Camera.orbit(64, 48, 0, 0, 2.0, (0, 0, 0), 20)
+    drawn = depth_picture(corners, np.array([[0, 1, 2], [0, 2, 3]]), camera)
+    assert np.allclose(drawn.depth, 2.0)
+    assert set(np.unique(drawn.triangles)) == {0, 1}
+
+
+def test_paint_keeps_what_is_seen_and_mirrors_the_rest() -> None:
+    head, arkit = open_head()
+    body = SkinBody.of(head)
+    n = len(body.surface.vertices)
+    left = body.surface.vertices[:, 0] > 0.005
+    face = body.surface.vertices[:, 2] > 0.02
+    colours = np.full((n, 3), 0.5)
+    colours[:, 0] = np.where(body.surface.vertices[:, 1] > -0.03, 0.9, 0.2)
+    painted = paint(body, [SkinSight(colours, (left & face).astype(float))])
+    seen = left & face
+    assert np.abs(painted.colours[seen] - colours[seen]).mean() < 0.05
+    right = (body.surface.vertices[:, 0] < -0.015) & face & (np.abs(body.surface.vertices[:, 1] + 0.03) > 0.015)
+    assert np.abs(painted.colours[right] - colours[right]).mean() < 0.12
+    closed = head.vertices(arkit.params(weights_from_dict({"eyeBlinkLeft": 1, "eyeBlinkRight": 1}))).double().numpy()
+    laid = lay_skin(body, painted, closed, np.full(n, 0.004), 0.002)
+    assert len(laid) == 3 and all(len(part.splats) == len(part.trust) for part in laid)
+    assert not laid[0].trust.any() and laid[1].trust.max() > 0.9
+
+
+def test_eyes_take_the_colours_of_a_photo() -> None:
+    features = load_features()
+    blue = np.array([0.2, 0.3, 0.6])
+    tinted = features.tinted(EyeColours((blue, blue), np.array([0.8, 0.8, 0.8])), np.array([0.3, 0.2, 0.1]), 1.0)
+    iris = tinted.sh[features.of("iris_left"), 0] * SH_DC + 0.5
+    assert iris.median(0).values[2] > 1.3 * iris.median(0).values[0]
+    assert torch.allclose(tinted.sh[features.of("lashes"), 0] * SH_DC + 0.5, torch.tensor([0.3, 0.2, 0.1]), atol=1e-5)

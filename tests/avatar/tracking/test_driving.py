@@ -1,0 +1,48 @@
+"""Landmarks to weights: turning and scaling a face changes nothing, and the regression finds a linear map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avatar.tracking.driving import DrivingModel, features
+from avatar.tracking.fit import rotation_matrix
+from avatar.tracking.landmarker import FaceLandmarks
+from avatar.tracking.tracker import FaceTracker, Rest, TrackedFace
+
+
+def a_face(points: np.ndarray) -> FaceLandmarks:
+    irises = np.repeat(points[[33, 263], None, :2], 5, 1)
+    return FaceLandmarks(points, irises, 1.0, (640, 480))
+
+
+def test_features_do_not_see_size_place_and_turn() -> None:
+    canonical = DrivingModel.shipped().canonical
+    face = canonical + np.random.default_rng(0).normal(0, 0.002, canonical.shape)
+    plain = features(a_face(1000 * face + [300, 200, 0]), canonical)
+    turn = rotation_matrix(np.array([0.2, -0.4, 0.1]))
+    other = features(a_face(1700 * face @ turn.T + [100, 50, 0]), canonical)
+    mesh = slice(0, 3 * 468)
+    assert np.abs(plain.values[mesh] - other.values[mesh]).max() < 1e-6
+    relative = other.rotation @ plain.rotation.T
+    assert np.abs(relative - turn).max() < 1e-6
+
+
+def test_learning_finds_a_linear_map() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0, 1, (400, 52))
+    changes = weights @ rng.normal(0, 1, (52, 3 * 468 + 4))
+    model = DrivingModel.learn(np.zeros((468, 3)), changes, weights, components=60, ridge=1e-6)
+    assert np.abs(changes @ model.matrix - weights).max() < 1e-2
+
+
+def test_a_face_at_rest_does_nothing_and_a_turned_one_turns() -> None:
+    model = DrivingModel.shipped()
+    tracker = FaceTracker(landmarker=object(), model=model)  # type: ignore[arg-type]
+    still = a_face(1000 * model.canonical + [300, 200, 0])
+    turned = a_face(1000 * model.canonical @ rotation_matrix(np.array([0, 0.3, 0])).T + [300, 200, 0])
+    tracker.rest = Rest.of([(still, model.features(still))])
+    calm: TrackedFace = tracker.interpret(still, model.features(still))
+    assert calm.weights.max() == 0
+    assert np.abs(calm.neck).max() < 1e-6
+    turning = tracker.interpret(turned, model.features(turned)).neck
+    assert abs(abs(turning[1]) - 0.3) < 1e-4 and np.abs(turning[[0, 2]]).max() < 1e-4
