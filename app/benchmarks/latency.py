@@ -184,7 +184,7 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
         )
         with measured_window(settings, Path(folder) / "settings.json") as (window, wait):
             session = window.bridge.session
-            ready = wait(lambda: session.rendering.count > 20 or bool(session.failures), _START_S)
+            ready = wait(lambda: session.ready or bool(session.failures), _START_S)
             _check(session)
             if not ready:
                 raise UserError(f"no picture after {_START_S:.0f} s: {window.banner.text or 'the machine is busy'}")

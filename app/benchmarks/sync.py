@@ -62,9 +62,12 @@ def bench_sync(minutes: float = 10.0) -> dict[str, Any]:
         )
         session.show(open_avatar(default_avatar()))
         with session:
-            threading.Event().wait(1.5)
+            pause = threading.Event()
+            while not session.ready and not session.failures:
+                pause.wait(0.1)
+            pause.wait(1.0)
             session.record(video, quality="draft")
-            threading.Event().wait(minutes * 60)
+            pause.wait(minutes * 60)
             done = session.stop_recording()
         if done.error:
             raise UserError(done.error)

@@ -22,6 +22,7 @@ from avatar.errors import UserError
 
 __all__ = ["HeadlessOptions", "run_headless"]
 
+_LOOK_S, _TELL_S = 0.1, 1.0
 _PATIENCE_S = 600.0
 """The first start of a GPU renderer may compile for minutes."""
 
@@ -71,6 +72,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     if source.device is not None:
         source = replace(source, device=find_device(source.device))
     failed = threading.Event()
+    told_s = time.monotonic()
     refused: list[Notice] = []
 
     def notice(what: Notice) -> None:
@@ -95,19 +97,22 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
         on_notice=notice,
     )
     session.set_avatar(options.avatar)
+    session.set_outputs(options.outputs)
     with session:
         try:
             report("preparing")
             _prepare(session, failed)
+            if options.record is not None:
+                session.record(options.record, options.fps, options.quality)
             session.set_source(source)
             started = time.monotonic()
             if options.monitor:
                 session.set_monitor(True)
-            session.set_outputs(options.outputs)
-            if options.record is not None:
-                session.record(options.record, options.fps, options.quality)
-            while not _over(session, options, started) and not failed.wait(1.0):
-                report(status_line(session.status()))
+            while not _over(session, options, started) and not failed.wait(_LOOK_S):
+                if time.monotonic() >= told_s + _TELL_S:
+                    told_s = time.monotonic()
+                    report(status_line(session.status()))
+            session.play_out()
         except KeyboardInterrupt:
             report("interrupted")
         if session.recording is not None:
@@ -125,9 +130,9 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
 
 
 def _prepare(session: LiveSession, failed: threading.Event) -> None:
-    """Wait for the first pictures, so that nothing that is said falls on deaf ears."""
-    for _ in range(int(_PATIENCE_S / 0.1)):
-        if session.rendering.count > 3 or failed.wait(0.1):
+    """Wait until the face moves, so that nothing that is said falls on deaf ears."""
+    for _ in range(int(_PATIENCE_S / _LOOK_S)):
+        if session.ready or failed.wait(_LOOK_S):
             return
     raise UserError(f"no picture after {_PATIENCE_S:.0f} s; gaussian-avatar doctor says what this machine has")
 

@@ -71,6 +71,8 @@ class Capture(Protocol):
     channel: int | None
     """The one that is heard, counted from 0; None takes those that speech is in."""
     overflows: int
+    ended: bool
+    """Nothing more will come, and nothing is wrong."""
 
     def attach(self, wake: Wake) -> None:
         """Set `wake` whenever there is something to read."""
@@ -235,6 +237,7 @@ class DeviceCapture:
         self.channel = None if channel is None else channel - 1
         wanted = device.channels if device.channels <= _MOST_CHANNELS else max(2, channel or 0)
         self.overflows = 0
+        self.ended = False
         self.callbacks = 0
         self._finished = False
         index = _index_of(sd, device)

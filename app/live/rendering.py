@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -39,7 +39,6 @@ class Rendering(Worker):
     """Of the time between images, so that sound, models and the window keep their part of the cores."""
     _HELD_PER_S = 36.0
     """Images a second that the level of detail is chosen for, whatever the pace."""
-    _PATIENCE_S = 2.0
 
     def __init__(
         self,
@@ -63,6 +62,8 @@ class Rendering(Worker):
         self.skipped = 0
         """Ticks without an image."""
         self.count = 0
+        self.driven = 0
+        """Requests whose pose the driver has made: until there are some, the face is at rest."""
         self.draw_ms = 0.0
         self.detail = DetailControl(1000 / self._HELD_PER_S * self._BUDGET_SHARE)
         self._clock = clock
@@ -74,7 +75,7 @@ class Rendering(Worker):
         self._on_request = on_request
         self._image_wanted = image_wanted
         self._on_notice = on_notice
-        self._asked: threading.Event | None = None
+        self._asked: deque[Callable[[LiveImage], None]] = deque()
         self._observed = 0
         self._shown: ActiveAvatar | None = None
 
@@ -83,14 +84,11 @@ class Rendering(Worker):
         self._observed = 0
         self.direct = on
 
-    def image_now(self) -> LiveImage | None:
-        """The newest image; while `direct`, one that is drawn now, for which the caller waits. None before the first.
-        For one thread."""
-        if self.direct and self.alive:
-            asked = self._asked = threading.Event()
-            self.wake.set()
-            asked.wait(self._PATIENCE_S)
-        return self.images.get()
+    def ask(self, on_image: Callable[[LiveImage], None]) -> None:
+        """Call `on_image` with the next image, on this thread; while `direct`, one is drawn for it. It must return at
+        once."""
+        self._asked.append(on_image)
+        self.wake.set()
 
     def observe(self, drawn: Drawn) -> None:
         """A request has been drawn: adapt. Called on the thread that draws."""
@@ -135,15 +133,14 @@ class Rendering(Worker):
             return
         self.requests.put(request)
         self._on_request(request)
-        asked, self._asked = self._asked, None
-        if not self.direct or asked is not None or self._image_wanted():
+        if not self.direct or self._asked or self._image_wanted():
             image = _draw(renderer, request)
             if not self.direct:
                 self.observe(image)
             self.images.put(image)
             self._on_image(image)
-        if asked is not None:
-            asked.set()
+            while self._asked:
+                self._asked.popleft()(image)
 
     def _next_request(self, scene: Scene) -> ImageRequest | None:
         """What is to be seen now; None while no avatar is on shown."""
@@ -161,6 +158,8 @@ class Rendering(Worker):
         if pose is None:
             head = shown.avatar.head
             pose = FlameParams.neutral(head.n_shape, head.n_expression)
+        else:
+            self.driven += 1
         gaussians = min(scene.max_gaussians or self.detail.count, len(shown.avatar.gaussians))
         self.count += 1
         return ImageRequest(self.count, shown.avatar, pose, scene, gaussians, stream_time_s, self._inference.timing)

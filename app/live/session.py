@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,8 @@ __all__ = ["LiveSession"]
 _log = logging.getLogger(__name__)
 _SWITCH_INTERVAL_S = 0.001
 _SETTLED_IMAGES = 10
+_READY_IMAGES = 3
+_POLL_S = 0.02
 
 
 class LiveSession:
@@ -78,12 +81,14 @@ class LiveSession:
         self._on_request = on_request
         self._on_notice = on_notice
         self._recording: LiveRecording | None = None
+        self._result: RecorderStatus | None = None
         self._monitor: Monitor | None = None
         self._started = False
         self._starting_overflows = 0
         self._interval_s = sys.getswitchinterval()
         self._pools = PoolLimits()
         self._loading = threading.Lock()
+        self._pause = threading.Event()  # never set: to wait on
         self.clock = StreamClock()
         self.latency = LatencyMeter(self.clock)
         self.failures: list[Failure] = []
@@ -130,6 +135,11 @@ class LiveSession:
         return self.rendering.requests
 
     @property
+    def ready(self) -> bool:
+        """Whether the face moves: driven poses are being drawn. What is said before falls on deaf ears."""
+        return self.rendering.driven >= _READY_IMAGES
+
+    @property
     def inputs(self) -> list[InputDevice]:
         """The microphones there are."""
         return self.devices.inputs
@@ -154,7 +164,7 @@ class LiveSession:
         """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
         self.set_monitor(False)
         if self._recording is not None:
-            self.stop_recording()
+            self._result = self.stop_recording()
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
         if self._started:
             sys.setswitchinterval(self._interval_s)
@@ -237,7 +247,7 @@ class LiveSession:
 
     def paint_directly(self, on: bool) -> None:
         """The owner draws the requests itself, or images are drawn for it. While it does, images are made only for a
-        recording, an output or `still`."""
+        recording, an output or `ask_image`."""
         self.rendering.paint_directly(on)
 
     @property
@@ -245,9 +255,10 @@ class LiveSession:
         """Whether the owner draws the requests itself."""
         return self.rendering.direct
 
-    def still(self) -> LiveImage | None:
-        """The newest image; None before the first. While the owner paints directly it waits for one to be drawn."""
-        return self.rendering.image_now()
+    def ask_image(self, on_image: Callable[[LiveImage], None]) -> None:
+        """Call `on_image` with the next image, on the render thread, where it must return at once. Nothing is waited
+        for: it may be that none comes."""
+        self.rendering.ask(on_image)
 
     def painted(self, drawn: Drawn, at_s: float | None = None) -> None:
         """The owner has shown an image, or a request that it has drawn itself."""
@@ -283,24 +294,63 @@ class LiveSession:
         self._recording = LiveRecording(Recorder(writer), size)
         self.voice.tap(self._recording.sound)
 
-    def stop_recording(self) -> RecorderStatus:
-        """Finish the file.
+    def finish_recording(self) -> None:
+        """Finish the file, when the picture has come as far as the sound. Returns at once: `recorded` has the result.
 
         Raises:
             UserError: if nothing is being recorded.
         """
-        recording = self._recording
-        if recording is None:
+        if self._recording is None:
             raise UserError("nothing is being recorded")
+        self._recording.end()
+
+    def recorded(self) -> RecorderStatus | None:
+        """How a recording ended, once: after `finish_recording`, with the session, or because it failed. None while it
+        goes on."""
+        if self._result is not None:
+            result, self._result = self._result, None
+            return result
+        recording = self._recording
+        if recording is None or (status := recording.status).running:
+            return None
         self.voice.tap(None)
         self._recording = None
-        return recording.recorder.stop()
+        return status
+
+    def stop_recording(self, timeout_s: float = 15.0) -> RecorderStatus:
+        """Finish the file, and wait for it.
+
+        Raises:
+            UserError: if nothing is being recorded.
+        """
+        self.finish_recording()
+        recording = self._recording
+        assert recording is not None
+        end_s = time.perf_counter() + timeout_s
+        while (done := self.recorded()) is None and time.perf_counter() < end_s:
+            self._pause.wait(_POLL_S)
+        return done or recording.recorder.stop(0.0)
+
+    def play_out(self, timeout_s: float = 3.0) -> None:
+        """Wait until all that has been heard has been seen and sent: the picture runs behind the sound."""
+        heard_s = self.voice.stream_s
+        end_s = time.perf_counter() + timeout_s
+        while self.ready and not self.failures and time.perf_counter() < end_s:
+            request = self.requests.get()
+            if request is not None and request.stream_time_s >= heard_s:
+                return
+            self._pause.wait(_POLL_S)
+
+    @property
+    def finishing(self) -> bool:
+        """Whether a recording is being finished."""
+        return self._recording is not None and self._recording.ending
 
     @property
     def recording(self) -> RecorderStatus | None:
-        """The recording that runs."""
+        """The recording that runs, or is being finished."""
         recording = self._recording
-        return recording.recorder.status if recording is not None else None
+        return recording.status if recording is not None else None
 
     def status(self) -> SessionStatus:
         """A snapshot."""

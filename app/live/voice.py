@@ -102,7 +102,7 @@ class VoiceInput(Worker):
                 self._heard_s = now_s
                 self._take(capture, samples, captured_s)
                 return
-        if capture is None or now_s - self._heard_s > self._STALL_S:
+        if capture is None or capture.ended or now_s - self._heard_s > self._STALL_S:
             self._end_segment()
             self._silence(self._clock.now())
 

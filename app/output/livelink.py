@@ -80,6 +80,7 @@ class LiveLinkSender:
             UserError: for a target that cannot be.
         """
         self.sent = 0
+        self._last_s: float | None = None
         self._pace = Pace(rate_hz)
         self._datagrams = Datagrams(host, port)
         self._subject, self._device = subject, str(uuid.uuid4()).upper()
@@ -92,7 +93,13 @@ class LiveLinkSender:
             encode(pose.blendshape_weights, pose.neck_pose, pose.stream_time_s, self._subject, self._device)
         )
         self.sent += 1
+        self._last_s = pose.stream_time_s
 
     def close(self) -> None:
-        """Stop sending; closing twice is fine."""
+        """Leave the face at rest, and stop sending; closing twice is fine."""
+        if self._last_s is not None:
+            rest = np.zeros(len(NAMES), np.float32)
+            still = np.zeros(3, np.float32)
+            self._datagrams.send(encode(rest, still, self._last_s, self._subject, self._device))
+            self._last_s = None
         self._datagrams.close()

@@ -34,6 +34,7 @@ class RecorderStatus:
     images: int
     images_dropped: int
     running: bool
+    """False once the file is closed."""
     error: str | None = None
     """Why it ended before it was told to; one line."""
 
@@ -105,7 +106,7 @@ class Recorder:
                 self._bytes,
                 self._written,
                 self._dropped,
-                self._thread.is_alive() and self._error is None,
+                self._thread.is_alive(),
                 self._error,
             )
 
@@ -131,10 +132,14 @@ class Recorder:
             self._sound.append(np.array(samples, np.float32))
         self._wake.set()
 
-    def stop(self, timeout_s: float = 10.0) -> RecorderStatus:
-        """Write what waits, close the file, end the thread. Idempotent."""
+    def finish(self) -> None:
+        """Take nothing more; write what waits and close the file. Returns at once: `status` says when it is done."""
         self._stop.set()
         self._wake.set()
+
+    def stop(self, timeout_s: float = 10.0) -> RecorderStatus:
+        """The same, and wait for it. Idempotent."""
+        self.finish()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             _log.error("the recorder did not end within %.0f s", timeout_s)

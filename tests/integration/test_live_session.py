@@ -175,7 +175,7 @@ def look():
     session = window.bridge.session
     if session.failures:
         tell(failed=[f.message for f in session.failures]); app.quit()
-    elif not phase["ready"] and session.rendering.count > 30 and session.devices.state.kind == "device":
+    elif not phase["ready"] and session.ready and session.devices.state.kind == "device":
         phase["ready"] = True
         window.recordings.toggle_recording()
         session.latency.clear()
@@ -187,6 +187,8 @@ def finish():
     session = window.bridge.session
     report, status = session.latency.report(), session.status()
     window.recordings.toggle_recording()
+    while session.recording is not None:
+        app.processEvents(); time.sleep(0.02)
     times = np.array([t for t, _ in shown]); frames = np.stack([f for _, f in shown])
     np.savez(folder / "screen.npz", times=times, frames=frames)
     tell(done=True, median_ms=report.median_ms, p95_ms=report.p95_ms, images_per_s=report.images_per_s,

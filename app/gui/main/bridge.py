@@ -45,6 +45,9 @@ class Bridge(QObject):
     """What was asked for, and the avatar's name."""
     avatar_failed = pyqtSignal(str, str)
     """What was asked for, and one line."""
+    restarted = pyqtSignal(object)
+    """There is a new engine; with the `RecorderStatus` of a recording that ended with the old one, or None."""
+    _stopped = pyqtSignal()
     backends_known = pyqtSignal(object)
     """Renderers by name, each `ok` or why not."""
 
@@ -59,6 +62,8 @@ class Bridge(QObject):
         self._loaders: list[threading.Thread] = []
         self._playing: Path | None = None
         self._monitor_failed = False
+        self._restarting = False
+        self._stopped.connect(self._start_anew)
         self.session = self._new_session()
         store.subscribe(self._apply)
 
@@ -77,11 +82,25 @@ class Bridge(QObject):
         return self.session.stop()
 
     def restart(self) -> None:
-        """A new engine in the place of one that failed."""
-        self.session.stop(2.0)
+        """A new engine in the place of one that failed, as soon as that has stopped; `restarted` follows."""
+        if self._restarting:
+            return
+        self._restarting = True
+        old = self.session
+
+        def stop() -> None:
+            old.stop(2.0)
+            self._stopped.emit()
+
+        self.in_background(stop)
+
+    def _start_anew(self) -> None:
+        recorded = self.session.recorded()
+        self._restarting = False
         self._playing = None
         self.session = self._new_session()
         self.start()
+        self.restarted.emit(recorded)
 
     def take_image(self) -> LiveImage | None:
         """The newest image; after this, the next one is announced again."""
@@ -108,7 +127,7 @@ class Bridge(QObject):
             else:
                 self.avatar_loaded.emit(asked, avatar.name)
 
-        self._in_background(load)
+        self.in_background(load)
 
     def ask_backends(self) -> None:
         """Find out which renderers work here; `backends_known` follows."""
@@ -116,7 +135,7 @@ class Bridge(QObject):
         def ask() -> None:
             self.backends_known.emit(available_renderers())
 
-        self._in_background(ask)
+        self.in_background(ask)
 
     def play(self, clip: Source) -> None:
         """Play a sound file as if it were spoken; the microphone comes back when it has ended."""
@@ -162,7 +181,8 @@ class Bridge(QObject):
         scale = min(1.0, (_MOST_PIXELS / (width * height)) ** 0.5)
         return max(64, int(width * scale) // 2 * 2), max(64, int(height * scale) // 2 * 2)
 
-    def _in_background(self, work: Callable[[], None]) -> None:
+    def in_background(self, work: Callable[[], None]) -> None:
+        """Do what takes long on a thread of its own; the window's end waits for it."""
         self._loaders = [t for t in self._loaders if t.is_alive()]
         thread = threading.Thread(target=work, name="loader", daemon=True)
         self._loaders.append(thread)

@@ -106,6 +106,7 @@ class MainWindow(QMainWindow):
         self._status_timer.start(_STATUS_MS)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
+        self.hide()  # at once: what ends behind it may take a moment
         self.shut_down()
         if event is not None:
             event.accept()
@@ -245,7 +246,7 @@ class MainWindow(QMainWindow):
         status = self.bridge.session.status()
         self.bar.show_status(status)
         self.clips.refresh()
-        self.recordings.follow(status.recording)
+        self.recordings.follow()
         self._follow_backend()
 
     def _resized(self) -> None:

@@ -27,7 +27,7 @@ class RecordingBar(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("bar")
-        self._recording = self._playing = self._muted = False
+        self._recording = self._finishing = self._playing = self._muted = False
         self.record_button = QPushButton()
         self.record_button.setMinimumWidth(108)
         self.record_button.clicked.connect(self.record.emit)
@@ -75,10 +75,11 @@ class RecordingBar(QFrame):
             self._playing = name is not None
             self.dress()
 
-    def show_recording(self, status: RecorderStatus | None) -> None:
-        """Elapsed time, size and name of the recording that runs."""
-        if (status is not None) != self._recording:
-            self._recording = status is not None
+    def show_recording(self, status: RecorderStatus | None, finishing: bool = False) -> None:
+        """Elapsed time, size and name of the recording that runs, or is being finished."""
+        if (status is not None, finishing) != (self._recording, self._finishing):
+            self._recording, self._finishing = status is not None, finishing
+            self.record_button.setEnabled(not finishing)
             self.dress()
         if status is None:
             self.clock.clear()
@@ -114,7 +115,8 @@ class RecordingBar(QFrame):
     def dress(self) -> None:
         """Take on the theme's colours and the state's words."""
         theme = current()
-        self.record_button.setText(beside_icon(self.tr("Stop") if self._recording else self.tr("Record")))
+        doing = self.tr("Stop") if self._recording else self.tr("Record")
+        self.record_button.setText(beside_icon(self.tr("Saving…") if self._finishing else doing))
         self.record_button.setProperty("recording", self._recording)
         if (style := self.record_button.style()) is not None:
             style.unpolish(self.record_button)

@@ -110,11 +110,13 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     before = session.rendering.images.get().request.number
     wait(lambda: False, 1.0)
     said["images_when_nobody_needs_them"] = session.rendering.images.get().request.number - before
+    wait(lambda: session.ready, 20)
     window.recordings.save_still()
     window.recordings.toggle_recording()
     wait(lambda: session.recording.images > 3, 10)
     said["recorded"] = session.recording.images
     window.recordings.toggle_recording()
+    wait(lambda: session.recording is None, 10)
     said["stills"] = len(list(folder.glob("*.png")))
     window.store.change(background="transparent")
     count = len(painted)

@@ -218,25 +218,30 @@ def test_expressions_can_be_searched(make_window: Any, plugged: Any) -> None:
 
 def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
     window = make_window()
-    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     take_keys(window, qtbot)
     QTest.keyClick(window, Qt.Key.Key_R)
     qtbot.waitUntil(lambda: window.bridge.session.recording is not None, timeout=3000)
     qtbot.waitUntil(lambda: window.bar.clock.text() == "00:01", timeout=8000)
     assert ".mp4" in window.bar.file.text()
     assert window.bar.record_button.text().strip() == "Stop"
+    begun = time.perf_counter()
     window.bar.record_button.click()
-    assert "Saved Avatar" in window.banner.text
+    assert time.perf_counter() - begun < 0.1, "the window goes on while the file is finished"
+    assert not window.bar.record_button.isEnabled()
+    qtbot.waitUntil(lambda: "Saved Avatar" in window.banner.text, timeout=8000)
+    assert window.bar.record_button.text().strip() == "Record"
     files = list((tmp_path / "videos").glob("*.mp4"))
     assert len(files) == 1
     assert files[0].stat().st_size > 1000
     window.recordings.save_still()
+    qtbot.waitUntil(lambda: ".png" in window.banner.text, timeout=5000)
     assert len(list((tmp_path / "videos").glob("*.png"))) == 1
 
 
 def test_an_image_sequence_from_the_window(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
     window = make_window(Settings(theme="dark", folder=str(tmp_path / "videos"), record_format="png"))
-    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     window.recordings.toggle_recording()
     assert window.banner.text == ""
     qtbot.waitUntil(lambda: window.bridge.session.recording.images > 3, timeout=8000)
@@ -265,9 +270,12 @@ def test_what_a_format_costs_is_said_before_recording(make_window: Any, plugged:
     assert "transparent" in hint.text()
 
 
-def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     window = make_window(Settings(theme="dark", folder=str(tmp_path / "file")))
+    window.recordings.toggle_recording()
+    assert "record when it moves" in window.banner.text, "a face that does not move yet is not recorded"
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     window.recordings.toggle_recording()
     assert "cannot write here" in window.banner.text
     assert window.bridge.session.recording is None
@@ -305,10 +313,24 @@ def test_a_worker_that_dies_is_shown_and_can_be_restarted(make_window: Any, plug
     dialog._copy()
     dialog.close()
     old = window.bridge.session
+    begun = time.perf_counter()
     window.reports.restart()
-    assert window.bridge.session is not old
+    assert time.perf_counter() - begun < 0.1
+    qtbot.waitUntil(lambda: window.bridge.session is not old, timeout=8000)
     count = window.bridge.session.rendering.count
     qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=8000)
+
+
+def test_a_restart_keeps_the_recording(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
+    window.recordings.toggle_recording()
+    qtbot.waitUntil(lambda: window.bridge.session.recording.images > 3, timeout=8000)
+    old = window.bridge.session
+    window.reports.restart()
+    qtbot.waitUntil(lambda: window.bridge.session is not old, timeout=8000)
+    assert "Saved Avatar" in window.banner.text
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1
 
 
 def test_an_avatar_that_cannot_be_read_leaves_the_old_one(make_window: Any, plugged: Any, qtbot: Any) -> None:

@@ -40,10 +40,10 @@ def test_poses_leave_when_their_picture_is_drawn(kind: str) -> None:
         now = clock.now()
         outputs.offer_poses([driven(now, 0.2), driven(now + 0.1, 0.8)])
         arrivals = []
-        for _ in range(2):
+        while len(arrivals) < 2:
             packet = receiver.recv(65536)
-            arrivals.append(clock.now())
-            assert len(packet) > 200
+            if kind == "livelink" or b"/VMC/Ext/Blend/Apply" in packet:  # a pose of VMC comes in several packets
+                arrivals.append(clock.now())
         np.testing.assert_allclose(np.array(arrivals) - now, [0.3, 0.4], atol=0.08)
     finally:
         assert outputs.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import sys
 import threading
 import time
@@ -21,7 +23,7 @@ from app.live.headless import HeadlessOptions, run_headless
 from app.live.notice import Notice
 from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
-from app.settings import VoiceSettings
+from app.settings import OutputSettings, VoiceSettings
 from avatar.errors import UserError
 from avatar.render.fallback import FallbackRenderer
 
@@ -144,6 +146,60 @@ def test_a_recording_is_in_step_with_what_was_said(make_session: Any, speech: Pa
     assert len(mouth_edges) >= 3
     offsets = [np.abs(sound_edges - edge).min() for edge in mouth_edges[:-1]]
     assert np.median(offsets) < 0.06  # a stand-in mouth in hops of 20 ms, pictures of 16 ms; a busy machine skips some
+
+
+def test_a_session_is_ready_when_the_face_moves(make_session: Any, loudness_driver: Any) -> None:
+    """Pictures come before the driver is there; a voice that begins then would meet a frozen face."""
+    made = threading.Event()
+
+    def make_driver(face: Any, settings: DriverSettings) -> Any:
+        made.wait(10)
+        return loudness_driver(face, settings)
+
+    session = make_session(make_driver=make_driver)
+    session.start()
+    eventually(lambda: session.rendering.count > 10)
+    assert not session.ready
+    made.set()
+    eventually(lambda: session.ready)
+    assert session.inference.timing is not None
+
+
+def test_a_recording_ends_when_the_picture_has_come_as_far_as_the_sound(
+    make_session: Any, speech: Path, tmp_path: Path
+) -> None:
+    session = make_session(Source(file=speech))
+    session.start()
+    eventually(lambda: session.ready)
+    session.record(tmp_path / "take.mp4", quality="draft")
+    eventually(lambda: session.recording.duration_s > 1.0)
+    begun = time.perf_counter()
+    session.finish_recording()
+    session.finish_recording()
+    assert time.perf_counter() - begun < 0.05, "nobody waits"
+    eventually(lambda: (done := session.recorded()) is not None and done.error is None)
+    assert session.recorded() is None
+    assert session.recording is None
+    with av.open(str(tmp_path / "take.mp4")) as container:
+        seen = [float(f.time) for f in container.decode(video=0)][-1]
+    with av.open(str(tmp_path / "take.mp4")) as container:
+        frame = list(container.decode(audio=0))[-1]
+    heard = float(frame.time) + frame.samples / frame.sample_rate
+    assert seen == pytest.approx(heard, abs=0.08)
+
+
+def test_a_recording_ends_without_images_too(
+    make_session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    session = make_session()
+    monkeypatch.setattr("app.live.recording.LiveRecording._PATIENCE_S", 0.2)
+    session.start()
+    eventually(lambda: session.ready)
+    session.record(tmp_path / "take.mkv", quality="draft")
+    eventually(lambda: session.recording.duration_s > 0.2)
+    session.rendering.stop()
+    session.finish_recording()
+    eventually(lambda: session.recorded() is not None)
 
 
 def test_devices_come_and_go_without_a_crash(make_session: Any, sound_system: Any, tmp_path: Path) -> None:
@@ -311,9 +367,13 @@ def test_an_owner_that_paints_directly_gets_shots_and_images_are_made_only_on_de
     eventually(lambda: len(requests) > count + 10)
     assert renderer.drawn <= drawn + 1
     assert requests[-1].camera(200, 100).width == 200
-    still = session.still()
+    stills: list[LiveImage] = []
+    begun = time.perf_counter()
+    session.ask_image(stills.append)
+    assert time.perf_counter() - begun < 0.05, "nobody waits"
+    eventually(lambda: stills)
     assert renderer.drawn <= drawn + 2
-    assert still.request.number >= requests[count].number
+    assert stills[0].request.number >= requests[count].number
     assert 20 < session.status().latency.median_ms < 400
     session.record(tmp_path / "direct.mp4", quality="draft")
     eventually(lambda: session.recording.images > 5)
@@ -429,10 +489,11 @@ def test_without_portaudio_there_is_simply_no_microphone(make_session: Any, monk
     assert session.inputs == []
 
 
-def test_headless_plays_a_file_to_its_end(
-    speech: Path, tmp_path: Path, stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+@pytest.fixture
+def headless(
+    stand_in_avatar: Any, loudness_driver: Any, plain_renderer: Any, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[str]]:
+    """Runs the headless command on stand-ins; gives what it reported."""
     monkeypatch.setattr("app.live.session.open_avatar", lambda name: stand_in_avatar)
     monkeypatch.setattr(
         "app.live.headless.LiveSession",
@@ -440,17 +501,61 @@ def test_headless_plays_a_file_to_its_end(
             *args, **options, make_driver=loudness_driver, open_renderer=lambda name, notice: plain_renderer(name)
         ),
     )
-    lines: list[str] = []
-    options = HeadlessOptions(
-        Source(file=speech), avatar="any", width=64, height=64, record=tmp_path / "out.mp4", quality="draft"
+
+    def run(**options: Any) -> list[str]:
+        lines: list[str] = []
+        assert run_headless(HeadlessOptions(avatar="any", width=64, height=64, **options), lines.append) == 0
+        return lines
+
+    return run
+
+
+def test_every_pose_of_a_file_is_sent_and_the_face_left_at_rest(headless: Any, tmp_path: Path) -> None:
+    """As a VTuber program sees it: nothing is missing at the start or the end, and the mouth is closed at last."""
+    soundfile.write(tmp_path / "tone.wav", 0.4 * np.sin(np.arange(2 * 16_000) / 10), 16_000)
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    receiver.bind(("127.0.0.1", 0))
+    receiver.setblocking(False)
+    headless(
+        source=Source(file=tmp_path / "tone.wav"), outputs=OutputSettings(vmc=f"127.0.0.1:{receiver.getsockname()[1]}")
     )
+    opened: list[float] = []
+    while True:
+        try:
+            packet = receiver.recv(65536)
+        except BlockingIOError:
+            break
+        at = packet.find(b"jawOpen")
+        if at >= 0:
+            opened.append(struct.unpack(">f", packet[at + 8 : at + 12])[0])
+    receiver.close()
+    wide = [value > 0.5 for value in opened]
+    assert 97 <= sum(wide) <= 101, "two seconds of sound at fifty poses a second"
+    assert not wide[-1]
+    assert opened[-1] == 0.0
+
+
+def test_an_output_that_cannot_be_had_ends_the_headless_run(headless: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
+    with pytest.raises(UserError, match="nothing can be sent: virtual camera"):
+        headless(source=Source(none=True), outputs=OutputSettings(virtual_camera=True))
+
+
+def test_headless_plays_a_file_to_its_end(headless: Any, speech: Path, tmp_path: Path) -> None:
     start = time.monotonic()
-    assert run_headless(options, lines.append) == 0
+    lines = headless(source=Source(file=speech), record=tmp_path / "out.mp4", quality="draft")
     assert 3.0 <= time.monotonic() - start < 9.0
     assert any("images/s" in line for line in lines)
     assert lines[-1].startswith("recorded")
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert float(container.duration) / av.time_base == pytest.approx(3.5, abs=0.9)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        images = np.array([(f.time, f.to_ndarray(format="gray").mean()) for f in container.decode(video=0)])
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        heard = [float(f.time) for f in container.decode(audio=0) if np.abs(f.to_ndarray()).max() > 0.1]
+    first = images[(images[:, 0] > heard[0]) & (images[:, 0] < heard[0] + 0.4), 1]
+    assert np.median(first) > images[:, 1].min() + 10, "the mouth moves from the first word on"
     with pytest.raises(UserError, match="unknown camera"):
         run_headless(HeadlessOptions(camera="nowhere"))
     with pytest.raises(UserError, match="no such file"):

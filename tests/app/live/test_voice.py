@@ -32,7 +32,7 @@ class ScriptedCapture:
     healthy = True
 
     def __init__(self, clock: Clock, rate: int = SOUND_RATE, channels: int = 1) -> None:
-        self.sample_rate, self.channels, self.channel = rate, channels, None
+        self.sample_rate, self.channels, self.channel, self.ended = rate, channels, None, False
         self._clock = clock
         self._at = clock.now
         self.silent = False
