@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32
 
+from animation.behaviour import Behaviour, BehaviourPose
 from animation.blendshapes import Fusion
 from animation.blendshapes.learned import LearnedFusion
-from animation.expression.emotions import EmotionCue, EmotionState, EmotionTrack, HeldExpression, check_emotion
+from animation.expression.arousal import ArousalTracker
+from animation.expression.emotions import EmotionCue, HeldExpression
 from animation.face import DrivenFace
-from animation.life.idle import IdleMotion, IdlePose
+from animation.performance.document import Performance
+from animation.performance.keyframes import Overlay
+from animation.settings import DriverSettings
 from animation.smoothing import Envelope, OneEuro
 from animation.speech.acoustics import SILENT, Acoustics, VoiceAnalyzer
 from animation.speech.audio import HOP_SAMPLES
 from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
-from animation.speech.mouth import ClosureGate, MouthMap, rest_seal
+from animation.speech.mouth import MouthMap, rest_seal
 from animation.speech.prosody import ProsodyTracker
 from animation.speech.stress import AHEAD_HOPS
-from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 
 __all__ = ["AvatarDriver", "DriverSettings", "SpeechFramesLike", "SpeechSource"]
@@ -59,58 +62,9 @@ class SpeechSource(Protocol):
     def reset(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class DriverSettings:
-    """How the head moves. Replaceable at any time; a change takes effect with the next pose."""
-
-    emotion: str = "neutral"
-    """One of `expression.emotions.FEELINGS`: the eight emotions and the named expressions, in any spelling."""
-    intensity: float = 1.0
-    transition_s: float = 0.5
-    """How long the slowest change of emotion takes (to sadness); surprise comes in half of it."""
-    expression: str | None = None
-    """One more of `FEELINGS`, held on top of the emotion: a raised brow, a smirk."""
-    expression_amount: float = 1.0
-    seed: int = 0
-    """Of everything that is random; a change restarts the idle motion."""
-    blinks: bool = True
-    gaze: bool = True
-    head: bool = True
-    mouth_gain: float = 1.0
-    """Size of the mouth's movements, 0..2; closing the lips is not affected."""
-    liveliness: float = 1.0
-    """Size of the movements of head and brows that accompany speech, 0..2."""
-    variety: float = 0.5
-    """How far a feeling may go from its prototype as it lives on, 0..1."""
-    emphasis: float = 1.0
-    """How much stresses of the voice show, 0..2."""
-    emotion_over_speech: float = 0.5
-    """How well an emotion's mouth holds while the voice speaks: 0 hardly, 0.5 as people do, 1 fully."""
-    smoothing: float = 0.5
-    """0 follows the model pose by pose, 1 is calm; closures are sharp at any value."""
-    gate_db: float = -60.0
-    """Sound below this loudness leaves the mouth at rest."""
-    closure: ClosureGate = field(default_factory=ClosureGate)
-
-    def __post_init__(self) -> None:
-        check_emotion(self.emotion, self.intensity, self.transition_s)
-        if self.expression is not None:
-            check_emotion(self.expression, self.expression_amount, 0.0)
-        for name, low, high in (
-            ("mouth_gain", 0.0, 2.0),
-            ("liveliness", 0.0, 2.0),
-            ("variety", 0.0, 1.0),
-            ("emphasis", 0.0, 2.0),
-            ("emotion_over_speech", 0.0, 1.0),
-            ("smoothing", 0.0, 1.0),
-            ("gate_db", -120.0, 0.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"{name.replace('_', ' ')} must lie in {low:g}..{high:g}, got {value:g}")
-
-
 _TOUCHING_MM = 0.3
+_AROUSED = 0.65
+"""How much of an emotion's intensity the most aroused voice adds, and the calmest takes away."""
 _JAW_AGILITY = 0.15
 """How readily the jaw follows a jump, relative to the lips: it is heavy, and the lips close ahead of it."""
 
@@ -129,23 +83,26 @@ class AvatarDriver:
         speech: SpeechSource | None = None,
         *,
         fusion: Fusion | None = None,
-        track: EmotionTrack | None = None,
+        performance: Performance | None = None,
     ) -> None:
         """
         Args:
             face: of the head to be moved.
             speech: the speech model; the one that ships if None.
             fusion: what joins speech and emotion; the learned blendshapes that ship if None.
-            track: emotions over time; where it is silent, those of the settings hold.
+            performance: emotions over time, keyframes and variations; its seed and dials take the place of those of
+                the settings, and where it has no emotion, that of the settings holds.
         """
-        self._track = track
+        self._performance = Performance() if performance is None else performance
+        self._track, self._overlay = self._performance.track, Overlay(self._performance.curves)
         self._speech: SpeechSource = _shipped_speech() if speech is None else speech
         self._fusion: Fusion = LearnedFusion.shipped() if fusion is None else fusion
         self.face = face
         self._rate = 1 / self._speech.hop_s
         self._ahead = int(max(min(self._speech.lookahead_ms / 1000 * self._rate - 0.4, AHEAD_HOPS), 0))
         """Hops of sound after a pose's own that are there whenever it is due."""
-        self._settings = DriverSettings() if settings is None else settings
+        settings = DriverSettings() if settings is None else settings
+        self._settings = settings if performance is None else performance.applied(settings)
         self._restart()
 
     @property
@@ -177,16 +134,14 @@ class AvatarDriver:
     def settings(self, settings: DriverSettings) -> None:
         old, self._settings = self._settings, settings
         if settings.seed != old.seed:
-            self._emotion = EmotionState(settings.seed, self._rate, settings.variety)
-            self._idle = IdleMotion(settings.seed, self._rate)
-            self._aim_emotion(self._cue or settings, 0.0)
+            self._behaviour = Behaviour(self._rate, settings, self._performance.variations)
+            self._feel(self._cue or settings, 0.0)
         elif (settings.emotion, settings.intensity) != (old.emotion, old.intensity):
-            self._aim_emotion(settings, settings.transition_s)
-        self._emotion.variety = settings.variety
+            self._feel(settings, settings.transition_s)
         if settings.closure != old.closure:
             self._closure = settings.closure.start()
-        if settings.smoothing != old.smoothing:
-            self._smooth = _smoother(settings.smoothing, self._rate)
+        if settings.calm != old.calm:
+            self._smooth = _smoother(settings.calm, self._rate)
 
     def set_emotion(self, emotion: str, intensity: float = 1.0, transition_s: float | None = None) -> None:
         """Head for another emotion or expression, from the next pose on. A track's next cue takes over again.
@@ -223,17 +178,17 @@ class AvatarDriver:
         self._analyzer = VoiceAnalyzer()
         self._heard: deque[Acoustics] = deque()
         """Of the poses to come; the first belongs to the next."""
-        self._emotion = EmotionState(settings.seed, self._rate, settings.variety)
-        self._idle = IdleMotion(settings.seed, self._rate)
+        self._behaviour = Behaviour(self._rate, settings, self._performance.variations)
+        self._arousal = ArousalTracker(self._rate)
         self._closure = settings.closure.start()
-        self._smooth = _smoother(settings.smoothing, self._rate)
+        self._smooth = _smoother(settings.calm, self._rate)
         self._gate = Envelope(self._rate, attack_s=0.0, release_s=0.08)
         self._held = HeldExpression(self._rate)
-        self._cue: EmotionCue | None = self._track.at(0.0) if self._track else None
-        self._aim_emotion(self._cue or settings, 0.0)
+        self._cue: EmotionCue | None = self._track.at(0.0)
+        self._feel(self._cue or settings, 0.0)
 
-    def _aim_emotion(self, source: EmotionCue | DriverSettings, transition_s: float) -> None:
-        self._emotion.set(source.emotion, source.intensity, transition_s)
+    def _feel(self, source: EmotionCue | DriverSettings, transition_s: float) -> None:
+        self._behaviour.feel(source.emotion, source.intensity, transition_s)
 
     def _poses(self, frames: SpeechFramesLike) -> list[FlameParams]:
         rows = zip(frames.articulation, frames.closure, frames.voice, frames.loudness_db, strict=True)
@@ -254,58 +209,45 @@ class AvatarDriver:
         if self._heard:
             self._heard.popleft()
         prosody = self._prosody.feed(voice, loudness_db, heard)
+        arousal = self._arousal.feed(heard, voice)
 
         seal = self._closure.feed(closure, voice, float(articulation[CLOSED]))
         if self._smooth is not None:
             raw, articulation = articulation, self._smooth.feed(articulation).copy()
             articulation[CLOSED] = min(articulation[CLOSED], raw[CLOSED])  # lips part when the sound says so
-        speech = self._mouth.weights(articulation, settings.mouth_gain, seal)
-        feeling = self._emotion.step(
-            time_s,
-            prosody,
-            over_speech=settings.emotion_over_speech,
-            emphasis=settings.emphasis * settings.liveliness,
-        )
+        speech = self._mouth.weights(articulation, settings.mouth_opening, seal)
+        gain = 1.0 + _AROUSED * arousal if settings.follow_voice else 1.0
+        behaviour = self._behaviour.step(time_s, prosody, settings, gain=gain)
         # Lips that rest between words meet under an emotion too; in longer pauses it may part them.
         resting = min(2 * prosody.activity, 1.0) * min(3 * float(rest_seal(articulation)), 1.0)
         held = self._held.step(settings.expression, settings.expression_amount)
-        weights = self._fusion.fuse(speech, np.minimum(feeling.weights + held, 1.0), max(seal, resting))
+        weights = self._fusion.fuse(speech, np.minimum(behaviour.weights + held, 1.0), max(seal, resting))
         if seal == 1 and float(self._face.lips.opening_mm(weights)) > _TOUCHING_MM:
             weights = self._face.lips.seal(weights, seal)  # the promise holds whatever fusion is in place
-        idle = self._idle.step(
-            time_s,
-            prosody,
-            feeling.manner,
-            turning=feeling.turning,
-            liveliness=settings.liveliness,
-            emphasis=settings.emphasis,
-            blinks=settings.blinks,
-            gaze=settings.gaze,
-            head=settings.head,
-        )
-        return self._assemble(weights, idle, time_s)
+        return self._assemble(weights, behaviour, time_s)
 
     def _follow_track(self, time_s: float) -> None:
-        cue = self._track.at(time_s) if self._track else None
+        cue = self._track.at(time_s)
         if cue is not None and cue is not self._cue:
             self._cue = cue
-            self._aim_emotion(cue, self._settings.transition_s)
+            self._feel(cue, self._settings.transition_s if cue.transition_s is None else cue.transition_s)
 
-    def _assemble(self, weights: Float[np.ndarray, "52"], idle: IdlePose, time_s: float) -> FlameParams:
-        weights = np.array(weights, np.float32)
-        self._face.look(weights, idle.gaze)
-        self._face.lids.close(weights, idle.blink)
+    def _assemble(self, weights: Float[np.ndarray, "52"], behaviour: BehaviourPose, time_s: float) -> FlameParams:
+        weights, head = np.array(weights, np.float32), behaviour.head.copy()
+        self._face.look(weights, behaviour.gaze)
+        self._overlay.apply(time_s, weights, head)
+        self._face.lids.close(weights, behaviour.blink)
         np.clip(weights, 0.0, 1.0, out=weights)
         face = self._face.arkit.params(weights)
         return FlameParams(
             face.shape,
             face.expression,
             face.global_orient,
-            idle.head.astype(np.float32),
+            head.astype(np.float32),
             face.jaw_pose,
             face.leye_pose,
             face.reye_pose,
-            np.array([0.0, idle.lift_m, 0.0], np.float32),
+            np.array([0.0, behaviour.lift_m, 0.0], np.float32),
             time_s,
             weights,
         )
@@ -317,9 +259,9 @@ def _shipped_speech() -> SpeechSource:
     return SpeechStream()
 
 
-def _smoother(smoothing: float, rate_hz: float) -> OneEuro | None:
-    if smoothing <= 0:
+def _smoother(calm: float, rate_hz: float) -> OneEuro | None:
+    if calm <= 0:
         return None
-    beta = np.full(len(CHANNELS), 2.0 * (1.5 - smoothing))
+    beta = np.full(len(CHANNELS), 2.0 * (1.5 - calm))
     beta[JAW] *= _JAW_AGILITY
-    return OneEuro(rate_hz, cutoff_hz=14.0 * (1 - smoothing) + 1.5, beta=beta)
+    return OneEuro(rate_hz, cutoff_hz=14.0 * (1 - calm) + 1.5, beta=beta)

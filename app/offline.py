@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import ImageColor
 
 from animation.driver import AvatarDriver, DriverSettings, SpeechSource
-from animation.expression.emotions import EmotionTrack
 from animation.face import DrivenFace
+from animation.performance.document import Performance
 from animation.speech.audio import StreamingResampler
 from animation.speech.prompted import PromptedSpeech
 from animation.speech.voice.narrator import SpokenText
@@ -48,19 +48,16 @@ class RenderOptions:
 
     avatar: str = ""
     """A name or a file; empty for the default."""
-    emotion: str = "neutral"
-    intensity: float = 1.0
-    emotion_track: Path | None = None
-    expression: str | None = None
-    """Held on top of the emotion."""
-    expression_amount: float = 1.0
+    driver: DriverSettings = field(default_factory=DriverSettings)
+    """How it feels and moves."""
+    performance: Performance | None = None
+    """What it does when; its seed and dials take the place of the driver's."""
     width: int = 512
     height: int = 512
     fps: float = 30.0
     background: tuple[float, float, float] | None = (0.86, 0.87, 0.89)
     """RGB 0..1; None is transparent."""
     camera: str = "portrait"
-    seed: int = 0
     backend: str = "auto"
     max_gaussians: int | None = None
     quality: str = "standard"
@@ -269,17 +266,10 @@ def _film(
 
 
 def _driver(avatar: Avatar, options: RenderOptions, speech: SpeechSource | None = None) -> AvatarDriver:
-    settings = DriverSettings(
-        emotion=options.emotion,
-        intensity=options.intensity,
-        expression=options.expression,
-        expression_amount=options.expression_amount,
-        seed=options.seed,
-    )
-    track = EmotionTrack.read(options.emotion_track) if options.emotion_track else None
     if speech is None and options.speech_model is not None:
         speech = _speech_source(avatar, options.speech_model)
-    return AvatarDriver(DrivenFace.of(avatar.head, avatar.arkit), settings, speech, track=track)
+    face = DrivenFace.of(avatar.head, avatar.arkit)
+    return AvatarDriver(face, options.driver, speech, performance=options.performance)
 
 
 def _speech_source(avatar: Avatar, path: Path) -> SpeechSource:

@@ -24,6 +24,8 @@ class EmotionCue:
     time_s: float
     emotion: str
     intensity: float = 1.0
+    transition_s: float | None = None
+    """How long it takes to set in; as the settings say if None."""
 
 
 class EmotionTrack:
@@ -38,7 +40,9 @@ class EmotionTrack:
             UserError: for an unknown emotion, or a time or intensity out of range.
         """
         for cue in (cues := list(cues)):
-            check_emotion(cue.emotion, cue.intensity, where=f"emotion track at {cue.time_s:g} s")
+            check_emotion(
+                cue.emotion, cue.intensity, cue.transition_s or 0.0, where=f"emotion track at {cue.time_s:g} s"
+            )
             if not (math.isfinite(cue.time_s) and cue.time_s >= 0):
                 raise UserError(f"emotion track: times must be 0 or more seconds, got {cue.time_s:g}")
         self.cues = tuple(sorted(cues, key=lambda cue: cue.time_s))

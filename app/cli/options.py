@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.cli.terminal import refuse
 
 if TYPE_CHECKING:
+    from animation.performance.document import Performance
     from app.offline import RenderOptions
 
 __all__ = ["Acting", "Headless", "Hearing", "Picture"]
@@ -25,14 +26,52 @@ class Acting:
     """of the emotion, 0 to 1; 1 if not given."""
     emotion_track: Path | None = None
     """a file of emotions over time, lines of: seconds emotion intensity."""
+    performance: Path | None = None
+    """a file of emotions, keyframes and variations, as `perform` writes it; its seed and dials count."""
     seed: int | None = None
-    """of blinks, gaze and head motion: the same seed gives the same motion; 0 if not given."""
+    """of blinks, gaze, brows and head: the same seed gives the same performance; 0 if not given."""
+    follow_voice: bool = False
+    """let the emotion's intensity follow how aroused the voice sounds."""
+    mouth_opening: float | None = None
+    """size of the mouth's movements, 0 to 2; 1 if not given."""
+    emphasis: float | None = None
+    """how much stressed words show on head and brows, 0 to 2; 1 if not given."""
+    emotion_over_speech: float | None = None
+    """how well the emotion's mouth holds while speaking, 0 to 1; 0.5 if not given."""
+    liveliness: float | None = None
+    """size of the movements of head and brows, 0 to 2; 1 if not given."""
+    variety: float | None = None
+    """how freely an emotion changes while it lasts, 0 to 1; 0.5 if not given."""
+    calm: float | None = None
+    """0 follows every sound, 1 is calm; 0.5 if not given."""
 
     def applied(self, options: RenderOptions) -> RenderOptions:
-        """Options of a video with these."""
+        """Options of a video with these.
+
+        Raises:
+            UserError: for what cannot be used, or would have no effect.
+        """
         if self.emotion is None:
             refuse("of which emotion? give --emotion too", intensity=self.intensity)
-        return replace(options, **_given(self))
+        given = _given(self)
+        performance = self._performance(given)
+        given.pop("emotion_track", None)
+        given.pop("performance", None)
+        return replace(options, driver=replace(options.driver, **given), performance=performance)
+
+    def _performance(self, given: dict[str, Any]) -> Performance | None:
+        from animation.expression.track import EmotionTrack
+        from animation.performance.document import DIALS, Performance
+
+        if self.performance is not None:
+            stated = {name: value for name, value in given.items() if name in ("seed", "emotion_track", *DIALS)}
+            refuse(f"{self.performance} says it itself: edit the file", **stated)
+            return Performance.load(self.performance)
+        if self.emotion_track is not None:
+            cues = EmotionTrack.read(self.emotion_track).cues
+            dials = {name: given[name] for name in DIALS if name in given}
+            return Performance(self.seed or 0, dials, cues)
+        return None
 
 
 @dataclass(frozen=True)
@@ -119,4 +158,4 @@ class Headless:
 
 
 def _given(group: Acting | Hearing) -> dict[str, Any]:
-    return {name: value for name, value in vars(group).items() if value is not None}
+    return {name: value for name, value in vars(group).items() if value is not None and value is not False}

@@ -180,6 +180,27 @@ def train_fusion(
     return _wrote(out / "fusion.safetensors", out)
 
 
+@registry.command(name="train stress")
+def train_stress(*, out: Output = Path("out/stress"), steps: int = 3000, seed: int = 0) -> int:
+    """Train what hears where a voice stresses, on synthetic voices (espeak-ng, flite, and the extra `voice`).
+
+    Args:
+        out: the folder to write to.
+        steps: how many.
+        seed: of everything random.
+    """
+    from animation.lab.training.stress import StressTraining
+    from animation.lab.training.stress import train_stress as train
+
+    with messages() as progress:
+        scores = train(out, StressTraining(steps=_positive("steps", steps), seed=seed), progress)
+    console.print(
+        f"Wrote {out / 'stress.safetensors'}: on voices it never heard, {100 * scores['precision']:.0f} % of what it "
+        f"takes for a stress is one, {scores['per_second']:.1f} a second"
+    )
+    return 0
+
+
 @registry.command(name="evaluate ablations")
 def evaluate_ablations(*, out: Output = Path("out/fusion_ablations.json"), seeds: int = 3, steps: int = 500) -> int:
     """Train the fusion module without each of its parts, and measure what each is for. Takes about half an hour.

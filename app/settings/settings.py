@@ -68,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     emotion: str = "neutral"
     intensity: Unit = 0.8
     transition_s: Annotated[float, Meta(ge=0.0, le=5.0)] = 0.5
+    follow_voice: bool = False
     expression: str | None = None
     expression_amount: Unit = 0.8
 
@@ -87,12 +88,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     blinks: bool = True
     gaze: bool = True
     head: bool = True
-    mouth_gain: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
+    mouth_opening: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
     emphasis: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
     emotion_over_speech: Unit = 0.5
     liveliness: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
     variety: Unit = 0.5
-    smoothing: Unit = 0.5
+    calm: Unit = 0.5
 
     camera: str = "portrait"
     yaw_deg: Annotated[float, Meta(ge=-180.0, le=180.0)] = 0.0
@@ -145,12 +146,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             blinks=self.blinks,
             gaze=self.gaze,
             head=self.head,
-            mouth_gain=self.mouth_gain,
+            mouth_opening=self.mouth_opening,
             emphasis=self.emphasis,
             emotion_over_speech=self.emotion_over_speech,
             liveliness=self.liveliness,
             variety=self.variety,
-            smoothing=self.smoothing,
+            follow_voice=self.follow_voice,
+            calm=self.calm,
         )
 
     @property
@@ -188,8 +190,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 LOOK_FIELDS = (
-    "avatar", "emotion", "intensity", "transition_s", "expression", "expression_amount", "mouth_gain", "emphasis",
-    "emotion_over_speech", "liveliness", "variety", "smoothing", "camera", "yaw_deg", "pitch_deg", "zoom", "pan",
-    "background", "background_colour", "background_image",
+    "avatar", "emotion", "intensity", "transition_s", "follow_voice", "expression", "expression_amount",
+    "mouth_opening", "emphasis", "emotion_over_speech", "liveliness", "variety", "calm", "camera", "yaw_deg",
+    "pitch_deg", "zoom", "pan", "background", "background_colour", "background_image",
 )  # fmt: skip
 """What a preset holds."""

@@ -11,6 +11,8 @@ from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS, EmotionCue, EmotionTrack
 from animation.face import DrivenFace
 from animation.life.lids import default_lids
+from animation.performance.document import Performance
+from animation.performance.keyframes import Curve, Key
 from animation.speech.articulation import targets, trajectories
 from animation.speech.lips import default_lips
 from animation.speech.phonemes import BILABIALS, Segment
@@ -216,7 +218,7 @@ def test_settings_can_be_replaced_live(arkit):
     driver = AvatarDriver(generic(arkit), DriverSettings(), Recital(silence(300)))
     samples = np.zeros(150 * HOP, np.float32)
     moving = driver.feed(samples)
-    driver.settings = DriverSettings(head=False, blinks=False, gaze=False, smoothing=0.0)
+    driver.settings = DriverSettings(head=False, blinks=False, gaze=False, calm=0.0)
     still = driver.feed(samples)
     assert any(p.neck_pose.any() for p in moving)
     assert not any(p.neck_pose.any() or p.transl.any() for p in still)
@@ -227,13 +229,15 @@ def test_settings_can_be_replaced_live(arkit):
 
 def test_a_track_sets_the_emotions(arkit):
     track = EmotionTrack([EmotionCue(0.0, "neutral"), EmotionCue(2.0, "surprised", 1.0)])
-    brow = weights_of(drive(arkit, frames=silence(200), track=track))[:, indices("browOuterUpLeft")[0]]
+    brow = weights_of(drive(arkit, frames=silence(200), performance=Performance(cues=track.cues)))[
+        :, indices("browOuterUpLeft")[0]
+    ]
     assert brow[:100].max() < 0.01 and brow[150:].min() > 0.5
 
 
 def test_a_live_choice_holds_until_the_track_s_next_cue(arkit):
     track = EmotionTrack([EmotionCue(0.0, "happy"), EmotionCue(3.0, "surprised")])
-    driver = AvatarDriver(generic(arkit), None, Recital(silence(250)), track=track)
+    driver = AvatarDriver(generic(arkit), None, Recital(silence(250)), performance=Performance(cues=track.cues))
     second = np.zeros(50 * HOP, np.float32)
     driver.feed(second)
     driver.set_emotion("angry", 1.0, 0.2)
@@ -245,15 +249,35 @@ def test_a_live_choice_holds_until_the_track_s_next_cue(arkit):
     assert surprised[up] > 0.5 and surprised[down] < 0.05
 
 
-def test_mouth_gain_makes_the_mouth_open_wider(arkit):
+def test_keyframes_have_the_last_word_and_the_rest_goes_on(arkit):
+    keys = (Key(1.0, 0.7), Key(2.0, 0.7))
+    performance = Performance(curves=(Curve("browInnerUp", keys), Curve("headYaw", (Key(1.0, 15.0),))))
+    still = DriverSettings(blinks=False)
+    plain, keyed = drive(arkit, still), drive(arkit, still, performance=performance)
+    brow, others = indices("browInnerUp")[0], np.arange(52) != indices("browInnerUp")[0]
+    assert np.allclose(weights_of(keyed)[51:99, brow], 0.7, atol=1e-6)
+    assert np.degrees(keyed[50].neck_pose[1]) == pytest.approx(15.0, abs=0.5)
+    assert np.array_equal(weights_of(keyed)[:, others], weights_of(plain)[:, others])
+    assert keyed[20] == plain[20] and keyed[-1] == plain[-1]
+
+
+def test_a_performance_brings_its_own_seed_and_dials(arkit):
+    performance = Performance(5, {"liveliness": 0.2})
+    assert drive(arkit, DriverSettings(seed=1), performance=performance) == drive(
+        arkit, DriverSettings(seed=5, liveliness=0.2)
+    )
+
+
+def test_mouth_opening_makes_the_mouth_open_wider(arkit):
     wide, usual, none = (
-        default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(mouth_gain=g)))).max() for g in (1.4, 1.0, 0.0)
+        default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(mouth_opening=g)))).max()
+        for g in (1.4, 1.0, 0.0)
     )
     assert wide > usual > none
 
 
-def test_smoothing_delays_no_closure(arkit):
-    gaps = [default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(smoothing=s)))) for s in (0.0, 1.0)]
+def test_calm_delays_no_closure(arkit):
+    gaps = [default_lips().opening_mm(weights_of(drive(arkit, DriverSettings(calm=s)))) for s in (0.0, 1.0)]
     for k in np.flatnonzero(FRAMES.closure > 0):
         assert gaps[1][k] < 0.5, "the very pose that the model closes is closed"
     assert np.abs(np.diff(gaps[1], n=2)).mean() < np.abs(np.diff(gaps[0], n=2)).mean()
@@ -290,7 +314,7 @@ def test_heads_without_turning_eyes_get_moderate_gaze_weights(arkit):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"emotion": "glad"}, {"intensity": 2.0}, {"transition_s": -1.0}, {"mouth_gain": 9.0}, {"smoothing": -0.1},
+    [{"emotion": "glad"}, {"intensity": 2.0}, {"transition_s": -1.0}, {"mouth_opening": 9.0}, {"calm": -0.1},
      {"gate_db": 3.0}, {"liveliness": float("nan")}, {"variety": 1.5}, {"emphasis": -1.0},
      {"emotion_over_speech": 2.0}],
 )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from animation.driver import DriverSettings
 from app import animate as module
 from app.animate import animate
 from app.offline import RenderOptions
@@ -39,7 +40,7 @@ def speech(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.npz", "a.arkit.npz", "a.json", "a.glb", "a.ply"])
 def test_every_format_from_speech(tmp_path: Path, speech: Path, name: str) -> None:
-    made = animate(speech, tmp_path / name, options=RenderOptions("somebody", emotion="happy"))
+    made = animate(speech, tmp_path / name, options=RenderOptions("somebody", DriverSettings(emotion="happy")))
     curves = load_curves(tmp_path / name)
     assert made.path == tmp_path / name and made.rate_hz == pytest.approx(50)
     assert len(curves) == (1 if name == "a.ply" else made.poses)

@@ -54,7 +54,12 @@ class EmotionPanel(Panel):
             self.tr("How long a change of emotion takes"),
         )
         self.transition.changed.connect(lambda v: store.change(transition_s=v))
-        self.add(self.intensity, self.transition)
+        self.follow_voice = Switch(self.tr("Follow my voice"))
+        self.follow_voice.setToolTip(
+            self.tr("A loud, high or fast voice makes the emotion stronger, a soft one weaker")
+        )
+        self.follow_voice.toggled.connect(lambda on: store.change(follow_voice=on))
+        self.add(self.intensity, self.transition, self.follow_voice)
 
     def show_settings(self, settings: Settings) -> None:
         """Follow the settings."""
@@ -64,6 +69,7 @@ class EmotionPanel(Panel):
         self._group.setExclusive(True)
         self.intensity.set_value(settings.intensity)
         self.transition.set_value(settings.transition_s)
+        self.follow_voice.setChecked(settings.follow_voice)
 
 
 class ExpressionPanel(Panel):
@@ -150,7 +156,7 @@ class MotionPanel(Panel):
         self.head.toggled.connect(lambda on: store.change(head=on))
 
         rows = {
-            "mouth_gain": (self.tr("Mouth opening"), 2.0, 1.0, self.tr("Size of the mouth's movements")),
+            "mouth_opening": (self.tr("Mouth opening"), 2.0, 1.0, self.tr("Size of the mouth's movements")),
             "emphasis": (self.tr("Emphasis"), 2.0, 1.0, self.tr("How much stressed words show on head and brows")),
             "emotion_over_speech": (
                 self.tr("Feeling"), 1.0, 0.5,
@@ -158,7 +164,7 @@ class MotionPanel(Panel):
             ),
             "liveliness": (self.tr("Liveliness"), 2.0, 1.0, self.tr("Size of the movements of head and brows")),
             "variety": (self.tr("Variety"), 1.0, 0.5, self.tr("How freely an emotion changes while it lasts")),
-            "smoothing": (self.tr("Calm"), 1.0, 0.5, self.tr("Low follows every sound, high is calm")),
+            "calm": (self.tr("Calm"), 1.0, 0.5, self.tr("Low follows every sound, high is calm")),
         }  # fmt: skip
         self.dials: dict[str, SliderRow] = {}
         for name, (label, high, default, hint) in rows.items():
