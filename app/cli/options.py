@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.cli.terminal import refuse
 
@@ -155,6 +155,10 @@ class Headless:
     """send Live Link Face packets: HOST:PORT, usually 127.0.0.1:11111."""
     virtual_camera: bool = False
     """be a webcam (needs the extra virtual-camera)."""
+    face: Literal["voice", "webcam", "both"] | None = None
+    """what moves the face: the voice, a webcam, or both: lips by the voice, the rest by the webcam."""
+    webcam: str | None = None
+    """its name or path; the first there is if not given."""
 
 
 def _given(group: Acting | Hearing) -> dict[str, Any]:

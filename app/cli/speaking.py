@@ -197,13 +197,15 @@ def live(
     from app.live.devices import Source
     from app.live.outputs import checked_outputs
     from app.offline import parse_background, parse_size
-    from app.settings import OutputSettings
+    from app.settings import FaceSettings, OutputSettings
 
     options = headless_only
     if audio_file is not None:
         refuse("the file is heard, no microphone", device=device)
     if options.emotion is None:
         refuse("of which emotion? give --emotion too", intensity=options.intensity)
+    if options.face in (None, "voice"):
+        refuse("the face comes from the voice; give --face webcam or both too", webcam=options.webcam)
     if options.record is None:
         refuse("of a recording; give --record too", fps=options.fps)
     width, height = parse_size(options.size or "512")
@@ -221,6 +223,7 @@ def live(
         fps=options.fps,
         duration_s=options.seconds,
         monitor=options.monitor,
+        face=FaceSettings(options.face or "voice", options.webcam),
         outputs=checked_outputs(OutputSettings(options.vmc, options.livelink, options.virtual_camera)),
     )
     return run_headless(chosen, console.print)

@@ -16,7 +16,7 @@ from app.live.player import FileCapture
 from app.live.scene import Scene
 from app.live.session import LiveSession
 from app.live.status import status_line
-from app.settings import OutputSettings
+from app.settings import FaceSettings, OutputSettings
 from avatar.camera import PRESETS
 from avatar.errors import UserError
 
@@ -50,6 +50,8 @@ class HeadlessOptions:
     duration_s: float | None = None
     """Stop after so long; None goes on until the file has ended or an interrupt."""
     monitor: bool = False
+    face: FaceSettings = field(default_factory=FaceSettings)
+    """What moves the face."""
     outputs: OutputSettings = field(default_factory=OutputSettings)
     """VMC, Live Link Face, virtual camera."""
 
@@ -76,7 +78,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     refused: list[Notice] = []
 
     def notice(what: Notice) -> None:
-        if what.kind == "output":  # it was asked for, so to go on without it would be no help
+        if what.kind in ("output", "camera"):  # it was asked for, so to go on without it would be no help
             refused.append(what)
             failed.set()
         else:
@@ -105,6 +107,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             if options.record is not None:
                 session.record(options.record, options.fps, options.quality)
             session.set_source(source)
+            session.set_face(options.face)
             started = time.monotonic()
             if options.monitor:
                 session.set_monitor(True)
@@ -123,7 +126,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             if done.error:
                 raise UserError(done.error)
     if refused:
-        raise UserError(f"nothing can be sent: {refused[0]}")
+        raise UserError(f"{'no webcam' if refused[0].kind == 'camera' else 'nothing can be sent'}: {refused[0]}")
     if session.failures:
         raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
     return 0

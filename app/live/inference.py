@@ -126,10 +126,12 @@ class Inference(Worker):
         make_driver: Callable[[DrivenFace, DriverSettings], Driver],
         on_failure: Callable[[Failure], None] | None = None,
         on_poses: Callable[[Sequence[FlameParams]], None] = lambda poses: None,
+        follow: Callable[[FlameParams, DrivenFace], FlameParams] = lambda pose, face: pose,
     ) -> None:
         """
         Args:
             on_poses: called on this thread with every new pose, in stream time.
+            follow: puts in what a camera sees; called on this thread.
         """
         super().__init__("inference", on_failure)
         self.delay = DelayControl()
@@ -146,6 +148,7 @@ class Inference(Worker):
         self._settings = settings
         self._make_driver = make_driver
         self._on_poses = on_poses
+        self._follow = follow
         self._reader = voice.voice.reader(self.wake)
 
     def settle(self) -> None:
@@ -198,7 +201,7 @@ class Inference(Worker):
         poses = driver.feed(samples[:, 0])
         if not poses:
             return
-        poses = [p.replace(stream_time_s=p.stream_time_s + start_s) for p in poses]
+        poses = [self._follow(p.replace(stream_time_s=p.stream_time_s + start_s), active.face) for p in poses]
         active.timeline.append(poses)
         done_s = time.perf_counter()
         self._on_poses(poses)

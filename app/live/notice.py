@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["Notice", "NoticeKind"]
 
-NoticeKind = Literal["renderer", "renderer-unavailable", "output"]
+NoticeKind = Literal["renderer", "renderer-unavailable", "output", "camera"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Notice:
 
     kind: NoticeKind
     """`renderer`: it was changed, or needs time. `renderer-unavailable`: the one asked for cannot be used.
-    `output`: something could not be sent."""
+    `output`: something could not be sent. `camera`: none can be used, or it has gone."""
     subject: str
     """Which renderer or output; empty if the detail says it."""
     detail: str

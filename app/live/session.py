@@ -12,9 +12,12 @@ from pathlib import Path
 
 from animation.driver import AvatarDriver, DriverSettings
 from animation.face import DrivenFace
+from animation.seen_face import follow_face
+from app.live.camera import OpenCamera, open_camera
 from app.live.clock import StreamClock
 from app.live.devices import Devices, Source
 from app.live.exchange import Latest
+from app.live.face import FaceFollower
 from app.live.inference import ActiveAvatar, Driver, Inference
 from app.live.latency import LatencyMeter
 from app.live.microphone import InputDevice
@@ -30,11 +33,13 @@ from app.live.voice import SOUND_RATE, VoiceInput
 from app.live.worker import Failure, Worker
 from app.output.recorder import Recorder, RecorderStatus
 from app.output.writer import open_writer
-from app.settings import OutputSettings, VoiceSettings
+from app.settings import FaceSettings, OutputSettings, VoiceSettings
 from avatar.errors import UserError
+from avatar.flame.params import FlameParams
 from avatar.library import default_name, open_avatar
 from avatar.render import open_renderer
 from avatar.rig import Avatar
+from avatar.tracking.tracker import FaceTracker
 
 __all__ = ["LiveSession"]
 
@@ -54,7 +59,8 @@ class LiveSession:
         on_source: `source` or `inputs` has changed; called on the devices thread.
         on_failure: a worker has died; called on its thread.
         on_notice: news for the user; called on any thread.
-        make_driver, open_renderer: in place of the real ones.
+        on_face: `face.state` has changed; called on the face thread.
+        make_driver, open_renderer, open_camera, make_tracker: in place of the real ones.
     """
 
     def __init__(
@@ -71,12 +77,17 @@ class LiveSession:
         on_notice: Callable[[Notice], None] = lambda notice: None,
         make_driver: Callable[[DrivenFace, DriverSettings], Driver] = AvatarDriver,
         open_renderer: OpenRenderer = open_renderer,
+        face: FaceSettings | None = None,
+        open_camera: OpenCamera = open_camera,
+        make_tracker: Callable[[], FaceTracker] = FaceTracker,
+        on_face: Callable[[], None] = lambda: None,
     ) -> None:
         self._scene = Latest(scene or Scene())
         self._voice_settings = Latest(voice or VoiceSettings())
         self._driver_settings = Latest(driver or DriverSettings())
         self._active: Latest[ActiveAvatar | None] = Latest(None)
         self._output_settings = Latest(OutputSettings())
+        self._face_settings = Latest(face or FaceSettings())
         self._on_image = on_image
         self._on_request = on_request
         self._on_notice = on_notice
@@ -102,6 +113,15 @@ class LiveSession:
         self.outputs = Outputs(
             self.clock, self._output_settings, lambda: self.inference.delay.delay_s, failed, on_notice
         )
+        self.face = FaceFollower(
+            self.clock,
+            self._face_settings,
+            on_notice,
+            failed,
+            open_camera=open_camera,
+            make_tracker=make_tracker,
+            on_change=on_face,
+        )
         self.inference = Inference(
             self.voice,
             self.clock,
@@ -110,6 +130,7 @@ class LiveSession:
             make_driver,
             failed,
             self.outputs.offer_poses,
+            self._follow,
         )
         self.rendering = Rendering(
             self.clock,
@@ -147,7 +168,7 @@ class LiveSession:
     @property
     def workers(self) -> tuple[Worker, ...]:
         """Consumers first: the order of starting."""
-        return (self.outputs, self.rendering, self.inference, self.voice, self.devices)
+        return (self.outputs, self.rendering, self.inference, self.face, self.voice, self.devices)
 
     def start(self) -> None:
         """Start the consumers, then the producers. Once."""
@@ -217,6 +238,12 @@ class LiveSession:
     def set_driver(self, settings: DriverSettings) -> None:
         """Emotion, held expression and motion."""
         self._driver_settings.put(settings)
+
+    def set_face(self, settings: FaceSettings) -> None:
+        """What moves the face: the voice, a camera, or both; what cannot be opened is said through `on_notice`."""
+        if settings != self._face_settings.get():
+            self._face_settings.put(settings)
+            self.face.refresh()
 
     def set_outputs(self, settings: OutputSettings) -> None:
         """Send the animation elsewhere; what cannot be opened is said through `on_notice`."""
@@ -371,6 +398,10 @@ class LiveSession:
             meter.clipped,
             self.recording,
         )
+
+    def _follow(self, pose: FlameParams, face: DrivenFace) -> FlameParams:
+        source = self._face_settings.get().source
+        return pose if source == "voice" else follow_face(pose, self.face.seen.at(pose.stream_time_s), source, face)
 
     def _request(self, request: ImageRequest) -> None:
         if request.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes

@@ -11,9 +11,10 @@ from msgspec import Meta, Struct
 from animation.driver import DriverSettings
 from animation.expression.emotions import FEELINGS
 from animation.expression.named import EXPRESSIONS
+from animation.seen_face import FaceFrom
 from avatar.camera import PRESETS, Framing
 
-__all__ = ["LOOK_FIELDS", "VERSION", "OutputSettings", "Preset", "Settings", "VoiceSettings"]
+__all__ = ["LOOK_FIELDS", "VERSION", "FaceSettings", "OutputSettings", "Preset", "Settings", "VoiceSettings"]
 
 VERSION = 1
 
@@ -50,6 +51,15 @@ class OutputSettings:
     virtual_camera: bool = False
 
 
+@dataclass(frozen=True)
+class FaceSettings:
+    """What moves the face, and which camera sees it."""
+
+    source: FaceFrom = "voice"
+    camera: str | None = None
+    """Key of the camera; None is the first."""
+
+
 class Preset(Struct, frozen=True):
     """A named look: what it changes, by field name of `Settings`."""
 
@@ -84,6 +94,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     gate: bool = False
     gate_db: Annotated[float, Meta(ge=-60.0, le=-10.0)] = -48.0
     monitor: bool = False
+
+    face_from: FaceFrom = "voice"
+    webcam: str | None = None
+    """Key of the webcam; None is the first."""
 
     blinks: bool = True
     gaze: bool = True
@@ -154,6 +168,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             follow_voice=self.follow_voice,
             calm=self.calm,
         )
+
+    @property
+    def face(self) -> FaceSettings:
+        """For the face thread."""
+        return FaceSettings(self.face_from, self.webcam)
 
     @property
     def outputs(self) -> OutputSettings:

@@ -32,6 +32,8 @@ def notice_words(notice: Notice) -> str:
     if notice.kind == "output":
         text = translate("Engine", "Nothing is sent to {}: {}")
         return text.format(_tr_output(notice.subject), notice.detail)
+    if notice.kind == "camera":
+        return translate("Engine", "Webcam: {}").format(notice.detail)
     return translate("Engine", "Renderer: {}").format(notice.detail)
 
 
@@ -54,6 +56,7 @@ def failure_words(failure: Failure) -> str:
         "audio": translate("Engine", "The sound"),
         "devices": translate("Engine", "The microphone"),
         "outputs": translate("Engine", "The output"),
+        "face": translate("Engine", "The webcam"),
         "avatar": translate("Engine", "Loading the avatar"),
     }
     part = parts.get(failure.worker, failure.worker)

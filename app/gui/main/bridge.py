@@ -35,6 +35,8 @@ class Bridge(QObject):
     ready = pyqtSignal()
     """There is a new image, or request; one signal stands for all that came since it was sent."""
     source_changed = pyqtSignal()
+    face_changed = pyqtSignal()
+    """The webcam, or the face in it, does something else."""
     failed = pyqtSignal(object)
     """A `Failure`."""
     noticed = pyqtSignal(object)
@@ -200,6 +202,8 @@ class Bridge(QObject):
             on_source=self.source_changed.emit,
             on_failure=self.failed.emit,
             on_notice=self.noticed.emit,
+            face=settings.face,
+            on_face=self.face_changed.emit,
         )
 
     def _on_image(self, image: LiveImage) -> None:
@@ -218,6 +222,7 @@ class Bridge(QObject):
         session.set_voice(settings.voice)
         session.set_driver(settings.driver)
         session.set_outputs(settings.outputs)
+        session.set_face(settings.face)
         if changed & {"device", "source", "channel"} and self._playing is None:
             session.set_source(self._source(settings))
         if "avatar" in changed:

@@ -36,6 +36,7 @@ class Menus:
 
         file = menu(tr("&File"))
         self._add(file, tr("Open &avatar…"), window.choose_avatar, "Ctrl+O")
+        self._add(file, tr("&New avatar from a photo…"), window.own_face.new_avatar, "Ctrl+N")
         self._add(file, tr("&Play a sound…"), window.choose_audio, "Ctrl+P")
         file.addSeparator()
         self._add(file, tr("&Record"), window.recordings.toggle_recording, "Ctrl+R")

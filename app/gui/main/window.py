@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
 )
 
 from animation.expression.emotions import EMOTIONS
+from app.gui.capture.own_face import OwnFace
 from app.gui.look.theme import apply_theme, current
 from app.gui.main.bridge import Bridge, MakeSession
 from app.gui.main.clips import Clips
@@ -79,8 +80,9 @@ class MainWindow(QMainWindow):
         self.clips = Clips(store, self.bridge, self.bar, first)
         self.camera = CameraControl(store, self.viewport)
         self.recordings = Recordings(store, self.bridge, self.bar, self.banner)
+        self.own_face = OwnFace(self, store, self.bridge, self.side.face, self._list_avatars)
         self.reports = EngineReports(self, self.bridge, self.banner, self.clips, self.choose_avatar)
-        for held in (self.bridge, self.clips, self.camera, self.recordings, self.reports):
+        for held in (self.bridge, self.clips, self.camera, self.recordings, self.own_face, self.reports):
             held.setParent(self)  # to go with the window, on its thread, whenever Python's collector comes by
         self._lay_out()
         self.menus = Menus(self)
@@ -157,6 +159,8 @@ class MainWindow(QMainWindow):
             self.store.change(avatar=str(path))
         elif suffix in _PICTURES:
             self.store.change(background="image", background_image=str(path))
+            make = (self.tr("Make an avatar of it"), lambda: self.own_face.new_avatar(path))
+            self.banner.put_up(self.tr("The picture is the background now."), "info", "picture", (make,), for_s=12)
         else:
             self.clips.play(path)
 
@@ -243,6 +247,7 @@ class MainWindow(QMainWindow):
 
     def _tick_status(self) -> None:
         self.bridge.poll()
+        self.own_face.refresh()
         status = self.bridge.session.status()
         self.bar.show_status(status)
         self.clips.refresh()

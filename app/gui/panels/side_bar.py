@@ -5,6 +5,7 @@ from __future__ import annotations
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from app.gui.capture.face_panel import FacePanel
 from app.gui.look.theme import SPACE
 from app.gui.main.notices import Banner
 from app.gui.panels.controls import Panel
@@ -30,13 +31,15 @@ class SideBar(QFrame):
         self.emotions = EmotionPanel(store)
         self.expressions = ExpressionPanel(store)
         self.voice = VoicePanel(store)
+        self.face = FacePanel(store)
         self.view = ViewPanel(store)
         self.motion = MotionPanel(store)
         self.outputs = OutputsPanel(store, banner)
         self.picture = PicturePanel(store)
         self.panels: dict[str, Panel] = {
             "avatar": self.avatars, "emotion": self.emotions, "expressions": self.expressions, "voice": self.voice,
-            "view": self.view, "motion": self.motion, "picture": self.picture, "outputs": self.outputs,
+            "face": self.face, "view": self.view, "motion": self.motion, "picture": self.picture,
+            "outputs": self.outputs,
         }  # fmt: skip
         inside = QWidget()
         column = QVBoxLayout(inside)

@@ -1,0 +1,232 @@
+"""New avatar from a photo: pick or drop photos, give a name, watch, done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QPixmap
+from PyQt6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.gui.look.theme import SPACE
+from app.gui.panels.controls import muted_label
+from avatar.errors import UserError
+
+__all__ = ["PICTURES", "PhotoDialog"]
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_PREVIEW = 220
+
+Make = Callable[[list[tuple[Image.Image, str, float | None]], str, Callable[[float, str], None]], list[str]]
+"""Pictures, the avatar's name and who is told of progress -> what could be better; the avatar is there then."""
+
+
+class PhotoDialog(QDialog):
+    """Asks for photos and makes the avatar in a thread of its own."""
+
+    made = pyqtSignal(str)
+    """An avatar of this name is there."""
+    _told = pyqtSignal(float, str)
+    _done = pyqtSignal(object)
+
+    def __init__(
+        self, parent: QWidget | None, webcam_still: Callable[[], Image.Image | None], make: Make | None = None
+    ) -> None:
+        """
+        Args:
+            webcam_still: the webcam's newest picture; None if it shows none.
+        """
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("New avatar from a photo"))
+        self.setAcceptDrops(True)
+        self._pictures: list[tuple[Image.Image, str, float | None]] = []
+        self._webcam_still = webcam_still
+        self._make = _make_avatar if make is None else make
+        self._thread: threading.Thread | None = None
+        self.preview = QLabel(self.tr("Drop a photo here"))
+        self.preview.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.preview.setMinimumSize(2 * _PREVIEW, _PREVIEW)
+        self.preview.setFrameShape(QLabel.Shape.StyledPanel)
+        self.choose = QPushButton(self.tr("Choose photos…"))
+        self.choose.clicked.connect(self._choose)
+        self.still = QPushButton(self.tr("Take one with the webcam"))
+        self.still.clicked.connect(self._take_still)
+        self.clear = QPushButton(self.tr("Clear"))
+        self.clear.clicked.connect(self._clear)
+        self.name = QLineEdit(self.tr("me"))
+        self.name.setAccessibleName(self.tr("Name of the avatar"))
+        self.name.textChanged.connect(self._refresh)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.buttons = QDialogButtonBox()
+        self.create_button = self.buttons.addButton(self.tr("Make the avatar"), QDialogButtonBox.ButtonRole.ActionRole)
+        self.close_button = self.buttons.addButton(QDialogButtonBox.StandardButton.Close)
+        assert self.create_button is not None and self.close_button is not None
+        self.create_button.clicked.connect(self._start)
+        self.close_button.clicked.connect(self.close)
+        self._told.connect(self._show_progress)
+        self._done.connect(self._finish)
+        self._lay_out()
+        self._refresh()
+
+    def add_file(self, path: Path) -> None:
+        """Take a photo along; what cannot be read is said."""
+        from avatar.tracking.pictures import focal_35mm, open_picture
+
+        try:
+            self._pictures.append((open_picture(path), path.name, focal_35mm(path)))
+        except UserError as error:
+            self.words.setText(str(error))
+            return
+        if self.name.text() in ("", self.tr("me")):
+            self.name.setText(path.stem[:40])
+        self.words.setText("")
+        self._refresh()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an avatar is being made."""
+        return self._thread is not None
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        data = event.mimeData() if event is not None else None
+        if event is not None and data is not None and data.hasUrls() and not self.busy:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        data = event.mimeData() if event is not None else None
+        for url in data.urls() if data is not None else []:
+            self.add_file(Path(url.toLocalFile()))
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        if self.busy and event is not None:
+            event.ignore()  # it is done within a minute; half an avatar is no use
+            return
+        super().closeEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if not self.busy:
+            super().keyPressEvent(event)
+
+    def _lay_out(self) -> None:
+        from app.capture import CONSENT
+
+        column = QVBoxLayout(self)
+        column.setSpacing(SPACE[3])
+        column.addWidget(self.preview)
+        row = QHBoxLayout()
+        for button in (self.choose, self.still, self.clear):
+            row.addWidget(button)
+        column.addLayout(row)
+        column.addWidget(
+            muted_label(self.tr("From the front, lips closed, evenly lit; one or two more from the sides help."))
+        )
+        naming = QHBoxLayout()
+        naming.addWidget(QLabel(self.tr("Name")))
+        naming.addWidget(self.name, 1)
+        column.addLayout(naming)
+        column.addWidget(self.bar)
+        column.addWidget(self.words)
+        column.addWidget(muted_label(self.tr(CONSENT)))
+        column.addWidget(self.buttons)
+
+    def _choose(self) -> None:
+        kinds = " ".join(f"*{suffix}" for suffix in PICTURES)
+        paths, _ = QFileDialog.getOpenFileNames(self, self.tr("Photos"), "", self.tr("Pictures ({})").format(kinds))
+        for path in paths:
+            self.add_file(Path(path))
+
+    def _take_still(self) -> None:
+        picture = self._webcam_still()
+        if picture is None:
+            self.words.setText(self.tr("The webcam shows no picture: first choose “Face from the webcam”."))
+            return
+        self._pictures.append((picture.copy(), self.tr("the webcam's picture"), None))
+        self._refresh()
+
+    def _clear(self) -> None:
+        self._pictures = []
+        self.preview.setPixmap(QPixmap())
+        self.preview.setText(self.tr("Drop a photo here"))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if self._pictures:
+            strip = Image.new("RGB", (2 * _PREVIEW, _PREVIEW), "black")
+            at = 0
+            for picture, _, _ in self._pictures[-3:]:
+                small = picture.copy()
+                small.thumbnail((2 * _PREVIEW // min(len(self._pictures), 3), _PREVIEW))
+                strip.paste(small, (at, (_PREVIEW - small.height) // 2))
+                at += small.width
+            data = strip.tobytes()
+            image = QImage(data, strip.width, strip.height, 3 * strip.width, QImage.Format.Format_RGB888)
+            self.preview.setPixmap(QPixmap.fromImage(image.copy()))
+        free = not self.busy
+        for widget in (self.choose, self.still, self.clear, self.name):
+            widget.setEnabled(free)
+        assert self.create_button is not None and self.close_button is not None
+        self.create_button.setEnabled(free and bool(self._pictures) and bool(self.name.text().strip()))
+        self.close_button.setEnabled(free)
+        self.bar.setVisible(not free)
+
+    def _start(self) -> None:
+        pictures, name = list(self._pictures), self.name.text().strip()
+
+        def work() -> None:
+            try:
+                self._done.emit((name, self._make(pictures, name, self._told.emit)))
+            except UserError as error:
+                self._done.emit(error)
+            except Exception as error:
+                self._done.emit(UserError(f"the avatar could not be made ({type(error).__name__}: {error})"))
+
+        self.words.setText("")
+        self._thread = threading.Thread(target=work, name="capture", daemon=True)
+        self._refresh()
+        self._thread.start()
+
+    def _show_progress(self, share: float, what: str) -> None:
+        self.bar.setValue(round(1000 * share))
+        self.words.setText(what[:1].upper() + what[1:] + "…")
+
+    def _finish(self, result: object) -> None:
+        if self._thread is not None:
+            self._thread.join()
+        self._thread = None
+        self._refresh()
+        if isinstance(result, UserError):
+            text = str(result)
+            self.words.setText(text[:1].upper() + text[1:])
+            return
+        assert isinstance(result, tuple)
+        name, notes = result
+        self.words.setText(
+            " ".join([self.tr("{} is there.").format(name), *(f"{n[:1].upper()}{n[1:]}." for n in notes)])
+        )
+        self.made.emit(name)
+
+
+def _make_avatar(
+    pictures: list[tuple[Image.Image, str, float | None]], name: str, tell: Callable[[float, str], None]
+) -> list[str]:
+    from app.capture import capture_pictures
+    from avatar.importing import avatar_path
+
+    return list(capture_pictures(pictures, name, avatar_path(name), tell).notes)

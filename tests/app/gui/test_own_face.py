@@ -1,0 +1,91 @@
+"""The face panel and the dialog of photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app.gui.capture.face_panel import FacePanel
+from app.gui.capture.photo_dialog import PhotoDialog
+from app.live.camera import CameraDevice
+from app.settings import Store
+from avatar.errors import UserError
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "anna.jpg"
+    Image.new("RGB", (300, 200), "red").save(path)
+    return path
+
+
+def dialog_with(qtbot: Any, make: Callable[..., list[str]], still: Image.Image | None = None) -> PhotoDialog:
+    dialog = PhotoDialog(None, lambda: still, make)
+    qtbot.addWidget(dialog)
+    return dialog
+
+
+def test_a_photo_becomes_an_avatar(qtbot: Any, photo: Path) -> None:
+    asked: list[Any] = []
+
+    def make(pictures: Any, name: str, tell: Callable[[float, str], None]) -> list[str]:
+        asked.append(([label for _, label, _ in pictures], name))
+        tell(0.5, "skin")
+        return ["the face is dark"]
+
+    dialog = dialog_with(qtbot, make)
+    assert not dialog.create_button.isEnabled()
+    dialog.add_file(photo)
+    assert dialog.name.text() == "anna" and dialog.create_button.isEnabled()
+    with qtbot.waitSignal(dialog.made, timeout=10_000) as made:
+        dialog.create_button.click()
+        assert dialog.busy and not dialog.close_button.isEnabled()
+    assert made.args == ["anna"] and asked == [(["anna.jpg"], "anna")]
+    assert "dark" in dialog.words.text() and not dialog.busy
+
+
+def test_what_goes_wrong_is_said_in_the_dialog(qtbot: Any, photo: Path, tmp_path: Path) -> None:
+    def make(*args: Any) -> list[str]:
+        raise UserError("anna.jpg: no face was found")
+
+    dialog = dialog_with(qtbot, make)
+    (tmp_path / "text.jpg").write_text("no picture")
+    dialog.add_file(tmp_path / "text.jpg")
+    assert "not a picture" in dialog.words.text() and not dialog.create_button.isEnabled()
+    dialog.still.click()
+    assert "webcam" in dialog.words.text()
+    dialog.add_file(photo)
+    dialog.create_button.click()
+    qtbot.waitUntil(lambda: not dialog.busy, timeout=10_000)
+    assert "no face" in dialog.words.text()
+
+
+def test_a_still_of_the_webcam(qtbot: Any) -> None:
+    dialog = dialog_with(qtbot, lambda *args: [], Image.new("RGB", (64, 48)))
+    dialog.still.click()
+    assert dialog.create_button.isEnabled()
+    dialog.clear.click()
+    assert not dialog.create_button.isEnabled()
+
+
+def test_the_panel_follows_settings_and_camera(qtbot: Any) -> None:
+    store = Store()
+    panel = FacePanel(store)
+    qtbot.addWidget(panel)
+    store.subscribe(lambda settings, changed: panel.show_settings(settings))
+    panel.show_settings(store.value)
+    assert panel.camera.isHidden() and panel.again.isHidden()
+    panel.show_cameras([CameraDevice("/dev/video0", "Webcam One")])
+    panel.source.setCurrentIndex(2)
+    panel.source.activated.emit(2)
+    assert store.value.face_from == "both" and not panel.camera.isHidden()
+    panel.show_state("following", "", 12.4)
+    assert "12 ms" in panel.words.text() and panel.again.isEnabled()
+    panel.show_state("lost", "no camera was found", 0.0)
+    assert panel.words.text() == "No camera was found"
+    store.change(webcam="/dev/video9")
+    assert "not connected" in panel.camera.currentText()
