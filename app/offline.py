@@ -22,7 +22,8 @@ from app.output.curves import read_curves
 from app.output.files import check_options
 from app.output.writer import Writer, open_writer
 from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
-from avatar.library import default_name, head_names, open_flame, open_head
+from avatar.heads import head_names, open_flame, open_head
+from avatar.library import default_name
 
 __all__ = [
     "RenderOptions",

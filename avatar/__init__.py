@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from avatar.cloud import GaussianCloud
     from avatar.errors import UserError
     from avatar.flame import ArkitMap, FlameParams, HeadModel
-    from avatar.library import names, open_avatar, open_head
+    from avatar.heads import open_head
+    from avatar.library import names, open_avatar
     from avatar.render import Renderer, available_renderers, open_renderer
     from avatar.rig import Avatar
 

@@ -12,13 +12,14 @@ from avatar.flame.arkit_fit import ArkitFit, fit_arkit, transfer_regions
 from avatar.flame.correspondence import match_surfaces
 from avatar.flame.head import HeadModel
 from avatar.formats.flame_model import read_flame
-from avatar.formats.gaussian_avatars import load_trained
+from avatar.formats.head_file import load_head, save_head
 from avatar.formats.lam_zip import load_lam
-from avatar.formats.native import load_avatar, save_avatar, save_head
-from avatar.library import heads_dir, only_flame, open_flame, open_head, user_dir
+from avatar.formats.native import load_avatar, save_avatar
+from avatar.heads import head_names, heads_dir, open_flame, open_head
+from avatar.library import load_ply, user_dir
 from avatar.rig import Avatar
 
-__all__ = ["avatar_path", "convert_flame", "import_file", "load_ply"]
+__all__ = ["avatar_path", "convert_flame", "import_file", "open_any_head"]
 
 _NAME = re.compile(r"[\w][\w .+-]{0,63}")
 
@@ -74,6 +75,30 @@ def convert_flame(path: Path | str) -> tuple[HeadModel, ArkitFit]:
     return model, fit_arkit(source, arkit, model, match=match)
 
 
+def open_any_head(name_or_path: str = "") -> tuple[HeadModel, ArkitMap]:
+    """A head by the name of an imported FLAME model, or from a file; the generic head for an empty text.
+
+    Args:
+        name_or_path: a FLAME model (.pkl, .npz), or a head of this program (.safetensors, as `corpus fusion` writes
+            it beside its data).
+
+    Raises:
+        UserError: if there is none, or it cannot be read.
+    """
+    if not name_or_path:
+        return open_head()
+    if name_or_path in head_names():
+        return open_flame(name_or_path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(head_names()) or "none"
+        raise UserError(f"no head {name_or_path!r}: neither a file nor an imported FLAME model (there are: {known})")
+    if path.suffix.lower() == ".safetensors":
+        return load_head(path)
+    model, fit = convert_flame(path)
+    return model, fit.arkit
+
+
 def _import_flame(path: Path, name: str | None) -> str:
     model, fit = convert_flame(path)
     target = _target(heads_dir(), name or path.stem)
@@ -82,21 +107,6 @@ def _import_flame(path: Path, name: str | None) -> str:
         f"FLAME model {target.stem!r}: {model.n_vertices} vertices with teeth, {model.n_shape} identity and "
         f"{model.n_expression} expression directions. {fit.summary()}"
     )
-
-
-def load_ply(path: Path, flame: str | None = None) -> Avatar:
-    """Open a GaussianAvatars PLY with the FLAME model it was trained with, or one of ours with its own head.
-
-    Raises:
-        UserError: if that model is not imported, or the file is damaged.
-    """
-    head: HeadModel | None = None
-    arkit: ArkitMap | None = None
-    if flame is None and not (path.parent / "head.safetensors").is_file():
-        flame = only_flame()
-    if flame is not None:
-        head, arkit = open_flame(flame)
-    return load_trained(path, head, arkit, flame or "")
 
 
 def _keep(avatar: Avatar, name: str | None, path: Path) -> str:

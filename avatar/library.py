@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
-from avatar.formats.native import load_avatar, load_head
+from avatar.formats.gaussian_avatars import load_trained
+from avatar.formats.lam_zip import load_lam
+from avatar.formats.native import load_avatar
+from avatar.heads import HEAD, assets_dir, only_flame, open_flame
 from avatar.home import data_dir
 from avatar.rig import Avatar
 
-__all__ = [
-    "AvatarInfo",
-    "assets_dir",
-    "default_name",
-    "describe",
-    "head_names",
-    "heads_dir",
-    "names",
-    "only_flame",
-    "open_avatar",
-    "open_flame",
-    "open_head",
-    "user_dir",
-]
-
-_HEAD = "head"
+__all__ = ["AvatarInfo", "default_name", "describe", "load_ply", "names", "open_avatar", "user_dir"]
 
 
 @dataclass(frozen=True)
@@ -41,31 +28,16 @@ class AvatarInfo:
     about: str
 
 
-def assets_dir() -> Path:
-    """The folder of the avatars that ship."""
-    return Path(str(resources.files("avatar") / "assets"))
-
-
 def user_dir() -> Path:
     """The folder of the user's own avatars; it may not exist yet."""
     return data_dir() / "avatars"
-
-
-def heads_dir() -> Path:
-    """The folder of imported FLAME models; it may not exist yet."""
-    return data_dir() / "heads"
-
-
-def head_names() -> list[str]:
-    """Imported FLAME models."""
-    return sorted(p.stem for p in heads_dir().glob("*.safetensors"))
 
 
 def _available() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (assets_dir(), user_dir()):  # the user's own come last and win
         if folder.is_dir():
-            found |= {p.stem: p for p in sorted(folder.glob("*.safetensors")) if p.stem != _HEAD}
+            found |= {p.stem: p for p in sorted(folder.glob("*.safetensors")) if p.stem != HEAD}
     return found
 
 
@@ -80,7 +52,7 @@ def default_name() -> str:
     Raises:
         UserError: if there is none.
     """
-    shipped = sorted(p.stem for p in assets_dir().glob("*.safetensors") if p.stem != _HEAD)
+    shipped = sorted(p.stem for p in assets_dir().glob("*.safetensors") if p.stem != HEAD)
     if not shipped:
         raise UserError(f"no avatar is installed in {assets_dir()}: reinstall the program")
     return shipped[0]
@@ -117,41 +89,22 @@ def open_avatar(name_or_path: str | Path) -> Avatar:
 def _open_file(path: Path) -> Avatar:
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        from avatar.formats.lam_zip import load_lam
-
         return load_lam(path)
     if suffix == ".ply":
-        from avatar.importing import load_ply
-
         return load_ply(path)
     return load_avatar(path)
 
 
-def only_flame() -> str:
-    """The name of the imported FLAME model where there is exactly one.
+def load_ply(path: Path, flame: str | None = None) -> Avatar:
+    """Open a GaussianAvatars PLY with the FLAME model it was trained with, or one of ours with its own head.
 
     Raises:
-        UserError: if there is none, or a choice.
+        UserError: if that model is not imported, or the file is damaged.
     """
-    names = head_names()
-    if len(names) == 1:
-        return names[0]
-    if names:
-        raise UserError(f"several FLAME models are imported ({', '.join(names)}): say which (flame)")
-    raise UserError("no FLAME model is imported: gaussian-avatar import flame2023.pkl")
-
-
-def open_flame(name: str) -> tuple[HeadModel, ArkitMap]:
-    """An imported FLAME model with its fitted ARKit map.
-
-    Raises:
-        UserError: if there is none of that name.
-    """
-    if name not in head_names():
-        raise UserError(f"no FLAME model {name!r} is imported; there are: {', '.join(head_names()) or 'none'}")
-    return load_head(heads_dir() / f"{name}.safetensors")
-
-
-def open_head() -> tuple[HeadModel, ArkitMap]:
-    """The generic head that ships, with its identity basis."""
-    return load_head(assets_dir() / f"{_HEAD}.safetensors")
+    head: HeadModel | None = None
+    arkit: ArkitMap | None = None
+    if flame is None and not (path.parent / "head.safetensors").is_file():
+        flame = only_flame()
+    if flame is not None:
+        head, arkit = open_flame(flame)
+    return load_trained(path, head, arkit, flame or "")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
+from avatar.flame.rotations import axis_angle_to_matrix
 
 __all__ = ["FaceMotion", "FlameMap", "arkit_matrix"]
 
@@ -139,21 +140,10 @@ class FaceMotion:
     def deformation(self, weights: Float[np.ndarray, "b 52"]) -> Float32[np.ndarray, "b n 3"]:
         """Displacement of each vertex from the neutral face, metres."""
         weights = np.asarray(weights, np.float32)
-        rotation = _rotations(weights @ self.jaw)
+        rotation = axis_angle_to_matrix(weights @ self.jaw)
         identity = np.eye(3, dtype=np.float32)
         correction = (rotation - identity).reshape(-1, 9) @ self.jaw_correction
         moved = (weights @ self.basis + correction).reshape(len(weights), -1, 3)
         arm = self.template + moved - (self.joint + weights @ self.joint_basis)[:, None]
         turned = arm @ np.swapaxes(rotation - identity, 1, 2)
         return moved + self.jaw_weight[:, None] * turned
-
-
-def _rotations(axis_angle: Float[np.ndarray, "b 3"]) -> Float32[np.ndarray, "b 3 3"]:
-    """Rodrigues' formula."""
-    angle = np.linalg.norm(axis_angle, axis=-1)[:, None, None]
-    safe = np.maximum(angle, 1e-6)
-    x, y, z = axis_angle.T
-    zero = np.zeros_like(x)
-    k = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    turn = np.eye(3) + np.sin(safe) / safe * k + (1 - np.cos(safe)) / safe**2 * (k @ k)
-    return turn.astype(np.float32)

@@ -25,15 +25,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from animation.blendshapes.geometry_image import GeometryImage, geometry_image
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
+from avatar.formats.atomic import write_bytes
+from avatar.formats.tensors import read_tensors, write_tensors
 
 __all__ = ["FusionConfig", "FusionModel", "Separation", "load_fusion", "refit", "save_fusion"]
 
@@ -255,12 +256,11 @@ def save_fusion(model: FusionModel, path: Path | str, metadata: dict[str, Any] |
     path = Path(path)
     tensors = {}
     for name, value in model.state_dict().items():
-        tensors[name] = value.detach().cpu().half().contiguous() if value.is_floating_point() else value.cpu()
-    tensors["vertices"] = torch.from_numpy(model.image.vertices).to(torch.int32)
+        tensors[name] = (value.half() if value.is_floating_point() else value).detach().cpu().numpy()
+    tensors["vertices"] = model.image.vertices.astype(np.int32)
     info = {"config": asdict(model.config), "metadata": metadata or {}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(save(tensors, {"format": _FORMAT, "version": "1", "info": json.dumps(info)}))
-    path.with_suffix(".json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    write_tensors(path, tensors, info, _FORMAT)
+    write_bytes(path.with_suffix(".json"), (json.dumps(info, indent=2) + "\n").encode())
 
 
 def load_fusion(path: Path | str, head: HeadModel) -> tuple[FusionModel, dict[str, Any]]:
@@ -272,26 +272,17 @@ def load_fusion(path: Path | str, head: HeadModel) -> tuple[FusionModel, dict[st
     Raises:
         UserError: if the file is missing, damaged, something else, or made for another topology.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    tensors, info = read_tensors(path, _FORMAT, "the weights of a fusion module")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != _FORMAT or header.get("version") != "1":
-                raise UserError(f"{path}: not the weights of a fusion module of this program")
-            info = json.loads(header["info"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         config = FusionConfig.from_dict(info["config"])
-        vertices = tensors.pop("vertices").long()
+        vertices = tensors.pop("vertices")
         image = geometry_image(head, config.image_size)
-        if not torch.equal(vertices, torch.from_numpy(image.vertices)):
+        if not np.array_equal(vertices, image.vertices):
             raise UserError(f"{path}: was trained on another topology than this head's; train it for this head")
         model = FusionModel(config, image)
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, UserError):
-            raise
+        state = {name: torch.from_numpy(values) for name, values in tensors.items()}
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: not usable as a fusion module ({error})") from error
     if not all(torch.isfinite(p).all() for p in model.parameters()):
         raise UserError(f"{path}: holds numbers that are not finite; train it again")

@@ -27,7 +27,7 @@ from animation.blendshapes.joining import add, hold_back
 from animation.speech.lips import LipModel, default_lips
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
-from avatar.library import open_head
+from avatar.heads import open_head
 
 __all__ = ["LearnedFusion", "default_weights"]
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
-from avatar.library import open_head
+from avatar.heads import open_head
 
 __all__ = ["LidModel", "default_lids"]
 

@@ -14,7 +14,6 @@ Reference: Fan et al., "FaceFormer: speech-driven 3D facial animation with trans
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,13 +22,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from animation.speech.audio import SAMPLE_RATE, log_mel, resample
 from avatar.errors import UserError
+from avatar.formats.tensors import read_tensors, write_tensors
 
 __all__ = ["FORMAT", "FaceFormer", "FaceFormerConfig", "load_faceformer", "save_faceformer"]
 
@@ -239,15 +237,8 @@ class FaceFormer(nn.Module):
 
 def save_faceformer(model: FaceFormer, path: Path | str, metadata: dict[str, Any] | None = None) -> None:
     """Write the weights and the configuration; wav2vec 2.0's own frozen convolutions stay in their folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: value.detach().cpu().contiguous()
-        for name, value in model.state_dict().items()
-        if "feature_extractor" not in name
-    }
-    info = json.dumps({"config": asdict(model.config), "metadata": metadata or {}})
-    path.write_bytes(save(tensors, {"format": FORMAT, "version": "1", "info": info}))
+    kept = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items() if "feature_extractor" not in k}
+    write_tensors(path, kept, {"config": asdict(model.config), "metadata": metadata or {}}, FORMAT)
 
 
 def load_faceformer(path: Path | str) -> tuple[FaceFormer, dict[str, Any]]:
@@ -256,23 +247,13 @@ def load_faceformer(path: Path | str) -> tuple[FaceFormer, dict[str, Any]]:
     Raises:
         UserError: if the file is missing, damaged or something else.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    tensors, info = read_tensors(path, FORMAT, "a FaceFormer")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT or header.get("version") != "1":
-                raise UserError(f"{path}: not a FaceFormer of this program")
-            info = json.loads(header["info"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         values = info["config"]
         model = FaceFormer(FaceFormerConfig(**values | {"subjects": tuple(values["subjects"])}))
-        missing, unknown = model.load_state_dict(tensors, strict=False)
+        missing, unknown = model.load_state_dict({k: torch.from_numpy(v) for k, v in tensors.items()}, strict=False)
         if unknown or any("feature_extractor" not in name for name in missing):
             raise ValueError(f"its tensors do not fit ({', '.join([*missing, *unknown][:3])})")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, UserError):
-            raise
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: not usable as a FaceFormer ({error})") from error
     return model.eval(), dict(info.get("metadata", {}))

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int8
 
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.head import HeadModel
-from avatar.library import open_head
+from avatar.flame.rotations import axis_angle_to_matrix
+from avatar.heads import open_head
 
 __all__ = ["LipModel", "default_lips"]
 
@@ -112,7 +113,7 @@ class LipModel:
     def positions(self, weights: Float[np.ndarray, "*batch 52"]) -> Float[np.ndarray, "*batch 2*p 3"]:
         """Where the rims are, in millimetres: upper points first, then the lower points in the same order."""
         weights = np.asarray(weights, np.float32)
-        rotation = _rotations(weights @ self.jaw)
+        rotation = axis_angle_to_matrix(weights @ self.jaw)
         return self._skin(self._unposed(weights, rotation), weights, rotation)
 
     def gaps_mm(self, weights: Float[np.ndarray, "*batch 52"]) -> Float[np.ndarray, "*batch p"]:
@@ -162,7 +163,7 @@ class LipModel:
     def _residual(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far the pairs are from meeting, and its derivative by the controls."""
         n = self.n_pairs
-        rotation = _rotations(weights @ self.jaw)
+        rotation = axis_angle_to_matrix(weights @ self.jaw)
         points = self._skin(self._unposed(weights, rotation), weights, rotation)
         # Expression units move a point in the frame that skinning turns it into, and the jaw joint with it.
         blend = _EYE + self.jaw_weight[:, None, None] * (rotation - _EYE)
@@ -172,7 +173,7 @@ class LipModel:
         step = 1e-3
         opened = weights.copy()
         opened[_JAW_OPEN] += step
-        turned = _rotations(opened @ self.jaw)
+        turned = axis_angle_to_matrix(opened @ self.jaw)
         slope[..., _JAW_CONTROL] = (self._skin(self._unposed(opened, turned), opened, turned) - points) / step
         apart, by_control = points[:n] - points[n:], slope[:n] - slope[n:]
         depth = apart[:, 2] - (self.template[:n, 2] - self.template[n:, 2])
@@ -194,24 +195,8 @@ _COST, _BELOW, _ABOVE = (
 )
 _HESSIAN_COST = np.diag(_COST)
 _EYE = np.eye(3, dtype=np.float32)
-_CROSS = np.zeros((3, 9), np.float32)
-"""Axis-angle to the matrix of the cross product, flattened."""
-for _axis, _plus, _minus in ((0, 7, 5), (1, 2, 6), (2, 3, 1)):
-    _CROSS[_axis, _plus], _CROSS[_axis, _minus] = 1.0, -1.0
 _JAW_OPEN = int(indices("jawOpen")[0])
 _JAW_CONTROL = int(np.flatnonzero(_INDEX == _JAW_OPEN)[0])
-
-
-def _rotations(axis_angle: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
-    """Rodrigues' formula, with the series of its factors near zero."""
-    squared = np.square(axis_angle).sum(-1)[..., None, None]
-    angle = np.sqrt(np.maximum(squared, 1e-12))
-    cross = axis_angle @ _CROSS
-    cross = cross.reshape(*axis_angle.shape[:-1], 3, 3)
-    small = squared < 1e-6
-    first = np.where(small, 1 - squared / 6, np.sin(angle) / angle)
-    second = np.where(small, 0.5 - squared / 24, (1 - np.cos(angle)) / np.maximum(squared, 1e-12))
-    return (_EYE + first * cross + second * (cross @ cross)).astype(axis_angle.dtype)
 
 
 def _bounded_minimum(

@@ -7,20 +7,18 @@ The twin in torch, `animation.lab.training.network`, trains the weights.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from animation.speech.audio import FRAMES_PER_HOP, N_MELS
 from animation.speech.channels import CHANNELS
 from animation.speech.phonemes import VISEMES
 from avatar.errors import UserError
+from avatar.formats.tensors import read_tensors, write_tensors
 
 __all__ = [
     "DEFAULT_WEIGHTS",
@@ -34,7 +32,7 @@ __all__ = [
 ]
 
 DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "speech.safetensors"
-_FORMAT = "gaussian-avatar speech 1"
+_FORMAT = "gaussian-avatar-speech"
 
 
 @dataclass(frozen=True)
@@ -202,10 +200,7 @@ def save_weights(
         about: data statement, training and scores: anything JSON takes.
     """
     kept = {name: np.asarray(tensors[name], np.float16) for name in expected_shapes(config)}
-    metadata = {"format": _FORMAT, "config": json.dumps(asdict(config)), "about": json.dumps(about)}
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(save(kept, metadata))
-    partial.replace(path)
+    write_tensors(path, kept, {"config": asdict(config), "about": about}, _FORMAT)
 
 
 def read_about(path: Path | None = None) -> dict[str, object]:
@@ -214,10 +209,7 @@ def read_about(path: Path | None = None) -> dict[str, object]:
     Raises:
         UserError: as `load_weights`.
     """
-    path = path or DEFAULT_WEIGHTS
-    load_weights(path)
-    with safe_open(path, "np") as file:
-        return dict(json.loads(file.metadata()["about"]))
+    return dict(read_tensors(path or DEFAULT_WEIGHTS, _FORMAT, "the weights of a speech model")[1]["about"])
 
 
 def load_weights(path: Path | None = None) -> tuple[SpeechModelConfig, dict[str, np.ndarray]]:
@@ -227,15 +219,8 @@ def load_weights(path: Path | None = None) -> tuple[SpeechModelConfig, dict[str,
         UserError: not there, not readable, or not of this kind.
     """
     path = path or DEFAULT_WEIGHTS
-    try:
-        with safe_open(path, "np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the speech weights {path}: {error}") from error
-    if metadata.get("format") != _FORMAT:
-        raise UserError(f"{path} holds no speech weights of this version")
-    values = json.loads(metadata["config"])
+    tensors, info = read_tensors(path, _FORMAT, "the weights of a speech model")
+    values = dict(info.get("config", {}))
     known = {field.name for field in fields(SpeechModelConfig)}
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise UserError(f"{path} holds numbers that are not finite")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
-from safetensors import SafetensorError, safe_open
 
 from animation.resampling import resample_poses
 from animation.speech.audio import HOP_S, HOP_SAMPLES
@@ -21,6 +20,7 @@ from animation.speech.stream import SpeechFrames, SpeechStream
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
+from avatar.formats.tensors import format_of
 
 __all__ = ["OfflineSpeech", "open_speech_model"]
 
@@ -96,14 +96,8 @@ def open_speech_model(path: Path | str, heads: Iterable[tuple[HeadModel, ArkitMa
     Raises:
         UserError: if the file is not readable, or no head fits it.
     """
-    path = Path(path)
-    try:
-        with safe_open(str(path), "np") as file:
-            kind = (file.metadata() or {}).get("format")
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: not a readable speech model ({error})") from error
-    if kind != FACEFORMER:
-        return SpeechStream(path)
+    if format_of(path) != FACEFORMER:
+        return SpeechStream(Path(path))
     model, _ = load_faceformer(path)
     for head, arkit in heads:
         if head.n_vertices in (model.config.n_vertices, model.config.n_vertices + _TEETH):

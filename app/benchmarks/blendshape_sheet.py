@@ -15,7 +15,7 @@ from animation.blendshapes.fusion import load_fusion, refit
 from animation.blendshapes.learned import default_weights
 from animation.lab.evaluation.fusion import HeldOut
 from avatar import Camera, open_avatar, open_renderer
-from avatar.library import open_head
+from avatar.heads import open_head
 
 __all__ = ["blendshape_sheet"]
 

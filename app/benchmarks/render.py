@@ -150,11 +150,10 @@ def _bench(
     total = len(avatar.gaussians)
     counts = sorted({min(c or total, total) for c in _COUNTS})
     cases = [_Case(size, count) for size in SIZES for count in counts]
-    inner = getattr(renderer, "current", renderer)
-    on_gpu = hasattr(inner, "draw_on_device")
+    on_gpu = renderer.name == "gsplat"
     if on_gpu:  # which records its work before it is at its best
         plan = _Plan(24, 100, 2, 60.0)
-    elif getattr(inner, "is_software", False):
+    elif renderer.is_software:
         plan = _Plan(1, 3, 6, 25.0)
     else:
         plan = _Plan(2, 10, 6, 45.0)
@@ -170,10 +169,9 @@ def _bench(
             progress(f"{name}: {case.gaussians:,} Gaussians, {case.size} px", done)
     if on_gpu and renderer.name == name:
         for case in cases:
-            case.images_per_s_without_download = _without_download(inner, avatar, case, plan)
+            case.images_per_s_without_download = _without_download(renderer, avatar, case, plan)
     progress(name, 1.0)
-    device = _device_name(inner)
-    return [{"backend": name, "device": device, **_figures(case)} for case in cases]
+    return [{"backend": name, "device": renderer.device, **_figures(case)} for case in cases]
 
 
 def _draw_block(
@@ -185,7 +183,7 @@ def _draw_block(
         pixels = renderer.draw(avatar, params, camera, _BACKGROUND, case.gaussians)
         drawn = time.perf_counter()
         parts = dict.fromkeys(STAGES if display else STAGES[:-1], 0.0)
-        for stage, milliseconds in getattr(renderer, "stages_ms", {}).items():
+        for stage, milliseconds in renderer.stages_ms.items():
             parts[_STAGE_OF.get(stage, stage)] += milliseconds
         if display is not None:
             display(pixels)
@@ -195,7 +193,7 @@ def _draw_block(
             case.stages.append(parts)
 
 
-def _without_download(renderer: Any, avatar: Avatar, case: _Case, plan: _Plan) -> float:
+def _without_download(renderer: Renderer, avatar: Avatar, case: _Case, plan: _Plan) -> float:
     """Pictures a second that stay on the GPU, one handed over while the one before is drawn."""
     for k in range(-plan.lead, plan.block):
         if k == 0:
@@ -251,11 +249,6 @@ def _growth(results: list[dict[str, Any]]) -> dict[str, float]:
         "ms_per_million_pixels": round(float(plane[2]), 3),
         "r2": round(1 - float(np.mean((matrix @ plane - times_ms) ** 2)) / variance, 3) if variance else 1.0,
     }
-
-
-def _device_name(renderer: Any) -> str:
-    threads = getattr(renderer, "threads", None)
-    return str(getattr(renderer, "device", f"{threads} threads" if threads else _processor()))
 
 
 def _processor() -> str:

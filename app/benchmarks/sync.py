@@ -26,6 +26,7 @@ from avatar.flame.arkit import weights_from_dict
 from avatar.flame.params import FlameParams
 from avatar.library import default_name as default_avatar
 from avatar.library import open_avatar
+from avatar.render.protocol import DrawsInMemory
 from avatar.rig import Avatar
 
 __all__ = ["bench_sync", "burst_centres"]
@@ -125,10 +126,10 @@ class _LoudnessDriver:
         return poses
 
 
-class _Lamp:
+class _Lamp(DrawsInMemory):
     """A renderer whose picture is as bright as the jaw is open."""
 
-    name = "lamp"
+    name = device = "lamp"
 
     def render(self, cloud: GaussianCloud, camera: Camera, background: Any = None) -> Float32[np.ndarray, "h w 4"]:
         return np.ones((camera.height, camera.width, 4), np.float32)

@@ -96,7 +96,7 @@ def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
     from avatar.creation.forge.build import forge as build
     from avatar.creation.forge.recipe import recipe_named, recipes
     from avatar.formats.native import save_avatar
-    from avatar.library import assets_dir
+    from avatar.heads import assets_dir
 
     folder = out or assets_dir()
     chosen = recipes() if name == "all" else {name: recipe_named(name)}

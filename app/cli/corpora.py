@@ -64,7 +64,7 @@ def corpus_fusion(
     from animation.lab.data.self_made import CorpusRecipe
     from animation.lab.data.self_made_corpus import make_self_made_corpus
     from animation.lab.data.self_made_voices import spoken_utterances
-    from app.heads import open_any_head
+    from avatar.importing import open_any_head
 
     try:
         recipe = CorpusRecipe(speakers, sentences, identities, expressions, seed=seed)

@@ -28,6 +28,10 @@ class Acting:
     """a file of emotions over time, lines of: seconds emotion intensity."""
     performance: Path | None = None
     """a file of emotions, keyframes and variations, as `perform` writes it; its seed and dials count."""
+    expression: str | None = None
+    """any of those names, held on top of the emotion."""
+    expression_amount: float | None = None
+    """of the held expression, 0 to 1; 1 if not given."""
     seed: int | None = None
     """of blinks, gaze, brows and head: the same seed gives the same performance; 0 if not given."""
     follow_voice: bool = False
@@ -53,6 +57,8 @@ class Acting:
         """
         if self.emotion is None:
             refuse("of which emotion? give --emotion too", intensity=self.intensity)
+        if self.expression is None:
+            refuse("of which expression? give --expression too", expression_amount=self.expression_amount)
         given = _given(self)
         performance = self._performance(given)
         given.pop("emotion_track", None)

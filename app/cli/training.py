@@ -57,7 +57,7 @@ def train_speech(
     """
     from animation.lab.data.folders import FaceData
     from animation.lab.training import speech
-    from app.heads import open_any_head
+    from avatar.importing import open_any_head
 
     folders = data or (SPEECH_CORPUS,)
     from_corpus = format == ("corpus",) or (not format and _is_speech_corpus(folders))
@@ -112,7 +112,7 @@ def train_faceformer(
     """
     from animation.lab.data.folders import FaceData
     from animation.lab.training.faceformer import train_faceformer as train
-    from app.heads import open_any_head
+    from avatar.importing import open_any_head
 
     options = _engine(device, devices, 50)
     people = FaceData.open(data, format, ("speech",), seed)
@@ -160,7 +160,7 @@ def train_fusion(
     from animation.lab.data.sequences import DOMAINS
     from animation.lab.training.fusion import train_fusion as train
     from animation.lab.training.fusion_ablations import self_made_data
-    from app.heads import open_any_head
+    from avatar.importing import open_any_head
 
     if not data:
         refuse("of which data? give --data too", format=format or None)
@@ -211,7 +211,7 @@ def evaluate_ablations(*, out: Output = Path("out/fusion_ablations.json"), seeds
         steps: of each training.
     """
     from animation.lab.training.fusion_ablations import run_ablations
-    from avatar.library import open_head
+    from avatar.heads import open_head
 
     with messages() as progress:
         run_ablations(*open_head(), out, _positive("seeds", seeds), _positive("steps", steps), progress)

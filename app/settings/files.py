@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.settings.settings import VERSION, Settings
+from avatar.formats.atomic import write_bytes
 from avatar.home import config_dir
 
 __all__ = ["load_settings", "save_settings", "settings_path"]
@@ -45,8 +46,4 @@ def save_settings(settings: Settings, path: Path | None = None) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    path = path or settings_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(settings), indent=2))
-    fresh.replace(path)
+    write_bytes(path or settings_path(), msgspec.json.format(msgspec.json.encode(settings), indent=2))

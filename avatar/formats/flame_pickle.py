@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse
 
 from avatar.errors import UserError
+from avatar.formats.pickles import AllowListing
 from avatar.formats.untrusted import read_bytes, refusing
 
 __all__ = ["read_pickled_arrays"]
@@ -40,7 +41,7 @@ def read_pickled_arrays(path: Path | str) -> dict[str, np.ndarray]:
     with refusing(path, "a FLAME pickle"):
         _check_opcodes(raw, path)
         try:
-            content = _AllowListing(io.BytesIO(raw), path).load()
+            content = AllowListing(io.BytesIO(raw), path, _ALLOWED, {"chumpy": _Chumpy}).load()
         except pickle.UnpicklingError as error:
             raise ValueError(str(error)) from error
         if not isinstance(content, dict):
@@ -203,23 +204,6 @@ _ALLOWED: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): _Mapping,
     ("_codecs", "encode"): _Encoded,
 }
-_OLD_NAMES = {"copy_reg": "copyreg", "__builtin__": "builtins"}
-
-
-class _AllowListing(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, path: Path | str) -> None:
-        super().__init__(file, encoding="latin1")
-        self._path = path
-
-    def find_class(self, module: str, name: str) -> type:
-        """The placeholder of an allowed name; nothing is ever imported."""
-        if module.split(".")[0] == "chumpy":
-            return _Chumpy
-        known = _OLD_NAMES.get(module, module).replace("numpy._core", "numpy.core").replace("sparse._cs", "sparse.cs")
-        if (known, name) not in _ALLOWED:
-            text = f"{module}.{name}".encode("ascii", "replace").decode()[:80]
-            raise UserError(f"{self._path}: names {text}, which a FLAME model has no need of; nothing was run")
-        return _ALLOWED[known, name]
 
 
 def _resolve(value: Any) -> np.ndarray | None:

@@ -22,7 +22,7 @@ from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 from avatar.flame.params import FlameParams
 from avatar.formats.gaussian_ply import by_importance, read_splats, write_bound
-from avatar.formats.native import load_head, save_head
+from avatar.formats.head_file import load_head, save_head
 from avatar.formats.untrusted import read_npz, refusing, require_finite
 from avatar.rig import Avatar
 

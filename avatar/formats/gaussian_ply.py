@@ -14,17 +14,12 @@ from torch import Tensor
 from avatar.binding import BoundGaussians
 from avatar.cloud import GaussianCloud
 from avatar.errors import UserError
+from avatar.formats.ply import PlyVertices, parse_vertices
 from avatar.formats.untrusted import read_bytes, refusing
 
 __all__ = ["PlySplats", "by_importance", "read_splats", "write_bound", "write_cloud"]
 
 MAX_SPLATS = 4_000_000
-_MAX_HEADER = 65_536
-_TYPES = {
-    "char": "i1", "uchar": "u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4", "float": "<f4",
-    "double": "<f8", "int8": "i1", "uint8": "u1", "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4",
-    "float32": "<f4", "float64": "<f8",
-}  # fmt: skip
 _REST = {0: 1, 9: 4, 24: 9, 45: 16}
 
 
@@ -71,7 +66,7 @@ class PlySplats:
 
 
 def read_splats(path: Path | str, data: bytes | None = None) -> PlySplats:
-    """Read a binary little-endian splat PLY.
+    """Read a splat PLY.
 
     Args:
         data: the file's contents where they do not lie on disk (inside a zip); `path` then only names it.
@@ -81,12 +76,11 @@ def read_splats(path: Path | str, data: bytes | None = None) -> PlySplats:
     """
     raw = read_bytes(path) if data is None else data
     with refusing(path, "a splat PLY"):
-        table, comments = _parse(raw, path)
-        names = table.dtype.names or ()
-        missing = [n for n in ("x", "y", "z", "opacity", "scale_0", "rot_3", "f_dc_0") if n not in names]
+        vertices = parse_vertices(raw, path, MAX_SPLATS)
+        missing = [n for n in ("x", "y", "z", "opacity", "scale_0", "rot_3", "f_dc_0") if n not in vertices.names]
         if missing:
             raise UserError(f"{path}: a PLY, but not of Gaussian splats (it has no {', '.join(missing)})")
-        splats = _splats(table, names, comments, path)
+        splats = _splats(vertices, path)
     for field in ("means", "quats", "log_scales", "logit_opacities", "sh"):
         if not torch.isfinite(getattr(splats, field)).all():
             raise UserError(f"{path}: {field} of some splats are not finite")
@@ -128,57 +122,20 @@ def by_importance(bound: BoundGaussians, cloud: GaussianCloud) -> BoundGaussians
     )
 
 
-def _parse(raw: bytes, path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
-    end = raw.find(b"end_header", 0, _MAX_HEADER)
-    if not raw.startswith(b"ply") or end < 0:
-        raise UserError(f"{path}: not a PLY file")
-    start = raw.find(b"\n", end) + 1
-    if start == 0:
-        raise UserError(f"{path}: the PLY header does not end")
-    lines = raw[:end].decode("ascii", "replace").splitlines()
-    if not any(line.split() == ["format", "binary_little_endian", "1.0"] for line in lines):
-        raise UserError(f"{path}: only binary little-endian PLY files are read; save it as one")
-    count, fields, comments = None, [], []
-    for line in lines:
-        words = line.split()
-        if words[:1] == ["comment"]:
-            comments.append(line.strip()[len("comment") :].strip())
-        elif words[:1] == ["element"]:
-            if count is not None:
-                break  # what follows the vertices is of no interest
-            if words[1] != "vertex":
-                raise UserError(f"{path}: the PLY does not begin with its vertices")
-            count = int(words[2])
-        elif words[:1] == ["property"]:
-            if words[1] not in _TYPES or len(words) != 3:
-                raise UserError(f"{path}: unexpected PLY property {' '.join(words[1:])[:60]!r}")
-            fields.append((words[2], _TYPES[words[1]]))
-    if count is None or not fields:
-        raise UserError(f"{path}: the PLY has no vertices")
-    if not 0 < count <= MAX_SPLATS:
-        raise UserError(f"{path}: claims {count} splats; 1 to {MAX_SPLATS} are accepted")
-    dtype = np.dtype(fields)
-    if count * dtype.itemsize > len(raw) - start:
-        raise UserError(
-            f"{path}: truncated: {count} splats need {count * dtype.itemsize} bytes, there are {len(raw) - start}"
-        )
-    return np.frombuffer(raw, dtype, count, start), tuple(comments)
-
-
-def _splats(table: np.ndarray, names: tuple[str, ...], comments: tuple[str, ...], path: Path | str) -> PlySplats:
+def _splats(vertices: PlyVertices, path: Path | str) -> PlySplats:
     def columns(*wanted: str) -> Tensor:
-        return torch.from_numpy(np.stack([table[n].astype(np.float32) for n in wanted], -1))
+        return torch.from_numpy(vertices.columns(*wanted))
 
-    n_rest = sum(n.startswith("f_rest_") for n in names)
+    n_rest = sum(n.startswith("f_rest_") for n in vertices.names)
     if n_rest not in _REST:
         raise UserError(f"{path}: {n_rest} f_rest properties; 0, 9, 24 or 45 are understood")
     sh = columns("f_dc_0", "f_dc_1", "f_dc_2")[:, None]
     if n_rest:
         rest = columns(*(f"f_rest_{i}" for i in range(n_rest)))
-        sh = torch.cat([sh, rest.reshape(len(table), 3, n_rest // 3).mT], 1)
+        sh = torch.cat([sh, rest.reshape(len(rest), 3, n_rest // 3).mT], 1)
     triangles = None
-    if "binding_0" in names:
-        stored = table["binding_0"].astype(np.float64)
+    if "binding_0" in vertices.names:
+        stored = vertices.table["binding_0"].astype(np.float64)
         if not np.isfinite(stored).all() or (stored != np.floor(stored)).any() or np.abs(stored).max() > 2**31:
             raise UserError(f"{path}: binding_0 holds values that are no triangle numbers")
         triangles = torch.from_numpy(stored.astype(np.int64))
@@ -189,7 +146,7 @@ def _splats(table: np.ndarray, names: tuple[str, ...], comments: tuple[str, ...]
         columns("opacity")[:, 0],
         _without_empty_bands(sh).contiguous(),
         triangles,
-        comments,
+        vertices.comments,
     )
 
 

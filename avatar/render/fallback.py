@@ -47,14 +47,16 @@ class FallbackRenderer:
         return self._current.name
 
     @property
-    def current(self) -> Renderer:
-        """The backend itself."""
-        return self._current
+    def device(self) -> str:
+        return self._current.device
+
+    @property
+    def is_software(self) -> bool:
+        return self._current.is_software
 
     @property
     def stages_ms(self) -> dict[str, float]:
-        """What the stages of the last picture cost, milliseconds; empty where the backend does not say."""
-        return dict(getattr(self._current, "stages_ms", {}))
+        return self._current.stages_ms
 
     def render(
         self, cloud: GaussianCloud, camera: Camera, background: Background = None
@@ -70,6 +72,19 @@ class FallbackRenderer:
         max_gaussians: int | None = None,
     ) -> UInt8[np.ndarray, "h w 4"]:
         return self._try(lambda: self._current.draw(avatar, params, camera, background, max_gaussians))
+
+    def draw_on_device(
+        self,
+        avatar: Avatar,
+        params: FlameParams,
+        camera: Camera,
+        background: Background = None,
+        max_gaussians: int | None = None,
+    ) -> Any:
+        return self._try(lambda: self._current.draw_on_device(avatar, params, camera, background, max_gaussians))
+
+    def finish(self) -> None:
+        self._current.finish()
 
     def close(self) -> None:
         self._current.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -12,7 +13,7 @@ from avatar.cloud import GaussianCloud
 from avatar.flame.params import FlameParams
 from avatar.rig import Avatar
 
-__all__ = ["BUFFERS", "Background", "Renderer", "RendererUnavailableError", "to_bgra"]
+__all__ = ["BUFFERS", "Background", "DrawsInMemory", "Renderer", "RendererUnavailableError", "to_bgra"]
 
 BUFFERS = 4
 """A picture that `Renderer.draw` returns stays untouched until so many more have been drawn."""
@@ -32,6 +33,21 @@ class Renderer(Protocol):
     @property
     def name(self) -> str:
         """The backend in use."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What it draws with, for people."""
+        ...
+
+    @property
+    def is_software(self) -> bool:
+        """Whether a driver for GPUs draws on the CPU after all."""
+        ...
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """What the stages of the last picture cost, milliseconds."""
         ...
 
     def render(
@@ -59,9 +75,61 @@ class Renderer(Protocol):
         """
         ...
 
+    def draw_on_device(
+        self,
+        avatar: Avatar,
+        params: FlameParams,
+        camera: Camera,
+        background: Background = None,
+        max_gaussians: int | None = None,
+    ) -> Any:
+        """As `draw`, but the bytes stay where they were drawn, in the backend's own kind of array, and may not be there
+        yet: `finish` waits for them."""
+        ...
+
+    def finish(self) -> None:
+        """Wait for everything that was handed over."""
+        ...
+
     def close(self) -> None:
         """Give back what is held. A closed renderer must not be used again; closing twice is fine."""
         ...
+
+
+class DrawsInMemory(ABC):
+    """What is the same in every backend whose pictures come out in main memory."""
+
+    is_software = False
+
+    def __init__(self) -> None:
+        self.stages_ms: dict[str, float] = {}
+        """What the stages of the last picture cost, milliseconds."""
+
+    @abstractmethod
+    def draw(
+        self,
+        avatar: Avatar,
+        params: FlameParams,
+        camera: Camera,
+        background: Background = None,
+        max_gaussians: int | None = None,
+    ) -> UInt8[np.ndarray, "h w 4"]:
+        """See `Renderer.draw`."""
+
+    def draw_on_device(
+        self,
+        avatar: Avatar,
+        params: FlameParams,
+        camera: Camera,
+        background: Background = None,
+        max_gaussians: int | None = None,
+    ) -> UInt8[np.ndarray, "h w 4"]:
+        """`draw`: memory is where the picture is."""
+        return self.draw(avatar, params, camera, background, max_gaussians)
+
+    def finish(self) -> None:
+        """There is nothing to wait for: `draw` returns when the picture is there."""
+        return
 
 
 def to_bgra(image: Float[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
 from avatar.flame.params import FlameParams
-from avatar.render.protocol import Background, to_bgra
+from avatar.render.protocol import Background, DrawsInMemory, to_bgra
 from avatar.rig import Avatar
 
 __all__ = [
@@ -146,10 +146,11 @@ def project(cloud: GaussianCloud, camera: Camera) -> Projection:
     )
 
 
-class ReferenceRenderer:
+class ReferenceRenderer(DrawsInMemory):
     """Front-to-back compositing in float64, the definition of what every backend draws."""
 
     name = "reference"
+    device = "numpy, float64"
 
     def render(
         self, cloud: GaussianCloud, camera: Camera, background: Background = None

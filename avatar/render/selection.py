@@ -58,9 +58,9 @@ def _opener(name: str, notice: Notice | None) -> Callable[[], Renderer]:
 def _open_instead(name: str) -> Renderer:
     """Open a backend that is to take over from another: OpenGL in software would be slower than the CPU."""
     renderer = _opener(name, None)()
-    if getattr(renderer, "is_software", False):
+    if renderer.is_software:
         renderer.close()
-        raise RendererUnavailableError(f"{getattr(renderer, 'device', name)} draws in software")
+        raise RendererUnavailableError(f"{renderer.device} draws in software")
     return renderer
 
 
@@ -132,8 +132,8 @@ def _open_auto(notice: Notice | None) -> Renderer:
 
 def _worth_it(renderer: Renderer) -> bool:
     """Whether an OpenGL renderer runs on a GPU and beats the CPU."""
-    if getattr(renderer, "is_software", False):
-        _log.info("not drawing with opengl: %s draws in software", getattr(renderer, "device", "the driver"))
+    if renderer.is_software:
+        _log.info("not drawing with opengl: %s draws in software", renderer.device)
         return False
     cpu = _open_cpu()
     try:

@@ -18,7 +18,7 @@ from avatar.flame.arkit import ArkitMap
 from avatar.flame.correspondence import match_surfaces
 from avatar.flame.head import HeadModel
 from avatar.flame.skinning import axis_angle_to_matrix
-from avatar.library import open_head
+from avatar.heads import open_head
 from avatar.tracking.topology import COUNT
 
 __all__ = ["FaceModel", "Landmarks", "PosedPoints", "closest_on_triangles", "tables"]

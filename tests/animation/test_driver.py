@@ -19,7 +19,7 @@ from animation.speech.phonemes import BILABIALS, Segment
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, ArkitMap, indices
 from avatar.flame.params import FlameParams
-from avatar.library import open_head
+from avatar.heads import open_head
 
 HOP = 320
 SENTENCE = (

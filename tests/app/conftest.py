@@ -19,7 +19,8 @@ from animation.face import DrivenFace
 from avatar.binding import BoundGaussians
 from avatar.flame.arkit import weights_from_dict
 from avatar.flame.params import FlameParams
-from avatar.library import open_head
+from avatar.heads import open_head
+from avatar.render.protocol import DrawsInMemory
 from avatar.rig import Avatar
 
 
@@ -72,11 +73,13 @@ class LoudnessDriver:
         return poses
 
 
-class PlainRenderer:
+class PlainRenderer(DrawsInMemory):
     """A picture whose brightness is the opening of the jaw; `cost_s` is how long it takes."""
 
     def __init__(self, name: str = "plain", cost_s: float = 0.002) -> None:
-        self.name, self.cost_s = name, cost_s
+        super().__init__()
+        self.name = self.device = name
+        self.cost_s = cost_s
         self.closed = False
         self.drawn = 0
         self.fails: Exception | None = None

@@ -14,7 +14,7 @@ from app.animate import animate
 from app.offline import RenderOptions
 from app.output.curves import load_curves
 from avatar.errors import UserError
-from avatar.library import open_head
+from avatar.heads import open_head
 from avatar.rig import Avatar
 from tests.avatar.formats.samples import make_gaussians
 

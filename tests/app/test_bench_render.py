@@ -72,6 +72,7 @@ class _OnGpu:
 
     name = "gsplat"
     device = "a GPU"
+    is_software = False
     stages_ms: ClassVar = {"posing": 0.1, "sort": 0.1, "raster": 0.2, "download": 0.1}
 
     def __init__(self, fails: bool = False) -> None:

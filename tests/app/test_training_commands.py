@@ -23,7 +23,7 @@ from animation.lab.data.vocaset import write_faceformer, write_vocaset
 from animation.lab.training import speech
 from animation.speech.model import SpeechModelConfig
 from app.cli import main
-from avatar.formats.native import save_head
+from avatar.formats.head_file import save_head
 from tests.animation.synthetic_head import flame_sized_head, moving_sequences
 
 pytest.importorskip("lightning_fabric")

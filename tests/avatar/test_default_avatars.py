@@ -14,7 +14,8 @@ from avatar.cloud import GaussianCloud
 from avatar.creation.forge.build import MAX_GAUSSIANS
 from avatar.creation.forge.recipe import recipes
 from avatar.flame.arkit import weights_from_dict
-from avatar.library import assets_dir, open_avatar
+from avatar.heads import assets_dir
+from avatar.library import open_avatar
 from avatar.render import open_renderer
 from avatar.rig import Avatar
 

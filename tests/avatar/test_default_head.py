@@ -8,7 +8,7 @@ import torch
 
 from avatar.flame.arkit import NAMES, ArkitMap, weights_from_dict
 from avatar.flame.head import HeadModel
-from avatar.library import assets_dir, open_head
+from avatar.heads import assets_dir, open_head
 
 
 @pytest.fixture(scope="module")

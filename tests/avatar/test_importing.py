@@ -13,8 +13,9 @@ from avatar.errors import UserError
 from avatar.formats.gaussian_avatars import FLAME_PARAM, save_trained
 from avatar.formats.gaussian_ply import write_bound
 from avatar.formats.native import save_avatar
+from avatar.heads import head_names, open_flame
 from avatar.importing import import_file
-from avatar.library import head_names, names, open_avatar, open_flame
+from avatar.library import names, open_avatar
 from tests.avatar.formats.flame_like import flame_like
 from tests.avatar.formats.samples import make_gaussians, write_lam
 from tests.avatar.synthetic import make_avatar

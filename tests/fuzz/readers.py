@@ -13,9 +13,10 @@ from app.output.curves import load_curves, write_curves
 from avatar.formats.flame_model import read_flame
 from avatar.formats.gaussian_avatars import FLAME_PARAM, load_trained
 from avatar.formats.gaussian_ply import write_bound
+from avatar.formats.head_file import load_head, save_head
 from avatar.formats.lam_zip import load_lam
-from avatar.formats.native import load_avatar, load_head, save_avatar, save_head
-from avatar.library import heads_dir
+from avatar.formats.native import load_avatar, save_avatar
+from avatar.heads import heads_dir
 from tests.app.output.test_curves import make_curves
 from tests.avatar.formats.samples import make_gaussians, write_lam
 from tests.avatar.synthetic import make_arkit, make_avatar, make_head

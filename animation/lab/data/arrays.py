@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import UserError
+from avatar.formats.untrusted import read_npz
 
-__all__ = ["load_array", "load_arrays", "number", "require_finite"]
-
-_MAX_BYTES = 8 << 30
+__all__ = ["load_array", "load_arrays", "number"]
 
 
 def load_array(path: Path, mmap: bool = False) -> np.ndarray:
@@ -38,29 +36,16 @@ def load_array(path: Path, mmap: bool = False) -> np.ndarray:
 
 
 def load_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Arrays of an npz file.
+    """Arrays of numbers of an npz file.
 
     Raises:
         UserError: if the file is missing, damaged, or lacks one of the arrays.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MAX_BYTES:
-            raise UserError(f"{path}: unpacks to more than {_MAX_BYTES >> 30} GiB")
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file.files]
-            if missing:
-                raise UserError(f"{path}: lacks {', '.join(missing)}")
-            arrays = {name: file[name] for name in file.files}
-    except UserError:
-        raise
-    except Exception as error:  # zip files and npy headers fail in many ways
-        raise UserError(f"{path}: not a readable npz file ({_line(error)})") from error
+    arrays = read_npz(path)
+    if missing := [name for name in names if name not in arrays]:
+        raise UserError(f"{path}: lacks {', '.join(missing)}")
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        if array.dtype.kind not in "iuf":
             raise UserError(f"{path}: {name} is not an array of numbers")
     return arrays
 
@@ -75,13 +60,6 @@ def number(path: Path, name: str, value: Any, least: float) -> float:
     if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all() or array.item() < least:
         raise UserError(f"{path}: {name} is not a number of {least:g} or more")
     return float(array.item())
-
-
-def require_finite(path: Path, **arrays: np.ndarray) -> None:
-    """Raises UserError if an array holds nan or infinity."""
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise UserError(f"{path}: {name} holds numbers that are not finite")
 
 
 def _line(error: Exception) -> str:

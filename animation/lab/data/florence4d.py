@@ -16,17 +16,14 @@ from jaxtyping import Float32, Int
 
 from animation.lab.data.sequences import MeshSequence
 from avatar.errors import UserError
+from avatar.formats.ply import parse_vertices
+from avatar.formats.untrusted import read_bytes, require_finite
 
 __all__ = ["FPS", "florence4d_subjects", "read_florence4d", "read_ply_vertices", "write_florence4d"]
 
 FPS = 30.0
 _MAX_VERTICES = 1_000_000
 _NUMBERED = re.compile(r"^(?P<name>.+)_(?P<number>\d+)$")
-_PLY_TYPES = {
-    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
-    "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
-    "float32": "f4", "float64": "f8",
-}  # fmt: skip
 
 
 def florence4d_subjects(root: Path | str) -> list[str]:
@@ -94,45 +91,12 @@ def read_ply_vertices(path: Path) -> Float32[np.ndarray, "v 3"]:
     Raises:
         UserError: if the file is missing or damaged.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: not readable ({error})") from error
-    end = raw.find(b"end_header")
-    if not raw.startswith(b"ply") or end < 0:
-        raise UserError(f"{path}: not a PLY file")
-    lines = raw[:end].decode("ascii", "replace").split("\n")
-    body = raw[raw.find(b"\n", end) + 1 :]
-    style, count, properties, element = "", 0, [], ""
-    try:
-        for words in (line.split() for line in lines):
-            if words[:1] == ["format"]:
-                style = words[1]
-            elif words[:1] == ["element"]:
-                element = element or words[1]
-                if words[1] == "vertex" and element == "vertex":
-                    count = int(words[2])
-                else:
-                    break
-            elif words[:1] == ["property"]:
-                properties.append((words[2], _PLY_TYPES[words[1]]))
-        columns = [name for name, _ in properties]
-        if element != "vertex" or not {"x", "y", "z"} <= set(columns) or not 0 < count <= _MAX_VERTICES:
-            raise ValueError("it does not begin with vertices x y z")
-        if style == "ascii":
-            rows = body.decode("ascii", "replace").split("\n")[:count]
-            table = np.array([row.split()[: len(columns)] for row in rows], np.float32)
-            vertices = table[:, [columns.index(axis) for axis in "xyz"]]
-        elif style == "binary_little_endian":
-            records = np.frombuffer(body, np.dtype([(n, f"<{t}") for n, t in properties]), count)
-            vertices = np.stack([records[axis] for axis in "xyz"], 1).astype(np.float32)
-        else:
-            raise ValueError(f"format {style!r}")
-        if vertices.shape != (count, 3) or not np.isfinite(vertices).all():
-            raise ValueError("fewer vertices than announced, or not finite")
-    except (ValueError, KeyError, IndexError) as error:
-        raise UserError(f"{path}: not a usable PLY mesh ({error})") from error
-    return vertices
+    vertices = parse_vertices(read_bytes(path), path, _MAX_VERTICES)
+    if not {"x", "y", "z"} <= set(vertices.names):
+        raise UserError(f"{path}: its vertices have no x y z")
+    points = vertices.columns("x", "y", "z")
+    require_finite(path, vertices=points)
+    return points
 
 
 def write_florence4d(root: Path | str, sequences: Iterable[MeshSequence], faces: Int[np.ndarray, "f 3"]) -> None:

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from animation.lab.data.arrays import load_array, require_finite
+from animation.lab.data.arrays import load_array
 from animation.lab.data.sequences import Domain, MeshSequence
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
+from avatar.formats.untrusted import require_finite
 
 __all__ = ["EMOTION_NUMBERS", "FPS", "FlameClip", "clip_to_mesh", "mead_subjects", "read_mead"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,11 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import UserError
+from avatar.formats.pickles import AllowListing
 
 __all__ = ["load_pickle"]
 
 _MAX_BYTES = 16 << 30
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-}
-
-
-def _numpy_reconstruction() -> dict[tuple[str, str], Any]:
-    """numpy's own rebuilding functions, under the names of numpy 1 and 2."""
-    reconstruct = np.zeros(1).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
-    return {
-        (module, name): function
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name, function in (("_reconstruct", reconstruct), ("scalar", scalar))
-    }
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -40,15 +24,14 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin-1")
 
 
-_ALLOWED |= _numpy_reconstruction() | {("_codecs", "encode"): _encode}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} in it, which data has no need of") from None
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0],
+    ("numpy.core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("_codecs", "encode"): _encode,
+}
 
 
 def load_pickle(path: Path | str) -> Any:
@@ -64,6 +47,8 @@ def load_pickle(path: Path | str) -> Any:
         raise UserError(f"{path}: larger than {_MAX_BYTES >> 30} GiB")
     try:
         with path.open("rb") as file:
-            return _Unpickler(io.BufferedReader(file), encoding="latin1").load()
+            return AllowListing(file, path, _ALLOWED).load()
+    except UserError:
+        raise
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
         raise UserError(f"{path}: not a readable data pickle ({error})") from error

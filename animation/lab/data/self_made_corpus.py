@@ -20,7 +20,7 @@ from animation.lab.data.vocaset import write_faceformer, write_vocaset
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
-from avatar.formats.native import save_head
+from avatar.formats.head_file import save_head
 
 __all__ = ["LAYOUTS", "make_self_made_corpus"]
 

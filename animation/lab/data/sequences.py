@@ -17,9 +17,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from animation.lab.data.arrays import load_arrays, number, require_finite
+from animation.lab.data.arrays import load_arrays, number
 from animation.resampling import resample_poses
 from avatar.errors import UserError
+from avatar.formats.untrusted import require_finite
 
 __all__ = [
     "DOMAINS",

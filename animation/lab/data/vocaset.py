@@ -16,10 +16,11 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from animation.lab.data.arrays import load_array, require_finite
+from animation.lab.data.arrays import load_array
 from animation.lab.data.pickles import load_pickle
 from animation.lab.data.sequences import MeshSequence
 from avatar.errors import UserError
+from avatar.formats.untrusted import require_finite
 
 __all__ = ["FPS", "read_vocaset", "vocaset_subjects", "write_faceformer", "write_vocaset"]
 

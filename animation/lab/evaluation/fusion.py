@@ -39,7 +39,7 @@ from animation.speech.stream import SpeechStream
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
-from avatar.library import open_head
+from avatar.heads import open_head
 
 __all__ = ["HELD_OUT", "HeldOut", "Stage1", "evaluate_fusion", "measure_model"]
 

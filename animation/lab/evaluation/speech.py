@@ -26,7 +26,7 @@ from animation.speech.phonemes import BILABIALS, SILENCE, Segment, viseme_labels
 from animation.speech.stream import SpeechFrames, SpeechStream
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
-from avatar.library import open_head
+from avatar.heads import open_head
 
 __all__ = [
     "SEALED_GAP_MM",

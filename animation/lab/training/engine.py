@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from avatar.errors import UserError
+from avatar.formats.atomic import replacing
 
 __all__ = [
     "EngineOptions",
@@ -236,9 +237,8 @@ def _save(path: Path, task: Task, optimizer: torch.optim.Optimizer, done: int) -
         "module": task.module.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)  # a kill leaves the old checkpoint or the new one, never half of one
+    with replacing(path) as fresh:
+        torch.save(state, fresh)
 
 
 def _resume(path: Path, task: Task, optimizer: torch.optim.Optimizer, device: torch.device) -> int:

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QUrl
 from PyQt6.QtGui import QAction, QActionGroup, QDesktopServices, QKeySequence
-from PyQt6.QtWidgets import QInputDialog, QMenu, QMessageBox
+from PyQt6.QtWidgets import QInputDialog, QMainWindow, QMenu, QMessageBox
 
 from app.log import log_path
 from app.settings import Settings, Store
 
-if TYPE_CHECKING:
-    from app.gui.main.window import MainWindow
+__all__ = ["MenuActions", "Menus"]
 
-__all__ = ["Menus"]
+
+@dataclass(frozen=True)
+class MenuActions:
+    """What the menu bar can do beyond changing settings."""
+
+    open_avatar: Callable[[], object]
+    new_avatar: Callable[[], object]
+    play_sound: Callable[[], object]
+    record: Callable[[], object]
+    save_still: Callable[[], object]
+    show_recordings: Callable[[], object]
+    reset_camera: Callable[[], object]
+    toggle_panel: Callable[[], object]
+    toggle_overlay: Callable[[], object]
 
 
 class Menus:
     """File, edit, looks, view, help. Built once; follows the settings."""
 
-    def __init__(self, window: MainWindow) -> None:
-        self._window = window
-        self._store: Store = window.store
+    def __init__(self, window: QMainWindow, store: Store, actions: MenuActions) -> None:
+        self._window, self._store = window, store
         tr = window.tr
         bar = window.menuBar()
         assert bar is not None
@@ -35,13 +46,13 @@ class Menus:
             return made
 
         file = menu(tr("&File"))
-        self._add(file, tr("Open &avatar…"), window.choose_avatar, "Ctrl+O")
-        self._add(file, tr("&New avatar from a photo…"), window.own_face.new_avatar, "Ctrl+N")
-        self._add(file, tr("&Play a sound…"), window.choose_audio, "Ctrl+P")
+        self._add(file, tr("Open &avatar…"), actions.open_avatar, "Ctrl+O")
+        self._add(file, tr("&New avatar from a photo…"), actions.new_avatar, "Ctrl+N")
+        self._add(file, tr("&Play a sound…"), actions.play_sound, "Ctrl+P")
         file.addSeparator()
-        self._add(file, tr("&Record"), window.recordings.toggle_recording, "Ctrl+R")
-        self._add(file, tr("Save &still"), window.recordings.save_still, "Ctrl+S")
-        self._add(file, tr("Show &recordings"), window.recordings.show_folder)
+        self._add(file, tr("&Record"), actions.record, "Ctrl+R")
+        self._add(file, tr("Save &still"), actions.save_still, "Ctrl+S")
+        self._add(file, tr("Show &recordings"), actions.show_recordings)
         file.addSeparator()
         self._add(file, tr("&Quit"), window.close, "Ctrl+Q")
 
@@ -55,9 +66,9 @@ class Menus:
         self._looks.aboutToShow.connect(self._fill_looks)
 
         view = menu(tr("&View"))
-        self._add(view, tr("&Reset camera"), window.camera.reset, "Ctrl+0")
-        self._add(view, tr("Show or hide the &panel"), self._toggle_side, "Ctrl+B")
-        self._add(view, tr("Avatar without a &frame"), window.toggle_stage, "Ctrl+T")
+        self._add(view, tr("&Reset camera"), actions.reset_camera, "Ctrl+0")
+        self._add(view, tr("Show or hide the &panel"), actions.toggle_panel, "Ctrl+B")
+        self._add(view, tr("Avatar without a &frame"), actions.toggle_overlay, "Ctrl+T")
         self._add(view, tr("&Full screen"), self._toggle_full_screen, "F11")
         view.addSeparator()
         group = QActionGroup(window)
@@ -121,9 +132,6 @@ class Menus:
         fresh = Settings()
         kept = ("presets", "theme", "version", "collapsed")
         self._store.change(**{f: getattr(fresh, f) for f in Settings.__struct_fields__ if f not in kept})
-
-    def _toggle_side(self) -> None:
-        self._window.side.setVisible(not self._window.side.isVisible())
 
     def _toggle_full_screen(self) -> None:
         if self._window.isFullScreen():

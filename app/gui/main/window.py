@@ -21,7 +21,7 @@ from app.gui.capture.own_face import OwnFace
 from app.gui.look.theme import apply_theme, current
 from app.gui.main.bridge import Bridge, MakeSession
 from app.gui.main.clips import Clips
-from app.gui.main.menus import Menus
+from app.gui.main.menus import MenuActions, Menus
 from app.gui.main.notices import Banner
 from app.gui.main.recordings import Recordings
 from app.gui.main.reports import EngineReports
@@ -36,7 +36,8 @@ from app.live.scene import Drawn
 from app.live.session import LiveSession
 from app.settings import Settings, Store
 from avatar.errors import UserError
-from avatar.library import assets_dir, default_name, names, user_dir
+from avatar.heads import assets_dir
+from avatar.library import default_name, names, user_dir
 
 __all__ = ["MainWindow"]
 
@@ -85,7 +86,21 @@ class MainWindow(QMainWindow):
         for held in (self.bridge, self.clips, self.camera, self.recordings, self.own_face, self.reports):
             held.setParent(self)  # to go with the window, on its thread, whenever Python's collector comes by
         self._lay_out()
-        self.menus = Menus(self)
+        self.menus = Menus(
+            self,
+            store,
+            MenuActions(
+                open_avatar=self.choose_avatar,
+                new_avatar=lambda: self.own_face.new_avatar(),
+                play_sound=self.choose_audio,
+                record=self.recordings.toggle_recording,
+                save_still=self.recordings.save_still,
+                show_recordings=self.recordings.show_folder,
+                reset_camera=self.camera.reset,
+                toggle_panel=lambda: self.side.setVisible(not self.side.isVisible()),
+                toggle_overlay=self.toggle_overlay,
+            ),
+        )
         self.thumbnails = Thumbnails()
         self._connect()
         self._shortcuts()
@@ -164,7 +179,7 @@ class MainWindow(QMainWindow):
         else:
             self.clips.play(path)
 
-    def toggle_stage(self) -> None:
+    def toggle_overlay(self) -> None:
         """Show the avatar in a window without a frame, on a transparent background; or close that window."""
         if self._overlay_window is not None:
             self._overlay_window.close()

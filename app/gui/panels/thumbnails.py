@@ -11,6 +11,7 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from app.child import python_command
+from avatar.formats.atomic import replacing
 from avatar.home import cache_dir
 
 __all__ = ["Thumbnails", "draw_thumbnail"]
@@ -33,9 +34,8 @@ def draw_thumbnail(avatar_path: str, picture_path: str) -> None:
     renderer = open_renderer("cpu")
     pose = FlameParams.neutral(avatar.head.n_shape, avatar.head.n_expression)
     image = renderer.draw(avatar, pose, Camera.preset("face", _SIZE, _SIZE), None)
-    fresh = Path(picture_path).with_suffix(".new.png")
-    save_still(fresh, image)
-    fresh.replace(picture_path)
+    with replacing(picture_path) as fresh:
+        save_still(fresh, image)
     renderer.close()
 
 

@@ -11,7 +11,8 @@ from app.output.curves.track import Curves
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 from avatar.formats.untrusted import read_npz
-from avatar.library import default_name, head_names, open_avatar, open_head
+from avatar.heads import head_names, open_head
+from avatar.library import default_name, open_avatar
 from avatar.rig import Avatar
 
 __all__ = ["FORMATS", "SUFFIXES", "Curves", "is_curves", "load_curves", "read_curves", "write_curves"]

@@ -18,7 +18,7 @@ from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.params import FlameParams
 from avatar.formats.untrusted import read_npz, refusing, require_finite
-from avatar.library import head_names, open_flame, open_head
+from avatar.heads import head_names, open_flame, open_head
 
 __all__ = ["OURS", "Basis", "Keys", "basis_for_writing", "from_arrays", "write"]
 

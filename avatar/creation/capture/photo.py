@@ -24,7 +24,7 @@ from avatar.creation.forge.splats import Splats
 from avatar.errors import UserError
 from avatar.flame.arkit import weights_from_dict
 from avatar.flame.params import FlameParams
-from avatar.library import open_head
+from avatar.heads import open_head
 from avatar.rig import Avatar
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics

@@ -17,7 +17,8 @@ from PIL import Image
 from avatar.camera import Camera
 from avatar.flame.arkit import NAMES, indices, weights_from_dict
 from avatar.flame.params import FlameParams
-from avatar.library import open_avatar, open_head
+from avatar.heads import open_head
+from avatar.library import open_avatar
 from avatar.render.protocol import Renderer
 from avatar.rig import Avatar
 

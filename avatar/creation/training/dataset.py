@@ -31,7 +31,7 @@ from avatar.flame.arkit import NAMES, ArkitMap, weights_from_dict
 from avatar.flame.head import HeadModel
 from avatar.flame.params import FlameParams
 from avatar.formats.gaussian_avatars import TrainingPoses, own_neutral, read_training_poses, training_poses
-from avatar.formats.native import load_head
+from avatar.formats.head_file import load_head
 from avatar.formats.untrusted import read_bytes, refusing
 
 __all__ = ["HELD_OUT_EVERY", "OPENGL_AXES", "Dataset"]

@@ -16,7 +16,8 @@ from avatar.creation.training.dataset import OPENGL_AXES
 from avatar.flame.arkit import NAMES, ArkitMap
 from avatar.flame.head import HeadModel
 from avatar.flame.params import FlameParams
-from avatar.formats.native import save_head
+from avatar.formats.atomic import write_bytes
+from avatar.formats.head_file import save_head
 
 __all__ = ["DatasetWriter"]
 
@@ -120,10 +121,7 @@ class DatasetWriter:
                 "timestep_indices": sorted({e["timestep_index"] for e in entries}),
                 "camera_indices": sorted({e["camera_index"] for e in entries}),
             }
-            path = self.folder / f"transforms_{division}.json"
-            part = path.with_name(path.name + ".part")
-            part.write_text(json.dumps(contents, indent=1), encoding="utf-8")
-            part.replace(path)
+            write_bytes(self.folder / f"transforms_{division}.json", json.dumps(contents, indent=1).encode())
 
     @staticmethod
     def _pose_file(timestep: int) -> str:

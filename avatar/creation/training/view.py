@@ -12,6 +12,7 @@ from PIL import Image
 from avatar.camera import Camera
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
+from avatar.formats.atomic import replacing
 from avatar.formats.untrusted import refusing
 
 __all__ = ["View", "premultiply", "read_picture", "write_picture"]
@@ -88,9 +89,8 @@ def write_picture(path: Path, image: UInt8[np.ndarray, "h w 4"]) -> None:
     alpha = image[..., 3:].astype(np.uint16)
     straight = image.copy()
     straight[..., :3] = np.minimum((image[..., :3] * np.uint16(255) + alpha // 2) // np.maximum(alpha, 1), 255)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(straight).save(part, format="PNG", compress_level=2)
-    part.replace(path)
+    with replacing(path) as fresh:
+        Image.fromarray(straight).save(fresh, format="PNG", compress_level=2)
 
 
 def _open(path: Path) -> np.ndarray:

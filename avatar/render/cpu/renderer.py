@@ -18,7 +18,7 @@ from avatar.render.compilation import KERNELS
 from avatar.render.cpu.gaussians import PackedGaussians, aligned
 from avatar.render.cpu.rasterizer import Rasterizer
 from avatar.render.posing import FastHead
-from avatar.render.protocol import BUFFERS, Background
+from avatar.render.protocol import BUFFERS, Background, DrawsInMemory
 from avatar.rig import Avatar
 
 __all__ = ["CpuRenderer"]
@@ -32,7 +32,7 @@ class _Prepared:
     gaussians: PackedGaussians
 
 
-class CpuRenderer:
+class CpuRenderer(DrawsInMemory):
     """Tile-based splatting on all cores (numba). Works everywhere; any thread may call it, one at a time."""
 
     name = "cpu"
@@ -43,12 +43,12 @@ class CpuRenderer:
         Args:
             threads: how many to use; all cores by default.
         """
+        super().__init__()
         self._rasterizer = Rasterizer(threads)
+        self.device = f"{self.threads} threads"
         self._prepared: WeakKeyDictionary[Avatar, _Prepared] = WeakKeyDictionary()
         self._ring: list[np.ndarray] = []
         self._next = 0
-        self.stages_ms: dict[str, float] = {}
-        """What the stages of the last picture cost, milliseconds."""
         started = time.perf_counter()
         one = torch.ones(1, 3)
         cloud = GaussianCloud(one, torch.ones(1, 4), 0.01 * one, torch.ones(1), torch.ones(1, 1, 3))

@@ -15,14 +15,14 @@ from avatar.flame.params import FlameParams
 from avatar.render.cpu.gaussians import PackedGaussians
 from avatar.render.opengl.context import OffscreenContext, is_software
 from avatar.render.opengl.painter import SplatPainter
-from avatar.render.protocol import BUFFERS, Background, RendererUnavailableError
+from avatar.render.protocol import BUFFERS, Background, DrawsInMemory, RendererUnavailableError
 from avatar.rig import Avatar
 from shaders import ShaderError
 
 __all__ = ["OpenGLRenderer"]
 
 
-class OpenGLRenderer:
+class OpenGLRenderer(DrawsInMemory):
     """Draws off screen and reads the picture back. Any thread may call it on Linux, one at a time.
 
     Elsewhere it belongs to the thread that made it. To draw in a window without reading back, see `WindowPainter`.
@@ -36,13 +36,12 @@ class OpenGLRenderer:
         Raises:
             RendererUnavailableError: if there is no OpenGL 3.3, or the driver refuses the shaders.
         """
+        super().__init__()
         self._context = OffscreenContext()
         self.device = self._context.device
         """Who made the driver, and what it draws with."""
         self.is_software = is_software(self.device)
         """Whether it runs on the CPU after all."""
-        self.stages_ms: dict[str, float] = {}
-        """What the stages of the last picture cost, milliseconds."""
         self._lock = threading.Lock()
         self._closed = False
         self._ring: list[np.ndarray] = []

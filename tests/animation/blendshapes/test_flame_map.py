@@ -6,7 +6,7 @@ import torch
 from animation.blendshapes.flame_map import FaceMotion, FlameMap, arkit_matrix
 from animation.blendshapes.geometry_image import geometry_image
 from avatar.flame.arkit import NAMES, weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 from tests.animation.synthetic_head import flame_sized_head
 
 

@@ -8,7 +8,7 @@ import torch
 from animation.blendshapes.fusion import FusionConfig, FusionModel, load_fusion, refit, save_fusion
 from animation.blendshapes.geometry_image import geometry_image
 from avatar.errors import UserError
-from avatar.library import open_head
+from avatar.heads import open_head
 from tests.animation.synthetic_head import flame_sized_head
 
 SMALL = FusionConfig(image_size=32, channels=(4, 8), speech_blendshapes=5, expression_blendshapes=6, linear_path=8)
@@ -107,7 +107,7 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         load_fusion(tmp_path / "none.safetensors", head)
     (tmp_path / "bad.safetensors").write_bytes(b"\0" * 64)
-    with pytest.raises(UserError, match="not usable"):
+    with pytest.raises(UserError, match="not a readable"):
         load_fusion(tmp_path / "bad.safetensors", head)
     model = _model()
     save_fusion(model, tmp_path / "f.safetensors")

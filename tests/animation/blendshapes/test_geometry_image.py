@@ -8,7 +8,7 @@ import torch
 
 from animation.blendshapes.geometry_image import face_vertices, geometry_image
 from avatar.errors import UserError
-from avatar.library import open_head
+from avatar.heads import open_head
 from tests.animation.synthetic_head import FLAME_VERTICES, flame_sized_head
 
 

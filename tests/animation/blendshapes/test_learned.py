@@ -11,7 +11,7 @@ from animation.expression.emotions import EMOTIONS, emotion_weights
 from animation.speech.lips import default_lips
 from animation.speech.mouth import MouthMap
 from avatar.flame.arkit import indices, weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from animation.expression.emotions import EMOTIONS, emotion_weights
 from animation.life.lids import LidModel, default_lids
 from avatar.flame.arkit import indices, weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)

@@ -7,7 +7,7 @@ from scipy.optimize import lsq_linear
 from animation.expression.emotions import EMOTIONS, emotion_weights
 from animation.speech.lips import _bounded_minimum, default_lips
 from avatar.flame.arkit import NAMES, weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 
 BOTH = ("Left", "Right")
 

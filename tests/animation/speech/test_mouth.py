@@ -7,7 +7,7 @@ from animation.speech.articulation import targets
 from animation.speech.channels import CHANNELS
 from animation.speech.mouth import ClosureGate, MouthMap
 from avatar.flame.arkit import NAMES
-from avatar.library import open_head
+from avatar.heads import open_head
 
 
 @pytest.fixture(scope="module")

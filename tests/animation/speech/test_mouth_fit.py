@@ -12,7 +12,7 @@ from animation.speech.channels import CHANNELS
 from animation.speech.lips import default_lips
 from animation.speech.mouth import MouthMap
 from animation.speech.mouth_fit import MouthFit, lips_touch, spoken_closures, voiced, widened
-from avatar.library import open_head
+from avatar.heads import open_head
 from tests.animation.synthetic_head import flame_sized_head
 
 

@@ -17,7 +17,7 @@ from animation.speech.stream import SpeechStream
 from app.cli import main
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, indices
-from avatar.library import open_head
+from avatar.heads import open_head
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_streaming_model_is_opened_by_the_same_call_and_others_are_refused(w
     with pytest.raises(UserError, match=r"trained on meshes of .* vertices"):
         open_speech_model(weights, [])
     (tmp_path / "bad.safetensors").write_bytes(b"no")
-    with pytest.raises(UserError, match="not a readable speech model"):
+    with pytest.raises(UserError, match="not a readable safetensors file"):
         open_speech_model(tmp_path / "bad.safetensors", [])
 
 

@@ -15,7 +15,7 @@ from animation.speech.lips import default_lips
 from animation.speech.phonemes import Segment
 from animation.speech.prompted import PromptedSpeech
 from animation.speech.stream import SpeechFrames
-from avatar.library import open_head
+from avatar.heads import open_head
 
 WORDS = "SIL M AA M AA SIL B EY B IY P AO P S IY F AY V SIL"
 LENGTH_S = {"SIL": 0.3, "M": 0.07, "B": 0.07, "P": 0.08}

@@ -122,9 +122,9 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     count = len(painted)
     wait(lambda: len(painted) > count + 4, 10)
     clear = screen(window)
-    window.toggle_stage()
+    window.toggle_overlay()
     said["beside_a_stage"] = wait(lambda: not window.viewport.direct and window.viewport.picture is not None, 20)
-    window.toggle_stage()
+    window.toggle_overlay()
     said["again"] = wait(lambda: window.viewport.direct, 20)
     images = session.rendering.images.get().request.number
     def lost(*more): raise RuntimeError("the context was lost")

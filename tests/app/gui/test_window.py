@@ -511,7 +511,7 @@ def test_a_failure_reads_as_one_line() -> None:
 
 def test_the_stage_window_shows_the_avatar_alone(make_window: Any, plugged: Any, qtbot: Any) -> None:
     window = make_window()
-    window.toggle_stage()
+    window.toggle_overlay()
     stage = window._overlay_window
     assert stage is not None
     assert window.store.value.background == "transparent"

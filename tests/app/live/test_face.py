@@ -23,7 +23,7 @@ from app.live.notice import Notice
 from app.settings import FaceSettings
 from avatar.errors import UserError
 from avatar.flame.arkit import indices, weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 from avatar.tracking.tracker import TrackedFace
 
 

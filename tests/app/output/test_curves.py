@@ -19,8 +19,8 @@ from avatar.flame.arkit import NAMES, indices
 from avatar.flame.params import FlameParams
 from avatar.formats.gaussian_ply import read_splats
 from avatar.formats.glb import read_glb
-from avatar.formats.native import save_head
-from avatar.library import heads_dir, open_head
+from avatar.formats.head_file import save_head
+from avatar.heads import heads_dir, open_head
 from avatar.rig import Avatar
 from tests.avatar.formats.samples import make_gaussians, write_lam
 from tests.avatar.synthetic import make_avatar

@@ -12,7 +12,7 @@ from avatar.flame.arkit_fit import ArkitFit, fit_arkit, transfer_regions
 from avatar.flame.correspondence import Correspondence, match_surfaces
 from avatar.flame.head import HeadModel
 from avatar.formats.flame_model import read_flame
-from avatar.library import open_head
+from avatar.heads import open_head
 from tests.avatar.formats.flame_like import flame_like
 from tests.avatar.synthetic import make_head
 

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from avatar.flame.head import HeadModel
 from avatar.formats.flame_teeth import FLAME_FACES, FLAME_VERTICES, LOWER_LIP, UPPER_LIP
-from avatar.library import open_head
+from avatar.heads import open_head
 
 __all__ = ["flame_like"]
 

@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from avatar.errors import UserError
-from avatar.formats.native import load_avatar, load_head, save_avatar, save_head
+from avatar.formats.head_file import load_head, save_head
+from avatar.formats.native import load_avatar, save_avatar
 from tests.avatar.synthetic import make_arkit, make_avatar, make_head
 
 

@@ -12,17 +12,20 @@ from avatar.errors import UserError
 from avatar.render import BACKENDS, Renderer, RendererUnavailableError, available_renderers, open_renderer, selection
 from avatar.render.fallback import FallbackRenderer
 from avatar.render.probe import probe_avatar
+from avatar.render.protocol import DrawsInMemory
 
 AVATAR = probe_avatar(50)
 PARAMS = AVATAR.head.neutral()
 CAMERA = Camera.orbit(20, 20)
 
 
-class _Fake:
+class _Fake(DrawsInMemory):
     """Draws as often as it is told to, then raises."""
 
     def __init__(self, name: str, pictures: int = 10**9, error: Exception | None = None) -> None:
+        super().__init__()
         self.name, self.left, self.closed = name, pictures, 0
+        self.device = "a device"
         self.error = error or RuntimeError("the device is gone\nwith a second line")
 
     def draw(self, *args: Any) -> np.ndarray:
@@ -83,7 +86,7 @@ def test_auto_takes_opengl_only_where_it_pays(
     monkeypatch: pytest.MonkeyPatch, software: bool, slow: float, expected: str
 ) -> None:
     fake = _Fake("opengl")
-    fake.is_software = software  # type: ignore[attr-defined]
+    fake.is_software = software
     monkeypatch.setattr(selection, "_why_not", lambda name: "ok" if name == "opengl" else "no")
     monkeypatch.setattr(selection, "_open_opengl", lambda: fake)
     monkeypatch.setattr(selection, "_trial_ms", lambda r: slow if r is fake else 2.0)
@@ -138,7 +141,7 @@ def test_a_show_goes_on_through_every_failure(monkeypatch: pytest.MonkeyPatch) -
 
 def test_software_does_not_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
     software = _Fake("opengl")
-    software.is_software = True  # type: ignore[attr-defined]
+    software.is_software = True
     monkeypatch.setattr(selection, "_open_gsplat", lambda notice: _Fake("gsplat", pictures=0))
     monkeypatch.setattr(selection, "_open_opengl", lambda: software)
     renderer = open_renderer("gsplat")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avatar.flame.arkit import indices, weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics, align, rotation_matrix
 from avatar.tracking.landmarker import FaceLandmarks

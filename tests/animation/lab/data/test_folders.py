@@ -13,7 +13,7 @@ from animation.lab.data.sequences import MeshSequence, write_native
 from animation.lab.data.splits import VOCASET_SPLIT
 from animation.lab.data.vocaset import write_faceformer, write_vocaset
 from avatar.errors import UserError
-from avatar.library import open_head
+from avatar.heads import open_head
 from tests.animation.synthetic_head import flame_sized_head
 
 HEAD = flame_sized_head()[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from animation.lab.data.self_made import CorpusRecipe, face_sequences, performances, render_performance
-from avatar.library import open_head
+from avatar.heads import open_head
 
 
 def test_faces_alone_move_as_on_the_whole_head() -> None:

@@ -12,7 +12,7 @@ import pytest
 from animation.lab.data.self_made import CorpusRecipe
 from animation.lab.training import fusion_ablations
 from animation.lab.training.fusion_ablations import VARIANTS, Variant, run_ablations
-from avatar.library import open_head
+from avatar.heads import open_head
 
 pytest.importorskip("lightning_fabric")
 

@@ -27,7 +27,7 @@ from animation.speech.mouth_fit import MouthFit
 from animation.speech.phonemes import Segment
 from animation.speech.stream import SpeechStream
 from avatar.errors import UserError
-from avatar.library import open_head
+from avatar.heads import open_head
 
 CONFIG = TrainingConfig(
     model=SpeechModelConfig(hidden=16, filters=4, layers=1),

@@ -13,7 +13,7 @@ from avatar.creation.capture.shell import inflate
 from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
 from avatar.creation.forge.splats import SH_DC
 from avatar.flame.arkit import weights_from_dict
-from avatar.library import open_head
+from avatar.heads import open_head
 
 
 def test_a_disc_inflates_to_a_hemisphere() -> None:
