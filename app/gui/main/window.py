@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
             store,
             MenuActions(
                 open_avatar=self.choose_avatar,
-                new_avatar=lambda: self.own_face.new_avatar(),
+                new_avatar=self.own_face.new_avatar,
                 play_sound=self.choose_audio,
                 record=self.recordings.toggle_recording,
                 save_still=self.recordings.save_still,
