@@ -8,12 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from avatar.creation.capture.frames import choose_frames
 from avatar.creation.capture.photo import Photo, capture, look_at
 from avatar.errors import UserError
 from avatar.formats.native import save_avatar
 from avatar.importing import avatar_path
 from avatar.tracking.landmarker import FaceLandmarker
-from avatar.tracking.pictures import focal_35mm, is_clip, open_picture
+from avatar.tracking.pictures import Clip, focal_35mm, is_clip, open_picture
 
 __all__ = ["CONSENT", "Captured", "capture_files", "capture_pictures"]
 
@@ -40,7 +41,7 @@ def capture_files(
     out: Path | None = None,
     tell: Callable[[str, float], None] = lambda what, share: None,
 ) -> Captured:
-    """Make an avatar of the person in some photos.
+    """Make an avatar of the person in some photos, or in one clip.
 
     Args:
         out: the file to write; the user's own folder, where it is found by name, if None.
@@ -52,14 +53,22 @@ def capture_files(
         raise UserError("name at least one photo")
     if len(sources) > _MOST_PHOTOS:
         raise UserError(f"{len(sources)} photos: at most {_MOST_PHOTOS} are used together")
-    for source in sources:
-        if is_clip(source):
-            raise UserError(f"{source}: a video; pick still pictures from it")
+    if any(is_clip(source) for source in sources) and len(sources) > 1:
+        raise UserError("give photos or one clip, not both")
     path = avatar_path(name) if out is None else out  # a mistake is noticed before the work is done
+    if is_clip(sources[0]):
+        return _capture_clip(sources[0], name, path, tell)
     tell("looking at the photos", 0.0)
     return capture_pictures(
         [(open_picture(s), s.name, focal_35mm(s)) for s in sources], name, path, lambda share, what: tell(what, share)
     )
+
+
+def _capture_clip(source: Path, name: str, path: Path, tell: Callable[[str, float], None]) -> Captured:
+    frames = choose_frames(Clip.open(source), lambda share: tell("looking through the clip", 0.3 * share))
+    pictures = [(picture, source.name, None) for picture in frames.pictures]
+    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.3 + 0.7 * share))
+    return Captured(made.path, made.gaussians, frames.missing)
 
 
 def capture_pictures(

@@ -15,7 +15,7 @@ from avatar.heads import HEAD, assets_dir, only_flame, open_flame
 from avatar.home import data_dir
 from avatar.rig import Avatar
 
-__all__ = ["AvatarInfo", "default_name", "describe", "load_ply", "names", "open_avatar", "user_dir"]
+__all__ = ["AvatarInfo", "default_name", "describe", "load_ply", "names", "open_avatar", "shipped_names", "user_dir"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def names() -> list[str]:
     return sorted(_available())
 
 
-def default_name() -> str:
-    """The avatar that is used when none is named: the first of those that ship.
+def shipped_names() -> list[str]:
+    """The avatars that ship.
 
     Raises:
         UserError: if there is none.
@@ -55,7 +55,16 @@ def default_name() -> str:
     shipped = sorted(p.stem for p in assets_dir().glob("*.safetensors") if p.stem != HEAD)
     if not shipped:
         raise UserError(f"no avatar is installed in {assets_dir()}: reinstall the program")
-    return shipped[0]
+    return shipped
+
+
+def default_name() -> str:
+    """The avatar that is used when none is named: the first of those that ship.
+
+    Raises:
+        UserError: if there is none.
+    """
+    return shipped_names()[0]
 
 
 def describe() -> list[AvatarInfo]:

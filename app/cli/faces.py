@@ -56,11 +56,12 @@ def track(
 
 
 @registry.command
-def capture(photos: Positional[tuple[Path, ...]], *, name: str, out: Path | None = None) -> int:
-    """Make an avatar of the person in one or several photos; under a minute, on this machine alone.
+def capture(sources: Positional[tuple[Path, ...]], *, name: str, out: Path | None = None) -> int:
+    """Make an avatar of the person in one or several photos, or in a clip; on this machine alone.
 
     Args:
-        photos: from the front, lips closed, well lit; more from the sides make the sides better.
+        sources: photos from the front, lips closed, well lit (more from the sides make the sides better); or one
+            video of 10 to 20 seconds: look ahead, turn to both sides, blink, say "ah".
         name: what to call it; `gaussian-avatar render speech.wav --avatar NAME` uses it.
         out: write the file here instead of the folder of your avatars.
     """
@@ -68,8 +69,30 @@ def capture(photos: Positional[tuple[Path, ...]], *, name: str, out: Path | None
 
     console.print(CONSENT)
     with messages() as tell:
-        made = capture_files(photos, name, out, tell)
+        made = capture_files(sources, name, out, tell)
     for note in made.notes:
         console.print(f"Note: {note}.")
     console.print(f"Wrote {made.path}: {made.gaussians:,} Gaussians")
+    return 0
+
+
+@registry.command(name="train tracking")
+def train_tracking(*, people: int = 200, each: int = 15, seed: int = 7, out: Path | None = None) -> int:
+    """Learn again where landmarks lie on the generic head and what they say of its blendshapes, from renders of the
+    avatars that ship. Needed when the head model changes.
+
+    Args:
+        people: how many faces to make up.
+        each: pictures of each of them.
+        seed: the same seed gives the same tables.
+        out: the file to write; the shipped one if not given.
+    """
+    import avatar.tracking
+    from avatar.creation.capture.tables import build_tables
+    from avatar.library import shipped_names
+
+    path = out or Path(avatar.tracking.__file__).with_name("tables.safetensors")
+    with messages() as tell:
+        share = build_tables(path, shipped_names(), people, each, seed, tell)
+    console.print(f"Wrote {path}; the face was found in {share:.1%} of the renders")
     return 0

@@ -49,6 +49,9 @@ _FINE_M = 0.0015
 _REST_M = 0.0044
 _LIPS_M = 0.001
 _BUST_M = 0.26
+_PLACES = ((0.0, 0.6, True), (0.0, 0.12, False), (0.05, 1.0, False), (0.0, 0.1, False), (0.05, 1.0, False))
+"""Where in the order of importance features, the layer under the skin, skin, lids and shell come: first, last, and
+whether in an order of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +161,8 @@ def capture(
     eyes = eye_colours(photos[0].picture, photos[0].landmarks)
     lash = _darkest(mattes[0], layers[0], photos[0])
     bound = [load_features().tinted(eyes, lash, 1.0), *parts]
-    trust = np.concatenate([np.zeros(len(bound[0])), *(laid.trust for laid in skin), shell_trust])
-    _log.info(
-        "Gaussians: %s", {n: len(b) for n, b in zip(("features", "under", "skin", "lids", "shell"), bound, strict=True)}
-    )
-    fields = ("means", "quats", "log_scales", "logit_opacities", "sh", "triangles")
-    gaussians = BoundGaussians(*(torch.cat([getattr(b, f) for b in bound]) for f in fields))
+    trust = [np.zeros(len(bound[0])), *(laid.trust for laid in skin), shell_trust]
+    gaussians, trusted = _ordered(bound, trust)
     made = Avatar(
         name,
         person.head,
@@ -178,12 +177,27 @@ def capture(
     return refine(
         made,
         shown,
-        trust,
-        MAX_GAUSSIANS,
+        trusted,
         lambda share, what: tell(0.65 + 0.35 * share, what),
         threads=threads,
         steps=steps,
     )
+
+
+def _ordered(
+    parts: Sequence[BoundGaussians], trust: Sequence[Float[np.ndarray, " n"]]
+) -> tuple[BoundGaussians, Float[np.ndarray, " n"]]:
+    """All parts in one order of importance, of which the first are a picture by themselves; no more than the most."""
+    rng = np.random.default_rng(0)
+    place = []
+    for part, (first, last, own_order) in zip(parts, _PLACES, strict=True):
+        along = np.linspace(0, 1, len(part)) if own_order else rng.random(len(part))
+        place.append(first + (last - first) * along)
+    order = np.argsort(np.concatenate(place), kind="stable")[:MAX_GAUSSIANS]
+    fields = ("means", "quats", "log_scales", "logit_opacities", "sh", "triangles")
+    index = torch.from_numpy(order)
+    joined = BoundGaussians(*(torch.cat([getattr(part, f) for part in parts])[index] for f in fields))
+    return joined, np.concatenate(list(trust))[order]
 
 
 def pose_of(person: Person, fit: FaceFit) -> FlameParams:

@@ -34,7 +34,6 @@ def refine(
     avatar: Avatar,
     shown: Sequence[Shown],
     trust: Float[np.ndarray, " n"],
-    most: int,
     tell: Callable[[float, str], None] = lambda share, what: None,
     threads: int = 2,
     steps: int | None = None,

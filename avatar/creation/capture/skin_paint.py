@@ -124,11 +124,11 @@ def see_skin(
         jump[at_fine[:, 1], at_fine[:, 0]]
         & ~ndimage.binary_dilation(layers.features, iterations=6 * margin)[at[:, 1], at[:, 0]]
     )
-    trust *= np.where(jump, 0.1, 1.0)
+    trust *= np.where(jump, 0.01, 1.0)
     edge = ndimage.binary_dilation(layers.rest, iterations=margin) & ~ndimage.binary_erosion(
         layers.rest, iterations=margin
     )
-    trust *= np.where(edge[at[:, 1], at[:, 0]], 0.2, 1.0)
+    trust *= np.where(edge[at[:, 1], at[:, 0]], 0.05, 1.0)
     return SkinSight(sample(image, pixels), trust)
 
 
