@@ -92,7 +92,7 @@ class HeadMotion:
         self._breath_phase += 2 * math.pi * self._breath_hz * self._dt * manner.breath_rate
         self._beats = [b for b in self._beats if time_s < b.end_s]
         self._take_postures(time_s, prosody, manner)
-        if prosody.accent > self._beat_rng.uniform() * (1 - self._takes) + 0.3 and time_s >= self._next_nod_s:
+        if prosody.accent > 0.4 + self._beat_rng.uniform() * (1 - self._takes) and time_s >= self._next_nod_s:
             self._nod(time_s, emphasis * prosody.accent * manner.nod_size)
             self._next_nod_s = time_s + self._NOD_EVERY_S
         if prosody.question:

@@ -25,6 +25,7 @@ from animation.expression.track import EmotionCue, EmotionTrack
 from animation.performance.keyframes import Curve, Key
 from animation.settings import DriverSettings
 from avatar.errors import UserError
+from avatar.formats.atomic import write_bytes
 
 __all__ = ["DIALS", "PARTS", "Performance", "Variation"]
 
@@ -144,12 +145,8 @@ class Performance:
         Raises:
             UserError: if it cannot be written.
         """
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(self.to_json(), "utf-8")
-            partial.replace(path)
+            write_bytes(path, self.to_json().encode())
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from animation.speech.acoustics import Acoustics
 from avatar.errors import UserError
+from avatar.formats.tensors import read_tensors
 
-__all__ = ["AHEAD_HOPS", "CONTEXT_HOPS", "StressListener", "StressWeights", "VoiceFeatures"]
+__all__ = ["AHEAD_HOPS", "CONTEXT_HOPS", "FORMAT", "StressListener", "StressWeights", "VoiceFeatures"]
+
+FORMAT = "gaussian-avatar stress"
+_MAX_BYTES = 1 << 20
 
 AHEAD_HOPS = 3
 """How many hops of sound after its own moment the network hears: what the speech model waits for anyway."""
@@ -75,10 +77,11 @@ class StressWeights:
         Raises:
             UserError: if it cannot be read.
         """
+        tensors, _ = read_tensors(path, FORMAT, "the weights of a stress detector", max_bytes=_MAX_BYTES)
         try:
-            return cls(load_file(path))
-        except (OSError, SafetensorError, ValueError) as error:
-            raise UserError(f"{path}: not readable weights of the stress detector ({error})") from error
+            return cls(tensors)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from error
 
     @classmethod
     @cache

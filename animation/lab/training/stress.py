@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32, Int
-from safetensors.numpy import save_file
 from torch import nn
 
 from animation.lab.data.stresses import HELD_OUT_VOICES, TRAINING_VOICES, StressedSpeech, stressed_speech
 from animation.speech.acoustics import VoiceAnalyzer
 from animation.speech.audio import HOP_S
-from animation.speech.stress import AHEAD_HOPS, CONTEXT_HOPS, StressWeights, VoiceFeatures
+from animation.speech.stress import AHEAD_HOPS, CONTEXT_HOPS, FORMAT, StressWeights, VoiceFeatures
+from avatar.formats.tensors import write_tensors
 
 __all__ = ["StressTraining", "loudest_hops", "train_stress"]
 
@@ -27,7 +27,7 @@ class StressTraining:
     """How to train: two minutes, and a quarter of an hour for the voices to speak."""
 
     utterances: int = 40
-    """Of each voice."""
+    """Of each voice; see `stressed_speech`."""
     hidden: int = 32
     steps: int = 3000
     batch: int = 512
@@ -82,15 +82,8 @@ def train_stress(
         if step % 200 == 0:
             progress(f"step {step} of {config.steps}, loss {loss.item():.3f}", step / config.steps)
     tensors = _folded(net, mean, scale)
-    out.mkdir(parents=True, exist_ok=True)
-    about = {
-        "format": "gaussian-avatar stress 1",
-        "training": str(asdict(config)),
-        "voices": ", ".join(TRAINING_VOICES),
-    }
-    partial = out / "stress.safetensors.partial"
-    save_file(tensors, partial, about)
-    partial.replace(out / "stress.safetensors")
+    about = {"training": asdict(config), "voices": list(TRAINING_VOICES)}
+    write_tensors(out / "stress.safetensors", tensors, about, FORMAT)
     return score(StressWeights(tensors), made[1])
 
 

@@ -92,5 +92,5 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="expected a hidden layer"):
         StressWeights(wrong | {"out.bias": np.zeros(1)})
     (tmp_path / "w.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="not readable"):
+    with pytest.raises(UserError, match="not a readable"):
         StressWeights.load(tmp_path / "w.safetensors")
