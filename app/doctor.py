@@ -80,7 +80,7 @@ def _renderers() -> list[Finding]:
 
 
 def _sound() -> list[Finding]:
-    from app.live.microphone import list_inputs
+    from app.live.device_list import list_inputs
 
     try:
         inputs = list_inputs()

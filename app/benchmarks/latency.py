@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.doctor import has_display
+from app.live.device_list import find_device
 from app.live.devices import Source
-from app.live.microphone import find_device
 from app.live.session import LiveSession
 from app.settings import Settings
 from avatar.errors import UserError

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from animation.driver import DriverSettings
+from app.live.device_list import find_device
 from app.live.devices import Source
-from app.live.microphone import find_device
 from app.live.notice import Notice
-from app.live.player import FileCapture
 from app.live.scene import Scene
 from app.live.session import LiveSession
 from app.live.status import status_line
@@ -78,7 +77,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     refused: list[Notice] = []
 
     def notice(what: Notice) -> None:
-        if what.kind in ("output", "camera"):  # it was asked for, so to go on without it would be no help
+        if what.kind in ("output", "camera", "clip", "monitor"):  # asked for: to go on without it would be no help
             refused.append(what)
             failed.set()
         else:
@@ -126,7 +125,8 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             if done.error:
                 raise UserError(done.error)
     if refused:
-        raise UserError(f"{'no webcam' if refused[0].kind == 'camera' else 'nothing can be sent'}: {refused[0]}")
+        about = {"camera": "no webcam: ", "output": "nothing can be sent: "}.get(refused[0].kind, "")
+        raise UserError(f"{about}{refused[0] if about else refused[0].detail}")
     if session.failures:
         raise UserError("; ".join(f"{f.worker}: {f.message}" for f in session.failures))
     return 0
@@ -145,7 +145,4 @@ def _over(session: LiveSession, options: HeadlessOptions, started_s: float) -> b
         return True
     if options.source.file is None or options.source.loop:
         return False
-    if session.devices.state.problem:
-        raise UserError(session.devices.state.problem)
-    capture = session.devices.capture
-    return isinstance(capture, FileCapture) and capture.ended
+    return session.devices.clips_ended > 0

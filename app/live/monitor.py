@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from app.live.clock import StreamClock
+from app.live.device_list import default_output
 from app.live.exchange import AudioRing
-from app.live.microphone import guarded, move_in, move_out
+from app.live.portaudio import PortAudio, sounddevice
 from app.live.voice import SOUND_RATE
 from avatar.errors import UserError
 
@@ -29,31 +31,40 @@ class Monitor:
     _JUMP_S = 0.04
     """The place in the stream is left to run freely within this distance of where it should be."""
 
-    def __init__(self, sound: AudioRing, clock: StreamClock, delay: Callable[[], float]) -> None:
+    def __init__(self, sound: AudioRing, clock: StreamClock, delay: Callable[[], float], portaudio: PortAudio) -> None:
         """
         Args:
             delay: seconds from sound to painted image, asked at every block; a plain attribute behind it.
-
-        Raises:
-            UserError: if there is no output device.
         """
         self._reader = sound.reader()
         self._clock = clock
         self._delay = delay
+        self._portaudio = portaudio
         self._stream: Any = None
         self.jumps = 0
-        with guarded():
+
+    @property
+    def playing(self) -> bool:
+        """Whether the voice is being played."""
+        return self._stream is not None
+
+    def open(self) -> None:
+        """Begin to play. On PortAudio's thread; idempotent.
+
+        Raises:
+            UserError: if there is no loudspeaker.
+        """
+        if self._stream is None:
             self._open()
-            move_in(self)
+            self._portaudio.move_in(self)
 
     def close(self) -> None:
-        """Give the device back. Idempotent."""
-        with guarded():
-            move_out(self)
-            self.suspend()
+        """Give the device back. On PortAudio's thread; idempotent."""
+        self._portaudio.move_out(self)
+        self.suspend()
 
     def suspend(self) -> None:
-        """See `app.live.microphone.Resident`."""
+        """See `app.live.portaudio.Resident`."""
         stream, self._stream = self._stream, None
         if stream is not None:
             try:
@@ -62,30 +73,31 @@ class Monitor:
                 stream.close(ignore_errors=True)
 
     def resume(self) -> None:
-        """See `app.live.microphone.Resident`."""
+        """See `app.live.portaudio.Resident`."""
         try:
             self._open()
         except UserError as error:
             _log.warning("the monitor stays silent: %s", error)
 
     def _open(self) -> None:
+        sd = sounddevice()
+        index = default_output(sd)
+        wasapi = index is not None and sys.platform == "win32"
         try:
-            import sounddevice
-        except OSError as error:
-            raise UserError("playback needs the PortAudio library (Debian: apt install libportaudio2)") from error
-        try:
-            self._stream = sounddevice.OutputStream(
+            stream = sd.OutputStream(
                 samplerate=SOUND_RATE,
                 blocksize=SOUND_RATE // 100,
+                device=index,
                 channels=1,
                 dtype="float32",
                 latency="low",
                 callback=self._callback,
+                extra_settings=sd.WasapiSettings(auto_convert=True) if wasapi else None,
             )
-            self._stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
-            self._stream = None
+            stream.start()
+        except (sd.PortAudioError, ValueError) as error:
             raise UserError(f"no loudspeaker could be opened ({error})") from error
+        self._stream = stream
 
     # The device's thread: nothing here may wait, lock or log.
     def _callback(self, outdata: np.ndarray, frames: int, times: Any, status: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["Notice", "NoticeKind"]
 
-NoticeKind = Literal["renderer", "renderer-unavailable", "output", "camera"]
+NoticeKind = Literal["renderer", "renderer-unavailable", "output", "camera", "clip", "monitor"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Notice:
 
     kind: NoticeKind
     """`renderer`: it was changed, or needs time. `renderer-unavailable`: the one asked for cannot be used.
-    `output`: something could not be sent. `camera`: none can be used, or it has gone."""
+    `output`: something could not be sent. `camera`: none can be used, or it has gone. `clip`: a file that was to be
+    played cannot be read. `monitor`: the voice cannot be played."""
     subject: str
     """Which renderer or output; empty if the detail says it."""
     detail: str

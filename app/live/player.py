@@ -13,6 +13,7 @@ from app.audio_file import open_audio
 from app.live.exchange import AudioRing, Wake
 from app.live.microphone import read_stamped
 from app.live.worker import Failure, Worker
+from avatar.errors import UserError
 
 __all__ = ["FileCapture"]
 
@@ -29,16 +30,18 @@ class FileCapture(Worker):
         loop: bool = False,
         track: int | None = None,
         channel: int | None = None,
-        on_failure: Callable[[Failure], None] | None = None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             track, channel: as for `app.audio_file.open_audio`.
+            on_end: called on this thread when the file has ended, or cannot be read any further.
 
         Raises:
             UserError: if the file cannot be read.
         """
-        super().__init__("player", on_failure)
+        super().__init__("player")
+        self._on_end = on_end
         self._audio = open_audio(path, track=track, channel=channel)
         self._loop = loop
         self.label = path.name
@@ -71,6 +74,15 @@ class FileCapture(Worker):
         self.stop(2.0)
 
     def run(self) -> None:
+        try:
+            self._play()
+            self.ended = not self.stopping
+        except UserError as error:
+            self.failure = Failure.of(self.name, error)
+        finally:
+            self._on_end()
+
+    def _play(self) -> None:
         block = max(1, round(self.sample_rate * _BLOCK_S))
         start_s, played = time.perf_counter(), 0
         while True:
@@ -86,5 +98,4 @@ class FileCapture(Worker):
                     self._ring.write(part)
                     self._stamp = (self._ring.written, due_s)
             if not self._loop:
-                break
-        self.ended = True
+                return

@@ -15,13 +15,12 @@ from animation.face import DrivenFace
 from animation.seen_face import follow_face
 from app.live.camera import OpenCamera, open_camera
 from app.live.clock import StreamClock
+from app.live.device_list import InputDevice
 from app.live.devices import Devices, Source
 from app.live.exchange import Latest
 from app.live.face import FaceFollower
 from app.live.inference import ActiveAvatar, Driver, Inference
 from app.live.latency import LatencyMeter
-from app.live.microphone import InputDevice
-from app.live.monitor import Monitor
 from app.live.notice import Notice
 from app.live.outputs import Outputs
 from app.live.pools import PoolLimits
@@ -93,7 +92,6 @@ class LiveSession:
         self._on_notice = on_notice
         self._recording: LiveRecording | None = None
         self._result: RecorderStatus | None = None
-        self._monitor: Monitor | None = None
         self._started = False
         self._starting_overflows = 0
         self._interval_s = sys.getswitchinterval()
@@ -109,7 +107,7 @@ class LiveSession:
             on_failure(failure)
 
         self.voice = VoiceInput(self.clock, self._voice_settings, failed)
-        self.devices = Devices(self.voice, source or Source(), on_source, failed)
+        self.devices = Devices(self.voice, source or Source(), on_source, failed, on_notice, self._shown_delay)
         self.outputs = Outputs(
             self.clock, self._output_settings, lambda: self.inference.delay.delay_s, failed, on_notice
         )
@@ -183,7 +181,6 @@ class LiveSession:
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
-        self.set_monitor(False)
         if self._recording is not None:
             self._result = self.stop_recording()
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
@@ -252,25 +249,24 @@ class LiveSession:
             self.outputs.refresh()
 
     def set_source(self, source: Source) -> None:
-        """Listen to another device or file."""
-        self.devices.pick(source)
+        """Listen to another device; or play a file, after which the device comes back."""
+        if source.file is not None:
+            self.devices.play(source)
+        else:
+            self.devices.pick(source)
+
+    def stop_clip(self) -> None:
+        """Play the file no further."""
+        self.devices.stop_clip()
 
     def set_monitor(self, on: bool) -> None:
-        """Play the voice, delayed so that sound and lips agree.
-
-        Raises:
-            UserError: if there is no loudspeaker.
-        """
-        if on and self._monitor is None:
-            self._monitor = Monitor(self.voice.sound, self.clock, self._shown_delay)
-        elif not on and self._monitor is not None:
-            self._monitor.close()
-            self._monitor = None
+        """Play the voice, delayed so that sound and lips agree; a notice says if there is no loudspeaker."""
+        self.devices.set_monitor(on)
 
     @property
     def monitoring(self) -> bool:
         """Whether the voice is being played."""
-        return self._monitor is not None
+        return self.devices.monitor.playing
 
     def paint_directly(self, on: bool) -> None:
         """The owner draws the requests itself, or images are drawn for it. While it does, images are made only for a

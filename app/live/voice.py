@@ -57,7 +57,7 @@ class VoiceInput(Worker):
         """How often samples were missing from a running capture."""
         self.voice_stamp = (0, 0.0, 0.0)
         """Samples in `voice`, and when the newest block was captured and written (`time.perf_counter`)."""
-        self._clock = clock
+        self.clock = clock
         self._settings = settings
         self._tap: Callable[[Float32[np.ndarray, " n"], int], None] | None = None
         self._next: Latest[Capture | None] = Latest(None)
@@ -104,29 +104,29 @@ class VoiceInput(Worker):
                 return
         if capture is None or capture.ended or now_s - self._heard_s > self._STALL_S:
             self._end_segment()
-            self._silence(self._clock.now())
+            self._silence(self.clock.now())
 
     def _take(self, capture: Capture, samples: Float32[np.ndarray, "n c"], captured_s: float) -> None:
         if self._segment is not None:
-            error = self._clock.error(self._segment.time_s, captured_s)
+            error = self.clock.error(self._segment.time_s, captured_s)
             if error > self._JUMP_S:
                 self.gaps += 1
                 self._end_segment()
             elif error < -self._JUMP_S:
-                self._clock.anchor(self._segment.time_s, captured_s)
+                self.clock.anchor(self._segment.time_s, captured_s)
             else:
-                self._clock.follow(self._segment.time_s, captured_s)
+                self.clock.follow(self._segment.time_s, captured_s)
         if self._segment is None:
             if not self._anchored:
-                self._clock.anchor(self.stream_s, captured_s)
+                self.clock.anchor(self.stream_s, captured_s)
                 self._anchored = True
-            behind = self._clock.error(self.stream_s, captured_s)
+            behind = self.clock.error(self.stream_s, captured_s)
             if behind < 0:  # heard before the silence that already stands in for it
                 samples = samples[math.ceil(-behind * capture.sample_rate) :]
                 if not len(samples):
                     return
             else:
-                self._silence(self._clock.stream_time(captured_s))
+                self._silence(self.clock.stream_time(captured_s))
             self._segment = _Segment(capture, self.stream_s)
         voice, sound = self._segment.process(samples, self._settings.get(), self.meter)
         self._write(voice, sound)
@@ -156,7 +156,7 @@ class VoiceInput(Worker):
             self.meter.process(silence[:: _RATIO * 4], SAMPLE_RATE // 4)
             self.meter.silent_s = 0.0
             self._write(silence[: milliseconds * _PER_MS], silence)
-            self.voice_stamp = (self.voice.written, self._clock.wall_time(until_s), time.perf_counter())
+            self.voice_stamp = (self.voice.written, self.clock.wall_time(until_s), time.perf_counter())
 
     def _write(self, voice: Float32[np.ndarray, " n"], sound: Float32[np.ndarray, " m"]) -> None:
         if len(sound):

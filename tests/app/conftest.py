@@ -118,15 +118,20 @@ class SoundSystem:
         self.known: list[dict[str, Any]] = []
         self.streams: list[FakeStream] = []
         self.busy: set[str] = set()
+        self.unreadable: set[str] = set()
+        """Names that the library cannot decode."""
+        self.apis = [{"name": "Test", "default_input_device": 0}]
+        self.opening_s = 0.0
+        """How long a device takes to open."""
         self.default = SimpleNamespace(device=(0, 0))
         self.amplitude = 0.25
         self.gains: tuple[float, ...] = ()
         """Of each channel; all 1 if empty."""
         self.opened = 0
 
-    def plug(self, name: str, rate: int = 48_000, channels: int = 1, scan: bool = True) -> None:
+    def plug(self, name: str, rate: int = 48_000, channels: int = 1, scan: bool = True, api: int = 0) -> None:
         self.plugged[name] = {
-            "name": name, "hostapi": 0, "max_input_channels": channels, "max_output_channels": 0,
+            "name": name, "hostapi": api, "max_input_channels": channels, "max_output_channels": 0,
             "default_samplerate": float(rate),
         }  # fmt: skip
         if scan:
@@ -139,10 +144,15 @@ class SoundSystem:
                 stream.fail()
 
     def query_hostapis(self) -> list[dict[str, Any]]:
-        return [{"name": "Test"}]
+        return self.apis
 
-    def query_devices(self) -> list[dict[str, Any]]:
-        return self.known
+    def query_devices(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self.known):
+            raise PortAudioError(f"Error querying device {index}")
+        device = self.known[index]
+        if device["name"] in self.unreadable:
+            raise UnicodeDecodeError("utf-8", b"\xe4", 0, 1, "invalid continuation byte")
+        return device
 
     def _terminate(self) -> None:
         for stream in list(self.streams):
@@ -158,6 +168,7 @@ class SoundSystem:
         if device["name"] in self.busy:
             raise PortAudioError("Error opening InputStream: Device busy")
         self.opened += 1
+        threading.Event().wait(self.opening_s)
         return FakeStream(self, device["name"], options)
 
     def OutputStream(self, **options: Any) -> None:
@@ -223,9 +234,21 @@ def plain_renderer() -> type[PlainRenderer]:
 def sound_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[SoundSystem]:
     system = SoundSystem()
     monkeypatch.setitem(sys.modules, "sounddevice", system)  # type: ignore[arg-type]
-    from app.live import microphone
+    from app.live import device_list, devices
 
-    monkeypatch.setattr(microphone, "fresh_inputs", microphone.list_inputs)
+    class Listing:
+        """The list at once, instead of from another process."""
+
+        def __init__(self, now_s: float) -> None:
+            pass
+
+        def poll(self, now_s: float) -> Any:
+            return device_list.list_inputs()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(devices, "Listing", Listing)
     yield system
     for stream in list(system.streams):
         stream.close()

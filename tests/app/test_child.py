@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from app.child import python_command
-from app.live import microphone
+from app.live.device_list import Listing
 
 APP = Path(__file__).parents[2] / "app"
 
@@ -29,7 +31,9 @@ def test_nothing_in_the_current_folder_is_executed(trapped: Path) -> None:
     code = "import json, sys, app.child; print(sys.argv[1], app.child.__file__)"
     done = subprocess.run(python_command(code, "told"), capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["told", str(APP / "child.py")]
-    microphone.fresh_inputs()
+    listing = Listing(time.monotonic())
+    while listing.poll(time.monotonic()) is None:
+        threading.Event().wait(0.05)
     assert not (trapped / "executed").exists()
 
 

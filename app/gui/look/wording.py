@@ -34,6 +34,8 @@ def notice_words(notice: Notice) -> str:
         return text.format(_tr_output(notice.subject), notice.detail)
     if notice.kind == "camera":
         return translate("Engine", "Webcam: {}").format(notice.detail)
+    if notice.kind in ("clip", "monitor"):
+        return sentence(notice.detail)
     return translate("Engine", "Renderer: {}").format(notice.detail)
 
 

@@ -13,7 +13,6 @@ from PyQt6.QtGui import QImage
 
 from app.gui.look.theme import background_rgb, current
 from app.live.devices import Source
-from app.live.player import FileCapture
 from app.live.scene import ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
 from app.live.worker import Failure
@@ -62,8 +61,6 @@ class Bridge(QObject):
         self._ratio = 1.0
         self._backdrop: tuple[tuple[str, int, int], np.ndarray] | None = None
         self._loaders: list[threading.Thread] = []
-        self._playing: Path | None = None
-        self._monitor_failed = False
         self._restarting = False
         self._stopped.connect(self._start_anew)
         self.session = self._new_session()
@@ -74,8 +71,7 @@ class Bridge(QObject):
         self.session.start()
         self.load_avatar(self._store.value.avatar)
         self.session.set_outputs(self._store.value.outputs)
-        if self._store.value.monitor:
-            self._set_monitor(True)
+        self.session.set_monitor(self._store.value.monitor)
 
     def stop(self) -> bool:
         """Stop the engine; False if a thread would not end."""
@@ -99,7 +95,6 @@ class Bridge(QObject):
     def _start_anew(self) -> None:
         recorded = self.session.recorded()
         self._restarting = False
-        self._playing = None
         self.session = self._new_session()
         self.start()
         self.restarted.emit(recorded)
@@ -140,28 +135,18 @@ class Bridge(QObject):
         self.in_background(ask)
 
     def play(self, clip: Source) -> None:
-        """Play a sound file as if it were spoken; the microphone comes back when it has ended."""
-        self._playing = clip.file
-        self.session.set_source(clip)
-        self._set_monitor(True)
+        """Play a sound file as if it were spoken, and heard; the microphone comes back when it has ended. `noticed`
+        follows if it cannot be read."""
+        self.session.set_source(replace(clip, aloud=True))
 
     def stop_playing(self) -> None:
         """Back to the microphone."""
-        if self._playing is not None:
-            self._playing = None
-            self.session.set_source(self._source(self._store.value))
-            self._set_monitor(self._store.value.monitor)
+        self.session.stop_clip()
 
     @property
     def playing(self) -> Path | None:
         """The file that is being played."""
-        return self._playing
-
-    def poll(self) -> None:
-        """Notice that a played file has ended. Called now and then."""
-        capture = self.session.devices.capture
-        if self._playing is not None and isinstance(capture, FileCapture) and capture.ended:
-            self.stop_playing()
+        return self.session.devices.state.file
 
     def set_view(self, size: QSize, ratio: float) -> None:
         """The viewport's size in logical pixels, and its pixel ratio."""
@@ -223,24 +208,13 @@ class Bridge(QObject):
         session.set_driver(settings.driver)
         session.set_outputs(settings.outputs)
         session.set_face(settings.face)
-        if changed & {"device", "source", "channel"} and self._playing is None:
+        if changed & {"device", "source", "channel"}:
             session.set_source(self._source(settings))
         if "avatar" in changed:
             self.load_avatar(settings.avatar)
-        if "monitor" in changed and self._playing is None:
-            self._monitor_failed = False
-            self._set_monitor(settings.monitor)
+        if "monitor" in changed:
+            session.set_monitor(settings.monitor)
         self.refresh_scene()
-
-    def _set_monitor(self, on: bool) -> None:
-        if on and self._monitor_failed:
-            return
-        try:
-            self.session.set_monitor(on)
-        except UserError as error:
-            self._monitor_failed = True
-            if self._store.value.monitor:
-                self.said.emit(str(error))
 
     @staticmethod
     def _source(settings: Settings) -> Source:

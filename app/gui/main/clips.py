@@ -29,9 +29,8 @@ class Clips(QObject):
         self._sample_offered = False
 
     def play(self, path: Path) -> None:
-        """Play a file, and remember it."""
-        self._store.change(audio_file=str(path))
-        self._start(Source(file=path))
+        """Play a file; it is remembered if it can be read."""
+        self._bridge.play(Source(file=path))
 
     def toggle(self) -> None:
         """Play the last file, or the sample; or stop."""
@@ -39,9 +38,7 @@ class Clips(QObject):
             self._bridge.stop_playing()
         else:
             chosen = self._store.value.audio_file
-            path = Path(chosen) if chosen and Path(chosen).is_file() else sample_clip()
-            self._bridge.play(Source(file=path))
-        self.refresh()
+            self.play(Path(chosen) if chosen and Path(chosen).is_file() else sample_clip())
 
     def offer_sample(self) -> bool:
         """Nobody can be heard: keep the sample ready, once; whether a clip is ready now."""
@@ -59,13 +56,11 @@ class Clips(QObject):
         """Play what waits: there is a picture."""
         if self._first is not None:
             first, self._first = self._first, None
-            self._start(first)
+            self._bridge.play(first)
 
     def refresh(self) -> None:
-        """Show whether something is being played."""
-        playing = self._bridge.playing
+        """Show whether something is being played, and remember what could be."""
+        playing, played = self._bridge.playing, self._bridge.session.devices.played
         self._bar.show_playing(playing.name if playing else None)
-
-    def _start(self, clip: Source) -> None:
-        self._bridge.play(clip)
-        self.refresh()
+        if played is not None and played != sample_clip() and str(played) != self._store.value.audio_file:
+            self._store.change(audio_file=str(played))

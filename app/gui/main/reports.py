@@ -17,6 +17,7 @@ from app.live.worker import Failure
 
 __all__ = ["EngineReports"]
 
+_SOURCE_S = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -83,17 +84,17 @@ class EngineReports(QObject):
         self._bridge.session.devices.look_again()
 
     def _on_source(self) -> None:
+        """The Voice panel says what is wrong, for as long as it is; here it is said once, with what comes of it."""
         state = self._bridge.session.devices.state
         key = "source"
-        if state.kind in ("missing", "lost") and self._bridge.playing is None:
-            text = source_words(state)
-            ready = self._clips.offer_sample() if state.kind == "missing" else self._clips.ready
-            if ready:
-                text = self.tr("{}. Playing a sample instead.").format(text)
-            actions = ((self.tr("Look again"), self.look_again),)
-            self._banner.put_up(text, "warn" if state.kind == "missing" else "bad", key, actions)
+        actions = ((self.tr("Look again"), self.look_again),)
+        if state.kind == "missing" and self._clips.offer_sample():
+            text = self.tr("A sample speaks until there is a microphone.")
+            self._banner.put_up(text, "info", key, actions, for_s=_SOURCE_S)
             if self.seen_image:
                 self._clips.play_first()
+        elif state.kind == "lost":
+            self._banner.put_up(source_words(state), "bad", key, actions, for_s=_SOURCE_S)
         elif state.kind in ("device", "none") and self._banner.key == key and not state.problem:
             self._banner.take_down()
         self._clips.refresh()

@@ -261,7 +261,6 @@ class MainWindow(QMainWindow):
         self.side.voice.show_level(self.bridge.session.voice.meter)
 
     def _tick_status(self) -> None:
-        self.bridge.poll()
         self.own_face.refresh()
         status = self.bridge.session.status()
         self.bar.show_status(status)

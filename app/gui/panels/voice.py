@@ -10,9 +10,9 @@ from app.gui.look.theme import SPACE, current
 from app.gui.look.wording import source_words
 from app.gui.panels.controls import Panel, Picker, SliderRow, Switch
 from app.gui.panels.level_bar import LevelBar
+from app.live.device_list import InputDevice
 from app.live.devices import SourceState
 from app.live.level import LevelMeter
-from app.live.microphone import InputDevice
 from app.settings import Settings, Store
 
 __all__ = ["VoicePanel"]
@@ -108,7 +108,8 @@ class VoicePanel(Panel):
             self.picker.addItem(self.tr("No microphone"), _NONE)
             self.picker.blockSignals(False)
         self._choose(settings)
-        self.problem.setText(source_words(state))
+        stopped = state.cause == "stopped"  # by what name is said once, over the picture
+        self.problem.setText(self.tr("Trying to get it back") if stopped else source_words(state))
         self.problem.setVisible(bool(state.problem))
 
     def show_level(self, level: LevelMeter) -> None:

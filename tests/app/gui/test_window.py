@@ -289,8 +289,10 @@ def test_without_a_microphone_the_sample_plays(
     monkeypatch.setattr("app.gui.main.clips.sample_clip", lambda: clip)
     window = make_window()
     qtbot.waitUntil(lambda: window.bridge.playing == clip, timeout=8000)
-    assert "No microphone was found" in window.banner.text
-    assert "sample" in window.banner.text
+    assert window.banner.text == "A sample speaks until there is a microphone."
+    assert window.side.voice.problem.text() == "No microphone was found"
+    window.banner._timer.timeout.emit()  # its time is over: it does not cover the picture for ever
+    assert window.banner.text == ""
     qtbot.waitUntil(lambda: window.bridge.playing is None, timeout=8000)  # it has ended
     sound_system.plug("Late Mic")
     window.reports.look_again()
@@ -362,6 +364,8 @@ def test_where_the_window_has_no_opengl_it_shows_images_and_says_so(make_window:
         ("renderer-unavailable", "gsplat", "gsplat cannot be used, so another renderer draws. It broke"),
         ("output", "virtual camera", "Nothing is sent to the virtual camera: it broke"),
         ("output", "VMC", "Nothing is sent to VMC: it broke"),
+        ("clip", "a.wav", "It broke"),
+        ("monitor", "", "It broke"),
     ],
 )
 def test_notices_of_the_engine_have_words(
@@ -409,12 +413,40 @@ def test_dropped_files_go_where_they_belong(make_window: Any, plugged: Any, qtbo
     clip = tmp_path / "clip.wav"
     soundfile.write(clip, np.zeros(1600), 16_000)
     window.open_path(clip)
-    assert window.store.value.audio_file == str(clip)
+    qtbot.waitUntil(lambda: window.store.value.audio_file == str(clip), timeout=5000)
     window.open_path(tmp_path / "mine.ply")
     assert window.store.value.avatar == str(tmp_path / "mine.ply")
     (tmp_path / "bad.png").write_bytes(b"no picture")
     window.open_path(tmp_path / "bad.png")
     qtbot.waitUntil(lambda: "not a picture" in window.banner.text, timeout=3000)
+
+
+def test_a_drop_that_is_no_sound_changes_nothing(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.bridge.session.devices.state.kind == "device", timeout=5000)
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7 no sound")
+    window.open_path(tmp_path / "paper.pdf")
+    qtbot.waitUntil(lambda: "not an audio file" in window.banner.text, timeout=5000)
+    assert window.bar.play_button.text().strip() == "Play clip"
+    assert window.bridge.playing is None
+    assert not window.bridge.session.monitoring, "the live microphone is not played back"
+    assert window.store.value.audio_file is None
+
+
+def test_channels_of_a_microphone_can_be_picked(make_window: Any, sound_system: Any, qtbot: Any) -> None:
+    sound_system.plug("Interface", channels=4)
+    sound_system.plug("Headset")
+    window = make_window()
+    channel, picker = window.side.voice.channel, window.side.voice.picker
+    qtbot.waitUntil(lambda: channel.isVisibleTo(window) and channel.count() == 5, timeout=5000)
+    channel.setCurrentIndex(3)
+    channel.activated.emit(3)
+    assert window.store.value.channel == 3
+    qtbot.waitUntil(lambda: window.bridge.session.devices.state.kind == "device", timeout=5000)
+    picker.setCurrentIndex(picker.findData("Test: Headset"))
+    picker.activated.emit(picker.currentIndex())
+    assert window.store.value.channel == 0, "another microphone, other channels"
+    qtbot.waitUntil(lambda: not channel.isVisibleTo(window), timeout=3000)
 
 
 def test_themes(make_window: Any, plugged: Any) -> None:
@@ -496,7 +528,7 @@ def test_a_picker_remembers_a_microphone_that_is_gone(make_window: Any, plugged:
     window = make_window(Settings(theme="dark", device="Test: Old Mic"))
     qtbot.waitUntil(lambda: window.side.voice.picker.count() > 2, timeout=5000)
     assert "Old Mic (not connected)" in window.side.voice.picker.currentText()
-    qtbot.waitUntil(lambda: "not connected" in window.banner.text, timeout=5000)
+    qtbot.waitUntil(lambda: "not connected" in window.side.voice.problem.text(), timeout=5000)
     index = window.side.voice.picker.findData("Test: Studio Mic")
     window.side.voice.picker.setCurrentIndex(index)
     window.side.voice.picker.activated.emit(index)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from app.live import microphone
 from app.live.clock import StreamClock
 from app.live.exchange import AudioRing
 from app.live.monitor import Monitor
+from app.live.portaudio import PortAudio
 from app.live.voice import SOUND_RATE
 
 
@@ -59,7 +59,8 @@ class Clock(StreamClock):
 
 def test_it_plays_the_past_without_gaps_or_repeats(loudspeaker: type[Loudspeaker]) -> None:
     clock, ring = Clock(), AudioRing(SOUND_RATE * 4)
-    monitor = Monitor(ring, clock, lambda: 0.2)
+    monitor = Monitor(ring, clock, lambda: 0.2, PortAudio())
+    monitor.open()
     stream = loudspeaker.opened[0]
     heard = []
     for k in range(150):
@@ -78,7 +79,8 @@ def test_it_plays_the_past_without_gaps_or_repeats(loudspeaker: type[Loudspeaker
 def test_where_there_is_nothing_it_is_silent_and_keeps_its_place(loudspeaker: type[Loudspeaker]) -> None:
     clock, ring = Clock(), AudioRing(SOUND_RATE)
     clock.at_s = 1.0
-    monitor = Monitor(ring, clock, lambda: 0.1)
+    monitor = Monitor(ring, clock, lambda: 0.1, PortAudio())
+    monitor.open()
     np.testing.assert_array_equal(loudspeaker.opened[0].play(), 0.0)
     monitor.close()
     monitor.close()
@@ -86,12 +88,15 @@ def test_where_there_is_nothing_it_is_silent_and_keeps_its_place(loudspeaker: ty
 
 
 def test_it_comes_back_when_portaudio_starts_anew(loudspeaker: type[Loudspeaker]) -> None:
-    monitor = Monitor(AudioRing(1000), Clock(), lambda: 0.1)
+    portaudio = PortAudio()
+    monitor = Monitor(AudioRing(1000), Clock(), lambda: 0.1, portaudio)
+    monitor.open()
+    monitor.open()
     assert loudspeaker.opened[0].running
-    microphone.rescan()
+    portaudio.rescan()
     assert not loudspeaker.opened[0].running
     assert loudspeaker.opened[1].running
     monitor.close()
     assert not loudspeaker.opened[1].running
-    microphone.rescan()
+    portaudio.rescan()
     assert len(loudspeaker.opened) == 2

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -17,7 +18,7 @@ import pytest
 import soundfile
 
 from animation.driver import DriverSettings
-from app.live import microphone
+from app.audio_file import AudioFile
 from app.live.devices import Source
 from app.live.headless import HeadlessOptions, run_headless
 from app.live.notice import Notice
@@ -55,6 +56,20 @@ def make_session(
     yield make
     for session in made:
         session.stop()
+
+
+@pytest.fixture
+def loudspeaker(sound_system: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The output streams that have been opened; nothing is played."""
+    opened: list[Any] = []
+
+    def open_output(self: Any, **options: Any) -> Any:
+        opened.append(options)
+        nothing = lambda *more, **named: None  # noqa: E731
+        return SimpleNamespace(start=nothing, abort=nothing, close=nothing)
+
+    monkeypatch.setattr(type(sound_system), "OutputStream", open_output)
+    return opened
 
 
 @pytest.fixture
@@ -277,15 +292,106 @@ def test_zeros_are_noticed(make_session: Any, sound_system: Any, monkeypatch: py
 
 
 def test_a_file_that_cannot_be_read_is_said_and_the_microphone_stays(
-    make_session: Any, sound_system: Any, tmp_path: Path
+    make_session: Any, sound_system: Any, loudspeaker: list[Any], tmp_path: Path
+) -> None:
+    """Nor is the microphone played aloud in its place: that would howl."""
+    sound_system.plug("Mic A")
+    notices: list[Notice] = []
+    session = make_session(on_notice=notices.append)
+    session.start()
+    eventually(lambda: session.devices.state.kind == "device")
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7 and nothing to be heard")
+    session.set_source(Source(file=tmp_path / "paper.pdf", aloud=True))
+    eventually(lambda: notices)
+    assert (notices[0].kind, notices[0].subject) == ("clip", "paper.pdf")
+    assert "not an audio file" in notices[0].detail
+    assert session.devices.state.kind == "device"
+    assert session.devices.state.problem == ""
+    assert not loudspeaker
+    assert sound_system.opened == 1, "the microphone was left alone"
+
+
+def test_a_file_is_heard_while_it_plays_and_the_microphone_comes_back(
+    make_session: Any, sound_system: Any, loudspeaker: list[Any], speech: Path
 ) -> None:
     sound_system.plug("Mic A")
     session = make_session()
     session.start()
     eventually(lambda: session.devices.state.kind == "device")
-    session.set_source(Source(file=tmp_path / "nothing.wav"))
-    eventually(lambda: "no such file" in session.devices.state.problem)
+    session.set_source(Source(file=speech, aloud=True))
+    eventually(lambda: session.devices.state.file == speech and session.monitoring)
+    assert not sound_system.streams, "the microphone is closed meanwhile"
+    session.set_source(Source(device="Test: Mic A"))  # picked while the file plays: it is waited for
+    threading.Event().wait(0.3)
+    assert session.devices.state.file == speech
+    session.stop_clip()
+    eventually(lambda: session.devices.state.kind == "device")
+    eventually(lambda: not session.monitoring)
+
+
+def test_a_file_that_breaks_midway_returns_to_the_microphone(
+    make_session: Any, sound_system: Any, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound_system.plug("Mic A")
+    notices: list[Notice] = []
+    session = make_session(on_notice=notices.append)
+    real = AudioFile.blocks
+
+    def broken(self: AudioFile) -> Iterator[np.ndarray]:
+        yield next(real(self))
+        raise UserError("the disk was pulled out")
+
+    monkeypatch.setattr(AudioFile, "blocks", broken)
+    session.start()
+    eventually(lambda: session.devices.state.kind == "device")
+    session.set_source(Source(file=speech))
+    eventually(lambda: session.devices.state.file == speech)
+    eventually(lambda: session.devices.state.kind == "device")
+    assert "pulled out" in notices[0].detail
+    assert not session.failures
+
+
+def test_an_opening_that_takes_long_holds_nothing_up(make_session: Any, sound_system: Any, speech: Path) -> None:
+    """A Bluetooth headset goes over to another profile first."""
+    sound_system.plug("Headset")
+    sound_system.opening_s = 1.5
+    session = make_session()
+    session.start()
+    eventually(lambda: session.devices._opening is not None)
+    begun = time.perf_counter()
+    session.set_source(Source(file=speech))
+    eventually(lambda: session.devices.state.file == speech)
+    assert time.perf_counter() - begun < 1.0, "the devices thread does not wait for the headset"
+    session.stop_clip()
+    eventually(lambda: session.devices.state.kind == "device", seconds=10)
+    opened = sound_system.opened
+    threading.Event().wait(1.2)
     assert session.devices.state.kind == "device"
+    assert sound_system.opened == opened, "it is not taken for stalled, and opened again"
+
+
+def test_devices_whose_names_cannot_be_read_are_left_out(make_session: Any, sound_system: Any) -> None:
+    sound_system.plug("Bad")
+    sound_system.plug("Mic A")
+    sound_system.unreadable.add("Bad")
+    session = make_session()
+    session.start()
+    eventually(lambda: session.devices.state.label == "Mic A")
+    assert [d.name for d in session.inputs] == ["Mic A"]
+
+
+def test_a_sound_system_that_fails_has_no_devices(
+    make_session: Any, sound_system: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise sound_system.PortAudioError("PortAudio not initialized")
+
+    monkeypatch.setattr(sound_system, "query_hostapis", fails)
+    session = make_session()
+    session.start()
+    eventually(lambda: session.devices.state.kind == "missing")
+    assert session.devices.alive
+    monkeypatch.undo()
 
 
 def test_a_dead_worker_keeps_its_traceback_and_the_rest_goes_on(make_session: Any, loudness_driver: Any) -> None:
@@ -469,22 +575,22 @@ def test_transparent_needs_a_format_that_keeps_it(make_session: Any, tmp_path: P
 
 
 def test_without_loudspeaker_the_monitor_says_so(make_session: Any, sound_system: Any) -> None:
-    session = make_session()
-    with pytest.raises(UserError, match="loudspeaker"):
-        session.set_monitor(True)
+    notices: list[Notice] = []
+    session = make_session(on_notice=notices.append)
+    session.start()
+    session.set_monitor(True)
+    eventually(lambda: notices)
+    assert notices[0].kind == "monitor"
+    assert "loudspeaker" in notices[0].detail
     assert not session.monitoring
 
 
 def test_without_portaudio_there_is_simply_no_microphone(make_session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-
-    def missing() -> None:
-        raise UserError("microphones need the PortAudio library")
-
-    monkeypatch.setattr(microphone, "_sounddevice", missing)
     session = make_session()
     session.start()
     eventually(lambda: session.devices.state.kind == "missing")
+    assert "PortAudio library" in session.devices.state.problem
     eventually(lambda: session.voice.stream_s > 0.3)
     assert session.inputs == []
 
