@@ -41,6 +41,8 @@ def import_file(path: Path | str, name: str | None = None, *, flame: str | None 
         UserError: if the file is not understood, or damaged.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; name the file in it, such as point_cloud.ply or flame2023.pkl")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     suffix = path.suffix.lower()

@@ -9,6 +9,7 @@ from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 from avatar.formats.gaussian_avatars import load_trained
+from avatar.formats.gaussian_ply import read_splats
 from avatar.formats.lam_zip import load_lam
 from avatar.formats.native import load_avatar
 from avatar.heads import HEAD, assets_dir, only_flame, open_flame
@@ -112,8 +113,14 @@ def load_ply(path: Path, flame: str | None = None) -> Avatar:
     """
     head: HeadModel | None = None
     arkit: ArkitMap | None = None
-    if flame is None and not (path.parent / "head.safetensors").is_file():
-        flame = only_flame()
+    splats = read_splats(path)
+    if splats.triangles is None:
+        splats.bound(0, path)  # says what it is: no FLAME model would help
+    if flame is None and splats.comment("head ") is None:
+        try:
+            flame = only_flame()
+        except UserError as error:
+            raise UserError(f"{path}: an avatar that GaussianAvatars has trained, but {error}") from error
     if flame is not None:
         head, arkit = open_flame(flame)
-    return load_trained(path, head, arkit, flame or "")
+    return load_trained(path, head, arkit, flame or "", splats)

@@ -78,10 +78,15 @@ def export(avatar: Positional[str], *, out: Annotated[Path, arg(aliases=["-o"])]
         avatar: a name from `gaussian-avatar avatars`, or a file.
         out: the folder to write to.
     """
-    from avatar.formats.gaussian_avatars import save_trained
+    from avatar.formats.gaussian_avatars import FLAME_PARAM, save_trained
     from avatar.library import open_avatar
 
-    console.print(f"Wrote {save_trained(open_avatar(avatar), out)}")
+    ply = save_trained(open_avatar(avatar), out)
+    console.print(f"Wrote {ply}, with {FLAME_PARAM} and the avatar's own head beside it")
+    console.print(
+        "Its Gaussians lie in the frames of the head's triangles: a program has to bind them to the head before there "
+        f"is a face to be seen. For a splat viewer: gaussian-avatar animate speech.wav --avatar {avatar} -o still.ply"
+    )
     return 0
 
 

@@ -14,6 +14,7 @@ from app.output.files import check_options, writing
 from app.output.pacer import Pacer
 from app.output.still import straight, to_rgba
 from avatar.errors import UserError
+from avatar.formats.atomic import write_bytes
 
 __all__ = ["ImageSequenceWriter"]
 
@@ -84,7 +85,7 @@ class ImageSequenceWriter:
         if bgra is not self._last:
             self._last, self._encoded = bgra, self._encoder.encode(bgra)
         with writing(self.path):
-            (self.path / f"{round(time_s * self._pacer.fps):06d}.png").write_bytes(self._encoded)
+            write_bytes(self.path / f"{round(time_s * self._pacer.fps):06d}.png", self._encoded)
 
 
 class _Sound:

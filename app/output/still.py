@@ -10,6 +10,7 @@ from PIL import Image
 
 from app.output.files import writing
 from avatar.errors import UserError
+from avatar.formats.atomic import replacing
 
 __all__ = ["save_still", "straight", "to_rgba"]
 
@@ -25,7 +26,8 @@ def save_still(path: str | Path, bgra: UInt8[np.ndarray, "h w 4"]) -> Path:
         raise UserError(f"{target.name}: a still is a .png file")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(to_rgba(straight(bgra)), "RGBA").save(target, "PNG", compress_level=6)
+        with replacing(target) as fresh:
+            Image.fromarray(to_rgba(straight(bgra)), "RGBA").save(fresh, "PNG", compress_level=6)
     return target
 
 

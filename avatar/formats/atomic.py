@@ -15,13 +15,17 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` when the block ends well and vanishes when it does not.
 
     It lies in the same folder and ends in the same suffix. Whatever happens, `path` holds the old file or the new one,
-    never a part of one; two programs that write the same file do not mix their bytes.
+    never a part of one; two programs that write the same file do not mix their bytes. An OSError names `path`.
     """
     path = Path(path)
     fresh = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield fresh
         fresh.replace(path)
+    except OSError as error:
+        if error.filename is None or Path(os.fsdecode(error.filename)) == fresh:  # a full disk names no file at all
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         fresh.unlink(missing_ok=True)
 

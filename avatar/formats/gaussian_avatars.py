@@ -21,7 +21,8 @@ from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.head import HeadModel
 from avatar.flame.params import FlameParams
-from avatar.formats.gaussian_ply import by_importance, read_splats, write_bound
+from avatar.formats.atomic import replacing
+from avatar.formats.gaussian_ply import PlySplats, by_importance, read_splats, write_bound
 from avatar.formats.head_file import load_head, save_head
 from avatar.formats.untrusted import read_npz, refusing, require_finite
 from avatar.rig import Avatar
@@ -58,7 +59,9 @@ class TrainingPoses:
     static_offset: Float32[np.ndarray, "v 3"] | None
 
 
-def load_trained(ply: Path | str, head: HeadModel | None, arkit: ArkitMap | None, flame: str = "") -> Avatar:
+def load_trained(
+    ply: Path | str, head: HeadModel | None, arkit: ArkitMap | None, flame: str = "", splats: PlySplats | None = None
+) -> Avatar:
     """Read a trained avatar, or one of ours that `save_trained` wrote.
 
     Args:
@@ -66,12 +69,13 @@ def load_trained(ply: Path | str, head: HeadModel | None, arkit: ArkitMap | None
         head: the FLAME model it was trained with, teeth included. An exported avatar of ours brings its own head.
         arkit: that model's ARKit map.
         flame: name of the FLAME model, kept in the avatar's metadata.
+        splats: the contents of the PLY, where it has been read already.
 
     Raises:
         UserError: if a file is missing or damaged, or the avatar does not fit the head.
     """
     ply = Path(ply)
-    splats = read_splats(ply)
+    splats = read_splats(ply) if splats is None else splats
     own = splats.comment("head ")
     if own is not None:
         head, arkit = load_head(_beside(ply, _HEAD))
@@ -108,7 +112,8 @@ def save_trained(avatar: Avatar, folder: Path | str) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     head, ply = avatar.head, folder / "point_cloud.ply"
-    write_bound(ply, avatar.gaussians, [f"head {_HEAD}", f"name {avatar.name}", _SORTED])
+    with replacing(ply) as fresh:
+        write_bound(fresh, avatar.gaussians, [f"head {_HEAD}", f"name {avatar.name}", _SORTED])
     save_head(head, avatar.arkit, folder / _HEAD)
     offset = torch.zeros_like(head.v_template) if avatar.static_offset is None else avatar.static_offset
     arrays: dict[str, Any] = {key: np.zeros((1, width), np.float32) for key, width in _POSES.items()}
@@ -118,7 +123,8 @@ def save_trained(avatar: Avatar, folder: Path | str) -> Path:
         "static_offset": offset[None].numpy(),
         "dynamic_offset": np.zeros((1, head.n_vertices, 3), np.float32),
     }
-    np.savez(folder / FLAME_PARAM, **arrays)
+    with replacing(folder / FLAME_PARAM) as fresh:
+        np.savez(fresh, **arrays)
     return ply
 
 

@@ -47,7 +47,8 @@ class PlySplats:
         """
         if self.triangles is None:
             raise UserError(
-                f"{path}: a splat scene without binding_0, not an avatar; export one with GaussianAvatars' training"
+                f"{path}: a plain splat scene: its Gaussians are bound to no face (there is no binding_0), so nothing "
+                "moves them; take an avatar that GaussianAvatars has trained"
             )
         low, high = int(self.triangles.min()), int(self.triangles.max())
         if low < 0 or high >= n_faces:
@@ -75,6 +76,8 @@ def read_splats(path: Path | str, data: bytes | None = None) -> PlySplats:
         UserError: if it is no such file, truncated, or holds unusable values.
     """
     raw = read_bytes(path) if data is None else data
+    if b"packed_position" in raw[: raw.find(b"end_header") + 1]:
+        raise UserError(f"{path}: a compressed PLY, as SuperSplat writes it; export it uncompressed")
     with refusing(path, "a splat PLY"):
         vertices = parse_vertices(raw, path, MAX_SPLATS)
         missing = [n for n in ("x", "y", "z", "opacity", "scale_0", "rot_3", "f_dc_0") if n not in vertices.names]

@@ -11,6 +11,8 @@ import soundfile
 
 from app.cli import main
 from app.doctor import Finding
+from avatar.formats.native import save_avatar
+from tests.avatar.synthetic import make_avatar
 
 
 @pytest.fixture
@@ -184,6 +186,14 @@ def test_options_without_effect_are_refused(
 ) -> None:
     words = [word.format(speech=speech, folder=speech.parent) for word in command]
     assert says in refused(capsys, *words)
+
+
+def test_an_exported_avatar_is_said_to_need_binding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_avatar(make_avatar(), tmp_path / "x.safetensors")
+    assert main(["export", str(tmp_path / "x.safetensors"), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "point_cloud.ply" in said
+    assert "bind them to the head" in said
 
 
 def test_a_mistyped_emotion_gets_a_hint(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import shutil
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avatar.cloud import GaussianCloud
 from avatar.errors import UserError
 from avatar.formats.gaussian_avatars import FLAME_PARAM, save_trained
-from avatar.formats.gaussian_ply import write_bound
+from avatar.formats.gaussian_ply import write_bound, write_cloud
 from avatar.formats.native import save_avatar
 from avatar.heads import head_names, open_flame
 from avatar.importing import import_file
@@ -83,3 +85,41 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         import_file(tmp_path / "a.txt")
     with pytest.raises(UserError, match="no such file"):
         import_file(tmp_path / "b.ply")
+    with pytest.raises(UserError, match="a folder; name the file in it"):
+        import_file(tmp_path)
+
+
+def test_a_plain_splat_scene_is_not_told_to_fetch_flame(tmp_path: Path) -> None:
+    gaussians = make_gaussians(50, 10)
+    write_cloud(tmp_path / "room.ply", GaussianCloud(*(getattr(gaussians, n) for n in ("means", "quats")),
+        gaussians.log_scales.exp(), gaussians.logit_opacities.sigmoid(), gaussians.sh))  # fmt: skip
+    with pytest.raises(UserError, match=r"room\.ply: a plain splat scene") as refusal:
+        import_file(tmp_path / "room.ply")
+    assert "import flame" not in str(refusal.value)
+
+
+def test_a_compressed_ply_says_what_it_is(tmp_path: Path) -> None:
+    names = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
+    header = ["ply", "format binary_little_endian 1.0", "element chunk 1", "property float min_x", "element vertex 1"]
+    header += [f"property uint {name}" for name in names]
+    (tmp_path / "scene.compressed.ply").write_bytes("\n".join([*header, "end_header", ""]).encode() + bytes(20))
+    with pytest.raises(UserError, match=r"compressed\.ply: a compressed PLY.*export it uncompressed"):
+        import_file(tmp_path / "scene.compressed.ply")
+
+
+def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_lam(tmp_path / "me.zip")
+    import_file(tmp_path / "me.zip")
+    target = tmp_path / "home" / "avatars" / "me.safetensors"
+    before = target.read_bytes()
+
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as failure:
+        import_file(tmp_path / "me.zip")
+    assert failure.value.filename == str(target)
+    assert target.read_bytes() == before
+    assert [p.name for p in target.parent.iterdir()] == ["me.safetensors"]

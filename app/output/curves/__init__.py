@@ -8,8 +8,10 @@ import numpy as np
 
 from app.output.curves import arkit_npz, audio2face_json, flame_npz, livelink_csv, morph_glb, posed_ply
 from app.output.curves.track import Curves
+from app.output.files import writing
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
+from avatar.formats.atomic import replacing
 from avatar.formats.untrusted import read_npz
 from avatar.heads import head_names, open_head
 from avatar.library import default_name, open_avatar
@@ -77,7 +79,13 @@ def write_curves(
     path, kind = Path(path), format_of(path, format)
     if rate_hz is not None and len(curves) > 1:
         curves = curves.resampled(rate_hz)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as fresh:
+            _write(curves, fresh, kind, avatar, moment_s, flame)
+
+
+def _write(curves: Curves, path: Path, kind: str, avatar: Avatar | None, moment_s: float, flame: str | None) -> None:
     if kind in ("glb", "ply"):
         avatar = open_avatar(default_name()) if avatar is None else avatar
         if kind == "glb":

@@ -18,14 +18,15 @@ __all__ = ["from_arrays", "read", "write"]
 
 def write(curves: Curves, path: Path) -> None:
     """Write the curves without loss."""
-    np.savez(
-        path,
-        names=np.array(NAMES),
-        weights=curves.weights,
-        times_s=curves.times_s,
-        neck_pose=curves.neck,
-        transl=curves.transl,
-    )
+    with path.open("wb") as file:  # by its name alone numpy would add a suffix
+        np.savez(
+            file,
+            names=np.array(NAMES),
+            weights=curves.weights,
+            times_s=curves.times_s,
+            neck_pose=curves.neck,
+            transl=curves.transl,
+        )
 
 
 def read(path: Path) -> Curves:

@@ -80,7 +80,8 @@ def write(curves: Curves, path: Path, basis: Basis, keys: Keys = "gaussianavatar
         if 12 * t * basis.n_vertices <= _MAX_DYNAMIC_BYTES:  # all zeros and never applied: only for those who look
             arrays["dynamic_offset"] = np.broadcast_to(np.float32(0), (t, basis.n_vertices, 3))
     arrays |= {"fps": np.array([curves.rate_hz]), "basis": np.frombuffer(basis.name.encode(), np.uint8)}
-    np.savez_compressed(path, **arrays)
+    with path.open("wb") as file:  # by its name alone numpy would add a suffix
+        np.savez_compressed(file, **arrays)
 
 
 def read(path: Path, flame: str | None = None) -> Curves:

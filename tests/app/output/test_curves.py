@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 import shutil
@@ -385,6 +386,24 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, name: str, c
     with pytest.raises(UserError, match=says) as refusal:
         load_curves(tmp_path / name)
     assert name in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_what_cannot_be_written_leaves_what_was_there(
+    tmp_path: Path, avatar: Avatar, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "no-suffix"
+    write_curves(make_curves(3), path, kind, avatar=avatar)
+    before = path.read_bytes()
+
+    def full(self: Path, other: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UserError, match="no-suffix: the disk is full"):
+        write_curves(make_curves(4), path, kind, avatar=avatar)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["no-suffix"]
 
 
 def test_formats_by_suffix_and_by_name(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def last_moments(path: Path) -> tuple[float, float]:
     """When the last image and the last sound of a file are; one broken packet at the very end is let pass."""
     if path.is_dir():
         sound = read_wave(path / "sound.wav")
-        pictures = sorted(path.glob("*.png"))
+        pictures = sorted(path.glob("[0-9]*.png"))
         Image.open(pictures[-1]).load()
         return len(pictures) / 30, len(sound) / 16_000
     last = []
