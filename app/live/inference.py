@@ -47,11 +47,15 @@ class ActiveAvatar:
     avatar: Avatar
     face: DrivenFace
     timeline: PoseTimeline = field(default_factory=PoseTimeline)
+    asked: str | None = None
+    """As what it was picked; None is the default avatar."""
+    on_trial: bool = False
+    """It comes from a file that may be unusable: what goes wrong with it is its fault, not the engine's."""
 
     @classmethod
-    def of(cls, avatar: Avatar) -> ActiveAvatar:
+    def of(cls, avatar: Avatar, asked: str | None = None, on_trial: bool = False) -> ActiveAvatar:
         """An avatar to be shown; takes some milliseconds."""
-        return cls(avatar, DrivenFace.of(avatar.head, avatar.arkit))
+        return cls(avatar, DrivenFace.of(avatar.head, avatar.arkit), asked=asked, on_trial=on_trial)
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,11 @@ class Inference(Worker):
         on_failure: Callable[[Failure], None] | None = None,
         on_poses: Callable[[Sequence[FlameParams]], None] = lambda poses: None,
         follow: Callable[[FlameParams, DrivenFace], FlameParams] = lambda pose, face: pose,
+        on_broken: Callable[[ActiveAvatar, Exception], bool] = lambda avatar, error: False,
     ) -> None:
         """
         Args:
+            on_broken: an avatar cannot be driven; called on this thread. False if that is not its fault.
             on_poses: called on this thread with every new pose, in stream time.
             follow: puts in what a camera sees; called on this thread.
         """
@@ -141,6 +147,12 @@ class Inference(Worker):
         self.busy_ms = 0.0
         """Time to make the poses of one read, smoothed."""
         self.lookahead_ms = 0.0
+        self._on_broken = on_broken
+        self._driver: Driver | None = None
+        self._driven: ActiveAvatar | None = None
+        self._active_seen = self._settings_seen = -1
+        self._start_s = 0.0
+        """Stream time at which the driver's own begins."""
         self.timing: PoseTiming | None = None
         self._voice = voice
         self._clock = clock
@@ -157,41 +169,55 @@ class Inference(Worker):
         self.delay.forget()
 
     def run(self) -> None:
-        driver: Driver | None = None
-        active_version = settings_version = -1
-        active: ActiveAvatar | None = None
-        start_s = 0.0
         try:
             while not self.stopping:
                 self.wake.wait(0.1)
-                version, wanted = self._active.versioned()
-                if version != active_version:
-                    active_version, active = version, wanted
-                    if wanted is not None and driver is not None:
-                        driver.face = wanted.face
-                    elif wanted is not None:
-                        settings_version, settings = self._settings.versioned()
-                        driver = self._make_driver(wanted.face, settings)
-                        self.lookahead_ms = driver.lookahead_ms
-                        self._reader.skip_to(self._voice.voice.written)
-                        start_s = self._reader.position / SAMPLE_RATE
-                if driver is None or active is None:
-                    self._reader.skip_to(self._voice.voice.written)
-                    continue
-                version, settings = self._settings.versioned()
-                if version != settings_version:
-                    settings_version = version
-                    driver.settings = settings
-                if self._reader.available > self._LATE_S * SAMPLE_RATE:
-                    self.skips += self.counting
-                    self._reader.skip_to(self._voice.voice.written)
-                    driver.reset()
-                    self.delay.forget()
-                    start_s = self._reader.position / SAMPLE_RATE
-                    continue
-                self._advance(driver, active, start_s)
+                try:
+                    self._step()
+                except Exception as error:
+                    active = self._driven
+                    if active is None or active.timeline.newest_s is not None or not self._on_broken(active, error):
+                        raise
+                    self._driven = None  # the one before comes back, as if picked
+                    if self._driver is not None:
+                        self._begin_anew(self._driver)
         finally:
             self._voice.voice.forget(self.wake)
+
+    def _step(self) -> None:
+        """Do what is due; the loop's body."""
+        version, wanted = self._active.versioned()
+        if version != self._active_seen:
+            self._active_seen, self._driven = version, wanted
+            if wanted is not None and self._driver is not None:
+                self._driver.face = wanted.face
+            elif wanted is not None:
+                self._settings_seen, settings = self._settings.versioned()
+                self._driver = self._make_driver(wanted.face, settings)
+                self.lookahead_ms = self._driver.lookahead_ms
+                self._start_at_newest()
+        driver, active = self._driver, self._driven
+        if driver is None or active is None:
+            self._reader.skip_to(self._voice.voice.written)
+            return
+        version, settings = self._settings.versioned()
+        if version != self._settings_seen:
+            self._settings_seen = version
+            driver.settings = settings
+        if self._reader.available > self._LATE_S * SAMPLE_RATE:
+            self.skips += self.counting
+            self.delay.forget()
+            self._begin_anew(driver)
+            return
+        self._advance(driver, active, self._start_s)
+
+    def _begin_anew(self, driver: Driver) -> None:
+        driver.reset()
+        self._start_at_newest()
+
+    def _start_at_newest(self) -> None:
+        self._reader.skip_to(self._voice.voice.written)
+        self._start_s = self._reader.position / SAMPLE_RATE
 
     def _advance(self, driver: Driver, active: ActiveAvatar, start_s: float) -> None:
         samples = self._reader.read()

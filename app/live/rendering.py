@@ -52,7 +52,14 @@ class Rendering(Worker):
         image_wanted: Callable[[], bool] = lambda: False,
         on_failure: Callable[[Failure], None] | None = None,
         on_notice: Callable[[Notice], None] = lambda notice: None,
+        on_broken: Callable[[ActiveAvatar, Exception], bool] = lambda avatar, error: False,
+        on_proven: Callable[[ActiveAvatar], None] = lambda avatar: None,
     ) -> None:
+        """
+        Args:
+            on_broken: an avatar cannot be drawn; False if that is not its fault.
+            on_proven: an avatar has been driven and drawn.
+        """
         super().__init__("render", on_failure)
         self.requests: Latest[ImageRequest | None] = Latest(None)
         self.images: Latest[LiveImage | None] = Latest(None)
@@ -78,6 +85,9 @@ class Rendering(Worker):
         self._asked: deque[Callable[[LiveImage], None]] = deque()
         self._observed = 0
         self._shown: ActiveAvatar | None = None
+        self._drawn: ActiveAvatar | None = None
+        """The last that was driven and drawn."""
+        self._on_broken, self._on_proven = on_broken, on_proven
 
     def paint_directly(self, on: bool) -> None:
         """Leave the drawing to the caller's thread, or take it back."""
@@ -131,16 +141,27 @@ class Rendering(Worker):
         request = self._next_request(scene)
         if request is None:
             return
+        shown = self._shown
+        assert shown is not None
         self.requests.put(request)
         self._on_request(request)
         if not self.direct or self._asked or self._image_wanted():
-            image = _draw(renderer, request)
+            try:
+                image = _draw(renderer, request)
+            except Exception as error:
+                if shown is self._drawn or not self._on_broken(shown, error):
+                    raise
+                self._shown = self._drawn
+                return
             if not self.direct:
                 self.observe(image)
             self.images.put(image)
             self._on_image(image)
             while self._asked:
                 self._asked.popleft()(image)
+        if shown is not self._drawn and shown.timeline.newest_s is not None:
+            self._drawn = shown
+            self._on_proven(shown)
 
     def _next_request(self, scene: Scene) -> ImageRequest | None:
         """What is to be seen now; None while no avatar is on shown."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from animation.driver import AvatarDriver, DriverSettings
 from animation.face import DrivenFace
 from animation.seen_face import follow_face
+from app.live.avatars import Avatars
 from app.live.camera import OpenCamera, open_camera
 from app.live.clock import StreamClock
 from app.live.device_list import InputDevice
@@ -58,6 +59,8 @@ class LiveSession:
         on_source: `source` or `inputs` has changed; called on the devices thread.
         on_failure: a worker has died; called on its thread.
         on_notice: news for the user; called on any thread.
+        on_avatar: what was picked moves on the screen; called on the render thread.
+        on_avatar_failed: what was picked cannot be opened, driven or drawn; with one line on why; on any thread.
         on_face: `face.state` has changed; called on the face thread.
         make_driver, open_renderer, open_camera, make_tracker: in place of the real ones.
     """
@@ -74,6 +77,8 @@ class LiveSession:
         on_source: Callable[[], None] = lambda: None,
         on_failure: Callable[[Failure], None] = lambda failure: None,
         on_notice: Callable[[Notice], None] = lambda notice: None,
+        on_avatar: Callable[[str | None], None] = lambda asked: None,
+        on_avatar_failed: Callable[[str | None, str], None] = lambda asked, problem: None,
         make_driver: Callable[[DrivenFace, DriverSettings], Driver] = AvatarDriver,
         open_renderer: OpenRenderer = open_renderer,
         face: FaceSettings | None = None,
@@ -96,7 +101,6 @@ class LiveSession:
         self._starting_overflows = 0
         self._interval_s = sys.getswitchinterval()
         self._pools = PoolLimits()
-        self._loading = threading.Lock()
         self._pause = threading.Event()  # never set: to wait on
         self.clock = StreamClock()
         self.latency = LatencyMeter(self.clock)
@@ -106,6 +110,7 @@ class LiveSession:
             self.failures.append(failure)
             on_failure(failure)
 
+        self.avatars = Avatars(self._active, on_avatar, on_avatar_failed, failed)
         self.voice = VoiceInput(self.clock, self._voice_settings, failed)
         self.devices = Devices(self.voice, source or Source(), on_source, failed, on_notice, self._shown_delay)
         self.outputs = Outputs(
@@ -129,6 +134,7 @@ class LiveSession:
             failed,
             self.outputs.offer_poses,
             self._follow,
+            self.avatars.broken,
         )
         self.rendering = Rendering(
             self.clock,
@@ -141,6 +147,8 @@ class LiveSession:
             lambda: self._recording is not None or self.outputs.wants_images,
             failed,
             on_notice,
+            self.avatars.broken,
+            self.avatars.proven,
         )
 
     @property
@@ -166,7 +174,7 @@ class LiveSession:
     @property
     def workers(self) -> tuple[Worker, ...]:
         """Consumers first: the order of starting."""
-        return (self.outputs, self.rendering, self.inference, self.face, self.voice, self.devices)
+        return (self.outputs, self.rendering, self.inference, self.face, self.voice, self.devices, self.avatars)
 
     def start(self) -> None:
         """Start the consumers, then the producers. Once."""
@@ -196,17 +204,20 @@ class LiveSession:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
+    def pick_avatar(self, asked: str | None) -> None:
+        """Show an avatar, by name or file; None is the default one. Returns at once: `on_avatar` or `on_avatar_failed`
+        follows, unless another is picked meanwhile. The old one stays until the new one moves."""
+        self.avatars.pick(asked)
+
     def set_avatar(self, name_or_path: str | Path | None) -> Avatar:
-        """Load an avatar and show it; the old one stays until the new one's first pose. Takes a moment: a
-        window calls it from a thread of its own.
+        """The same, for those who can wait.
 
         Raises:
             UserError: if it cannot be read; the old one stays.
         """
-        with self._loading:
-            avatar = open_avatar(default_name() if name_or_path is None else name_or_path)
-            self._active.put(ActiveAvatar.of(avatar))
-            return avatar
+        avatar = open_avatar(default_name() if name_or_path is None else name_or_path)
+        self.show(avatar)
+        return avatar
 
     def show(self, avatar: Avatar) -> None:
         """Show a loaded avatar."""

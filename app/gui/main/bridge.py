@@ -15,9 +15,7 @@ from app.gui.look.theme import background_rgb, current
 from app.live.devices import Source
 from app.live.scene import ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
-from app.live.worker import Failure
 from app.settings import Settings, Store
-from avatar.errors import UserError
 from avatar.render import available_renderers
 
 __all__ = ["Bridge"]
@@ -42,8 +40,8 @@ class Bridge(QObject):
     """A `Notice`."""
     said = pyqtSignal(str)
     """One line, in the user's language."""
-    avatar_loaded = pyqtSignal(str, str)
-    """What was asked for, and the avatar's name."""
+    avatar_loaded = pyqtSignal(str)
+    """What was asked for moves; empty for the default avatar."""
     avatar_failed = pyqtSignal(str, str)
     """What was asked for, and one line."""
     restarted = pyqtSignal(object)
@@ -63,6 +61,13 @@ class Bridge(QObject):
         self._loaders: list[threading.Thread] = []
         self._restarting = False
         self._stopped.connect(self._start_anew)
+        self._asked: str | None = None
+        """The avatar that was picked last; None is the default."""
+        self._shown: str | None = None
+        """The last that moved, if any has."""
+        self._moves = False
+        self.avatar_loaded.connect(self._on_avatar)
+        self.avatar_failed.connect(self._on_avatar_failed)
         self.session = self._new_session()
         store.subscribe(self._apply)
 
@@ -110,21 +115,26 @@ class Bridge(QObject):
         return self.session.requests.get()
 
     def load_avatar(self, name_or_path: str | None) -> None:
-        """Load in a thread of its own; `avatar_loaded` or `avatar_failed` follows."""
-        session = self.session
+        """Show an avatar; `avatar_loaded` or `avatar_failed` follows. The settings remember it when it moves, not
+        before: one that cannot be opened never becomes the stored choice."""
+        self._asked = name_or_path
+        self.session.pick_avatar(name_or_path)
 
-        def load() -> None:
-            asked = name_or_path or ""
-            try:
-                avatar = session.set_avatar(name_or_path)
-            except UserError as error:
-                self.avatar_failed.emit(asked, str(error))
-            except Exception as error:
-                self.failed.emit(Failure.of("avatar", error))
-            else:
-                self.avatar_loaded.emit(asked, avatar.name)
+    def _on_avatar(self, asked: str) -> None:
+        self._moves, self._shown = True, asked or None
+        if self._shown == self._asked != self._store.value.avatar:
+            self._store.change(avatar=self._shown)
 
-        self.in_background(load)
+    def _on_avatar_failed(self, asked: str, problem: str) -> None:
+        """The one before goes on, in the settings too; where there was none, the default avatar is taken."""
+        if (asked or None) != self._asked:
+            return  # another has been picked since
+        if self._moves:
+            self._asked = self._shown
+        elif asked:
+            self.load_avatar(None)
+        if self._store.value.avatar != self._asked:
+            self._store.change(avatar=self._asked)
 
     def ask_backends(self) -> None:
         """Find out which renderers work here; `backends_known` follows."""
@@ -187,6 +197,8 @@ class Bridge(QObject):
             on_source=self.source_changed.emit,
             on_failure=self.failed.emit,
             on_notice=self.noticed.emit,
+            on_avatar=lambda asked: self.avatar_loaded.emit(asked or ""),
+            on_avatar_failed=lambda asked, problem: self.avatar_failed.emit(asked or "", problem),
             face=settings.face,
             on_face=self.face_changed.emit,
         )
@@ -210,7 +222,7 @@ class Bridge(QObject):
         session.set_face(settings.face)
         if changed & {"device", "source", "channel"}:
             session.set_source(self._source(settings))
-        if "avatar" in changed:
+        if "avatar" in changed and settings.avatar != self._asked:
             self.load_avatar(settings.avatar)
         if "monitor" in changed:
             session.set_monitor(settings.monitor)

@@ -112,18 +112,17 @@ class EngineReports(QObject):
     def _on_notice(self, notice: Notice) -> None:
         self.say(notice_words(notice))
 
-    def _on_avatar(self, asked: str, name: str) -> None:
-        if self._banner.key == "avatar":
+    def _on_avatar(self, asked: str) -> None:
+        if asked and self._banner.key == "avatar":  # the default one comes in the place of what has failed
             self._banner.take_down()
         self.avatars_changed.emit()
 
     def _on_avatar_failed(self, asked: str, problem: str) -> None:
         actions = ((self.tr("Open a file…"), self._open_file),)
         self._banner.put_up(sentence(problem), "bad", "avatar", actions)
-        if not self.seen_image:
+        self.avatars_changed.emit()
+        if not self.seen_image and not asked:
             self.waiting.emit(self.tr("No avatar to show"))
-            if asked:
-                self._bridge.load_avatar(None)
 
     def _dialog_closed(self) -> None:
         self._dialog = None

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from PyQt6.QtCore import QSettings, QTimer
-from PyQt6.QtGui import QCloseEvent, QColor, QKeySequence, QShortcut
+from PyQt6.QtGui import QCloseEvent, QColor, QImageReader, QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -171,7 +171,9 @@ class MainWindow(QMainWindow):
         """Take what was opened or dropped: avatar, background picture or sound."""
         suffix = path.suffix.lower()
         if suffix in _AVATARS:
-            self.store.change(avatar=str(path))
+            self.bridge.load_avatar(str(path))
+        elif suffix in _PICTURES and not QImageReader(str(path)).canRead():
+            self.reports.say(self.tr("{}: not a picture that can be read").format(path.name))
         elif suffix in _PICTURES:
             self.store.change(background="image", background_image=str(path))
             make = (self.tr("Make an avatar of it"), lambda: self.own_face.new_avatar(path))
@@ -316,6 +318,8 @@ class MainWindow(QMainWindow):
         self.bar.mute.connect(self.toggle_mute)
         self.side.voice.look_again.connect(self.reports.look_again)
         self.side.avatars.open_file.connect(self.choose_avatar)
+        self.side.avatars.picked.connect(self.bridge.load_avatar)
+        self.bridge.avatar_failed.connect(lambda asked, problem: self.side.avatars.show_settings(self.store.value))
         self.thumbnails.ready.connect(self.side.avatars.set_picture)
         self.store.subscribe(self._show)
         hints = QApplication.styleHints()

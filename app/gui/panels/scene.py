@@ -95,6 +95,8 @@ class AvatarPanel(Panel):
     """The avatars there are, and a way to bring one's own."""
 
     open_file = pyqtSignal()
+    picked = pyqtSignal(str)
+    """An avatar's name, or a file: it is shown, and remembered if it can be."""
     _COLUMNS = 4
 
     def __init__(self, store: Store) -> None:
@@ -126,7 +128,7 @@ class AvatarPanel(Panel):
         self.cards = {}
         for index, (key, label) in enumerate(wanted.items()):
             card = _Card(label, key)
-            card.clicked.connect(lambda checked=False, key=key: self._store.change(avatar=key))
+            card.clicked.connect(lambda checked=False, key=key: self.picked.emit(key))
             self._group.addButton(card)
             self._grid.addWidget(card, index // self._COLUMNS, index % self._COLUMNS)
             self.cards[key] = card

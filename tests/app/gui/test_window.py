@@ -51,7 +51,7 @@ def make_window(
     monkeypatch.setattr(window_module, "names", lambda: ["stand-in", "another"])
     monkeypatch.setattr(window_module, "default_name", lambda: "stand-in")
     monkeypatch.setattr("app.gui.main.bridge.available_renderers", lambda: {"cpu": "ok", "opengl": "no GPU here"})
-    monkeypatch.setattr("app.live.session.default_name", lambda: "stand-in")
+    monkeypatch.setattr("app.live.avatars.default_name", lambda: "stand-in")
 
     def open_avatar(name: Any) -> Any:
         if "broken" in str(name):
@@ -60,7 +60,7 @@ def make_window(
             raise UserError(f"{Path(str(name)).name}: not an avatar")
         return stand_in_avatar
 
-    monkeypatch.setattr("app.live.session.open_avatar", open_avatar)
+    monkeypatch.setattr("app.live.avatars.open_avatar", open_avatar)
     made: list[MainWindow] = []
 
     def make(settings: Settings | None = None, **options: Any) -> MainWindow:
@@ -337,11 +337,34 @@ def test_a_restart_keeps_the_recording(make_window: Any, plugged: Any, qtbot: An
 
 def test_an_avatar_that_cannot_be_read_leaves_the_old_one(make_window: Any, plugged: Any, qtbot: Any) -> None:
     window = make_window()
-    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     window.open_path(Path("/somewhere/broken.safetensors"))
     qtbot.waitUntil(lambda: "not an avatar" in window.banner.text, timeout=5000)
+    assert window.store.value.avatar is None, "it never becomes the stored choice"
+    assert window.side.avatars.cards["stand-in"].isChecked()
     count = window.bridge.session.rendering.count
     qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=5000)
+
+
+def test_a_picked_avatar_is_remembered_when_it_moves(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
+    window.side.avatars.cards["another"].click()
+    assert window.store.value.avatar is None
+    qtbot.waitUntil(lambda: window.store.value.avatar == "another", timeout=5000)
+    window.menus.undo.trigger()
+    qtbot.waitUntil(lambda: window.bridge._shown is None and window.bridge._asked is None, timeout=5000)
+
+
+def test_a_stored_avatar_that_fails_is_replaced_by_the_default_with_a_notice(
+    make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    settings = Settings(theme="dark", avatar="/gone/broken.safetensors", folder=str(tmp_path / "videos"))
+    window = make_window(settings)
+    qtbot.waitUntil(lambda: "not an avatar" in window.banner.text, timeout=5000)
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
+    assert window.store.value.avatar is None
+    assert "not an avatar" in window.banner.text
 
 
 def test_where_the_window_has_no_opengl_it_shows_images_and_says_so(make_window: Any, plugged: Any, qtbot: Any) -> None:
@@ -415,10 +438,11 @@ def test_dropped_files_go_where_they_belong(make_window: Any, plugged: Any, qtbo
     window.open_path(clip)
     qtbot.waitUntil(lambda: window.store.value.audio_file == str(clip), timeout=5000)
     window.open_path(tmp_path / "mine.ply")
-    assert window.store.value.avatar == str(tmp_path / "mine.ply")
+    qtbot.waitUntil(lambda: window.store.value.avatar == str(tmp_path / "mine.ply"), timeout=5000)
     (tmp_path / "bad.png").write_bytes(b"no picture")
     window.open_path(tmp_path / "bad.png")
     qtbot.waitUntil(lambda: "not a picture" in window.banner.text, timeout=3000)
+    assert window.store.value.background_image == str(picture)
 
 
 def test_a_drop_that_is_no_sound_changes_nothing(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
