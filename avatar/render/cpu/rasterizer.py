@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int32, UInt8, UInt32
 
 from avatar.camera import Camera
 from avatar.render.compilation import KERNELS
@@ -19,7 +19,7 @@ from avatar.render.cpu.projection import SPLAT, project
 from avatar.render.cpu.simd import TILE, TILE_FLOATS
 from avatar.render.cpu.sorting import BUCKETS, sort
 
-__all__ = ["Rasterizer"]
+__all__ = ["Rasterizer", "Traces"]
 
 _log = logging.getLogger(__name__)
 _CHUNKS_PER_THREAD = 4
@@ -51,6 +51,20 @@ class _PerPair:
     def __post_init__(self) -> None:
         total = self.chunks * self.capacity
         self.tiles, self.unordered, self.ids = (aligned((total,), np.int32) for _ in range(3))
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """What a picture left behind, for whoever goes over it again. Overwritten by the next picture."""
+
+    splats: Float32[np.ndarray, "n 16"]
+    """See `avatar.render.cpu.projection.SPLAT`; means nothing where a Gaussian is hidden."""
+    keys: UInt32[np.ndarray, " n"]
+    """Depth keys, `HIDDEN` for what is not in the picture."""
+    starts: Int32[np.ndarray, "chunks tiles_plus_1"]
+    ids: Int32[np.ndarray, " pairs"]
+    capacity: int
+    """The lists of the tiles, as `bin_tiles` makes them."""
 
 
 class Rasterizer:
@@ -105,6 +119,11 @@ class Rasterizer:
                 self._rasterize(gaussians, count, frames, camera, background, pixels, image)
             finally:
                 numba.set_num_threads(previous)
+
+    def traces(self) -> Traces:
+        """What the last picture left behind."""
+        g, p = self._per_gaussian, self._per_pair
+        return Traces(g.splats, g.keys, self._starts, p.ids, p.capacity)
 
     def _fit(self, count: int, tiles: int) -> None:
         """Make the scratch arrays fit; a quarter of what they hold may lie idle, not more than three quarters."""
