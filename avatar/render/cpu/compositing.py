@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from avatar.render.compilation import kernel, parallel_kernel
-from avatar.render.cpu.simd import ROW, TILE, blend, clear, fetch_add, prefetch, resolve_row, unfinished_rows
+from avatar.render.cpu.simd import ROW, TILE, blend, clear, fetch_add, prefetch, resolve_floats, resolve_row, unfinished_rows
 
 __all__ = ["composite"]
 
@@ -69,6 +69,7 @@ def composite(starts, capacity, ids, splats, red, green, blue, opaque, counter, 
     """
     height, width = pixels.shape
     flat = pixels.reshape(-1)
+    flat_image = image.reshape(-1)
     columns = (width + TILE - 1) // TILE
     counter[0] = 0
     for worker in prange(scratch.shape[0]):
@@ -98,7 +99,11 @@ def composite(starts, capacity, ids, splats, red, green, blue, opaque, counter, 
                     resolve_row(tile, y, row, 0, red, green, blue, opaque)
                     for x in range(across):
                         pixels[y0 + y, x0 + x] = row[x]
-            if image.size > 0:
+            if image.size > 0 and across == TILE:
+                for y in range(rows):
+                    start = 4 * ((y0 + y) * width + x0)
+                    resolve_floats(tile, y, flat_image, start, red, green, blue, opaque)
+            elif image.size > 0:
                 for y in range(rows):
                     for x in range(across):
                         at = y * ROW + x

@@ -23,6 +23,7 @@ from avatar.render.cpu.vectors import (
     Emitter,
     at,
     constant,
+    interleave,
     intrinsic,
     pointer,
     splat,
@@ -38,6 +39,7 @@ __all__ = [
     "clear",
     "fetch_add",
     "prefetch",
+    "resolve_floats",
     "resolve_row",
     "unfinished_rows",
 ]
@@ -176,6 +178,28 @@ def resolve_row(typingctx, tile, y, pixels, start, red, green, blue, opaque):
             color = builder.select(builder.fcmp_ordered("<", color, alpha), color, alpha)
             packed = builder.or_(packed, builder.shl(byte(color), constant(TILE, shift, I32)))
         builder.store(packed, at(builder, out, args[3], TILE, I32), align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def resolve_floats(typingctx, tile, y, image, start, red, green, blue, opaque):
+    """As `resolve_row`, but sixteen RGBA pixels of float32, from `image[start]` on."""
+    signature = types.void(tile, types.intp, image, types.intp, *(types.float32,) * 4)
+
+    def generate(context, builder, sig, args):
+        base = pointer(context, builder, sig.args[0], args[0])
+        out = builder.gep(pointer(context, builder, sig.args[2], args[2]), [args[3]])
+        row = builder.gep(base, [builder.mul(args[1], ir.Constant(I64, ROW))])
+        emit, ints = Emitter(builder, TILE), vector(I32, TILE)
+        t, *colors = (builder.load(at(builder, row, k * TILE, TILE), align=4) for k in range(4))
+        t = builder.bitcast(builder.and_(builder.bitcast(t, ints), constant(TILE, 2**31 - 1, I32)), t.type)
+        behind = [splat(builder, v, TILE) for v in args[4:]]
+        channels = [emit.mul_add(t, b, color) for b, color in zip(behind[:3], colors, strict=True)]
+        channels.append(emit.mul_add(t, behind[3], builder.fsub(constant(TILE, 1.0), t)))
+        for offset, pixels in enumerate(interleave(builder, channels)):
+            builder.store(pixels, at(builder, out, offset * TILE, TILE), align=4)
         return context.get_dummy_value()
 
     return signature, generate

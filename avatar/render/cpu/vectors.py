@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
@@ -18,6 +19,8 @@ __all__ = [
     "Emitter",
     "at",
     "constant",
+    "deinterleave",
+    "interleave",
     "intrinsic",
     "pointer",
     "splat",
@@ -65,6 +68,38 @@ def at(builder: ir.IRBuilder, base: ir.Value, offset: ir.Value | int, lanes: int
     """The vector that starts `offset` elements after `base`."""
     index = ir.Constant(I64, offset) if isinstance(offset, int) else offset
     return builder.bitcast(builder.gep(base, [index]), ir.PointerType(vector(element, lanes)))
+
+
+def interleave(builder: ir.IRBuilder, channels: list[ir.Value]) -> list[ir.Value]:
+    """Four vectors, one a channel, as four vectors of pixels: the channels of the first pixel come first."""
+    lanes = channels[0].type.count
+    pairs = [
+        builder.shuffle_vector(channels[a], channels[b], _indices([i for k in range(lanes) for i in (k, lanes + k)]))
+        for a, b in ((0, 1), (2, 3))
+    ]
+    quarter = lanes // 4
+    out = []
+    for part in range(4):
+        pixels = range(part * quarter, (part + 1) * quarter)
+        mask = [i for k in pixels for i in (2 * k, 2 * k + 1, 2 * lanes + 2 * k, 2 * lanes + 2 * k + 1)]
+        out.append(builder.shuffle_vector(*pairs, _indices(mask)))
+    return out
+
+
+def deinterleave(builder: ir.IRBuilder, pixels: list[ir.Value]) -> list[ir.Value]:
+    """The inverse of `interleave`."""
+    lanes = pixels[0].type.count
+    halves = [builder.shuffle_vector(a, b, _indices(range(2 * lanes))) for a, b in (pixels[:2], pixels[2:])]
+    channels = []
+    for c in range(4):
+        mask = [*range(c, 2 * lanes, 4), *range(2 * lanes + c, 4 * lanes, 4)]
+        channels.append(builder.shuffle_vector(*halves, _indices(mask)))
+    return channels
+
+
+def _indices(values: Iterable[int]) -> ir.Constant:
+    found = list(values)
+    return ir.Constant(vector(I32, len(found)), found)
 
 
 class Emitter:

@@ -25,13 +25,14 @@ from avatar.render.cpu.vectors import (
     Emitter,
     at,
     constant,
+    deinterleave,
     intrinsic,
     pointer,
     splat,
     vector,
 )
 
-__all__ = ["BACK_ROW", "BACK_TILE_FLOATS", "SUMS", "blend_backward"]
+__all__ = ["BACK_ROW", "BACK_TILE_FLOATS", "SUMS", "blend_backward", "take_row"]
 
 BACK_ROW = 6 * TILE
 """Floats of a row of a tile going backward: T, R, then dL/d of red, green, blue and alpha."""
@@ -41,6 +42,36 @@ SUMS = 16
 mean after completing the square: d, d u, d u^2, d u dy, d dy, d dy^2; w dL/d(red, green, blue); w; six not used."""
 
 _USED = 10
+
+
+@intrinsic
+def take_row(typingctx, tile, y, image, gradient, start):
+    """Start row `y` of a tile from sixteen RGBA pixels of `image` and `gradient`: all light is still to come.
+
+    1 if any of the gradient is other than zero.
+    """
+    signature = types.int64(tile, types.intp, image, gradient, types.intp)
+
+    def generate(context, builder, sig, args):
+        b = builder
+        row = b.gep(pointer(context, b, sig.args[0], args[0]), [b.mul(args[1], ir.Constant(I64, BACK_ROW))])
+        channels = []
+        for kind, array in ((sig.args[2], args[2]), (sig.args[3], args[3])):
+            begin = b.gep(pointer(context, b, kind, array), [args[4]])
+            channels.append(deinterleave(b, [b.load(at(b, begin, k * TILE, TILE), align=4) for k in range(4)]))
+        emit, zero = Emitter(b, TILE), constant(TILE, 0.0)
+        rest = zero
+        pulled = constant(TILE, 0, ir.IntType(1))
+        for k, (color, slope) in enumerate(zip(*channels, strict=True)):
+            rest = emit.mul_add(color, slope, rest)
+            pulled = b.or_(pulled, b.fcmp_unordered("!=", slope, zero))
+            b.store(slope, at(b, row, (2 + k) * TILE, TILE), align=4)
+        b.store(constant(TILE, 1.0), at(b, row, 0, TILE), align=4)
+        b.store(rest, at(b, row, TILE, TILE), align=4)
+        bits = ir.IntType(TILE)
+        return b.zext(b.icmp_unsigned("!=", b.bitcast(pulled, bits), ir.Constant(bits, 0)), I64)
+
+    return signature, generate
 
 
 def _fold(b: ir.IRBuilder, wide: ir.Value) -> ir.Value:

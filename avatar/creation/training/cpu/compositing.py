@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from avatar.creation.training.cpu.blending import BACK_ROW, blend_backward
+from avatar.creation.training.cpu.blending import BACK_ROW, blend_backward, take_row
 from avatar.render.compilation import kernel, parallel_kernel
 from avatar.render.cpu.simd import TILE, prefetch
 
@@ -78,6 +78,16 @@ def _back_over_tile(tile, ids, begin, end, splats, left, top, sums):
 def _load_tile(tile, image, gradient, y0, x0, rows, across):
     """Start a tile: all light still to come. Pixels beyond the picture's edge are finished. False if nothing pulls."""
     pulled = False
+    if across == TILE:
+        width = image.shape[1]
+        for y in range(rows):
+            if take_row(tile, y, image.reshape(-1), gradient.reshape(-1), 4 * ((y0 + y) * width + x0)) != 0:
+                pulled = True
+        for y in range(rows, TILE):
+            at = y * BACK_ROW
+            tile[at : at + TILE] = f32(-1)
+            tile[at + TILE : at + BACK_ROW] = f32(0)
+        return pulled
     for y in range(TILE):
         at = y * BACK_ROW
         for x in range(TILE):
