@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from avatar.appearance import Appearance
 from avatar.binding import BoundGaussians, bind, triangle_frames
 from avatar.cloud import GaussianCloud
 from avatar.flame.arkit import ArkitMap
@@ -27,6 +28,8 @@ class Avatar:
     static_offset: Tensor | None = None
     """Per-vertex offset (V, 3) of the neutral head, metres, as trained avatars have."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    appearance: Appearance | None = None
+    """What expressions do to the color of the Gaussians."""
 
     def __post_init__(self) -> None:
         n_faces = self.head.faces.shape[0]
@@ -41,6 +44,11 @@ class Avatar:
                 f"avatar {self.name!r}: the ARKit map gives {self.arkit.expression.shape[1]} expression "
                 f"coefficients, the head has {self.head.n_expression}"
             )
+        if self.appearance is not None and len(self.appearance) != len(self.gaussians):
+            raise ValueError(
+                f"avatar {self.name!r}: its appearance is of {len(self.appearance)} Gaussians, "
+                f"there are {len(self.gaussians)}"
+            )
 
     def pose(self, params: FlameParams, max_gaussians: int | None = None) -> GaussianCloud:
         """The cloud of one pose, by the readable path (torch). `Renderer.draw` has faster ones.
@@ -50,4 +58,7 @@ class Avatar:
             max_gaussians: level of detail: only the so many most important Gaussians.
         """
         vertices = self.head.vertices(params, self.static_offset)
-        return bind(self.gaussians.first(max_gaussians), triangle_frames(vertices, self.head.faces))
+        seen = self.gaussians.first(max_gaussians)
+        if self.appearance is not None:
+            seen = self.appearance.applied(seen, self.appearance.weights(self.arkit, params))
+        return bind(seen, triangle_frames(vertices, self.head.faces))

@@ -9,9 +9,9 @@ vec3 sh(int first_texel, int k) {
     return gaussian_texel(first_texel + k).rgb;
 }
 
-// `count` is the number of coefficients of each channel: 1, 4, 9 or 16; `d` a unit vector.
-vec3 seen_color(int first_texel, int count, vec3 d) {
-    vec3 color = vec3(0.5) + 0.28209479177387814 * sh(first_texel, 0);
+// `count` is the number of coefficients of each channel: 1, 4, 9 or 16; `tint` is added to the first; `d` a unit vector.
+vec3 seen_color(int first_texel, int count, vec3 tint, vec3 d) {
+    vec3 color = vec3(0.5) + 0.28209479177387814 * (sh(first_texel, 0) + tint);
     if (count > 1) {
         color += 0.4886025119029199 * (d.z * sh(first_texel, 2) - d.y * sh(first_texel, 1) - d.x * sh(first_texel, 3));
     }

@@ -4,7 +4,7 @@
 // In:     corner      -1 or 1, twice: which corner of the quadrilateral
 //         index       which Gaussian, by instance; furthest first
 //         uniforms    camera: view (camera to world, rotation only), focal, center, image_size (pixels)
-//                     layout of the textures: texels_each, sh_count
+//                     layout of the textures: texels_each, sh_count; expressive: 1 if colors change with the expression
 // Out:    place       position in the ellipse: its edge, where alpha is 1/255, is the unit circle
 //         peak        log2 of the opacity
 //         color       display space, not limited above
@@ -19,6 +19,7 @@ uniform vec2 center;
 uniform vec2 image_size;
 uniform int texels_each;
 uniform int sh_count;
+uniform int expressive;
 
 in vec2 corner;
 in uint index;
@@ -29,6 +30,9 @@ flat out vec3 color;
 
 const float NEAR_M = 0.01;
 const float BLUR = 0.3;
+const float MAX_EXTENT2 = 11.0889;
+const float LN2 = 0.6931471805599453;
+const float LOG2_ALPHA_MIN = -7.994353436858858;
 const vec4 NOWHERE = vec4(2.0, 2.0, 2.0, 1.0);
 
 void main() {
@@ -42,7 +46,15 @@ void main() {
     vec4 t1 = gaussian_texel(first + 1);
     vec4 t2 = gaussian_texel(first + 2);
     vec4 t3 = gaussian_texel(first + 3);
+    peak = t3.x;
     float extent2 = t3.y;
+    vec3 tint = vec3(0.0);
+    if (expressive == 1) {
+        vec4 now = color_texel(int(index));
+        tint = now.rgb;
+        peak = now.a;
+        extent2 = min(MAX_EXTENT2, 2.0 * LN2 * (peak - LOG2_ALPHA_MIN));
+    }
     int triangle = 3 * int(t3.z);
     vec4 f0 = frame_texel(triangle);
     vec4 f1 = frame_texel(triangle + 1);
@@ -79,6 +91,5 @@ void main() {
         return;
     }
     gl_Position = vec4(pixel / image_size * 2.0 - 1.0, 0.0, 1.0);
-    peak = t3.x;
-    color = seen_color(first + 4, sh_count, view * normalize(p));
+    color = seen_color(first + 4, sh_count, tint, view * normalize(p));
 }

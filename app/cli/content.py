@@ -81,12 +81,14 @@ def export(avatar: Positional[str], *, out: Annotated[Path, arg(aliases=["-o"])]
     from avatar.formats.gaussian_avatars import FLAME_PARAM, save_trained
     from avatar.library import open_avatar
 
-    ply = save_trained(open_avatar(avatar), out)
-    console.print(f"Wrote {ply}, with {FLAME_PARAM} and the avatar's own head beside it")
+    chosen = open_avatar(avatar)
+    console.print(f"Wrote {save_trained(chosen, out)}, with {FLAME_PARAM} and the avatar's own head beside it")
     console.print(
         "Its Gaussians lie in the frames of the head's triangles: a program has to bind them to the head before there "
         f"is a face to be seen. For a splat viewer: gaussian-avatar animate speech.wav --avatar {avatar} -o still.ply"
     )
+    if chosen.appearance is not None:
+        console.print("A PLY has no place for colors that change with the expression: they are left out")
     return 0
 
 

@@ -1,14 +1,20 @@
 """Our own asset: a head model and its Gaussians, quantised, in one safetensors file.
 
-Gaussians take 46 bytes each at SH degree 2; the head is packed as in `avatar.formats.head_file`.
+Gaussians take 46 bytes each at SH degree 2, and 4 more for each ARKit channel that changes their color; the head is
+packed as in `avatar.formats.head_file`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from avatar.appearance import Appearance
 from avatar.binding import BoundGaussians
 from avatar.errors import UserError
 from avatar.formats.head_file import pack_columns, pack_head, read_asset, unpack_columns, unpack_head, write_asset
@@ -34,6 +40,10 @@ def save_avatar(avatar: Avatar, path: Path | str) -> None:
     info["log_scales"] = {"low": low, "step": step}
     if g.sh.shape[1] > 1:
         pack_columns(tensors, "gaussians.sh_rest", g.sh[:, 1:].permute(0, 2, 1), torch.int8)
+    if avatar.appearance is not None:
+        a = avatar.appearance
+        tensors |= {f"appearance.{f.name}": getattr(a, f.name) for f in fields(a) if f.name != "channels"}
+        info["appearance"] = list(a.channels)
     if avatar.static_offset is not None:
         tensors["head.static_offset"] = avatar.static_offset
     info |= {"name": avatar.name, "metadata": avatar.metadata}
@@ -69,6 +79,7 @@ def load_avatar(path: Path | str) -> Avatar:
             arkit,
             t.get("head.static_offset"),
             dict(info.get("metadata", {})),
+            _unpack_appearance(t, info),
         )
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path}: not a usable avatar ({error}); make or import it again") from error
@@ -76,3 +87,17 @@ def load_avatar(path: Path | str) -> Avatar:
         if not torch.isfinite(getattr(gaussians, name)).all():
             raise UserError(f"{path}: Gaussian {name} are not finite; make or import the avatar again")
     return avatar
+
+
+def _unpack_appearance(tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> Appearance | None:
+    channels = info.get("appearance")
+    if channels is None:
+        return None
+    parts = {f.name: tensors[f"appearance.{f.name}"] for f in fields(Appearance) if f.name != "channels"}
+    expected = {"tint_codes": torch.int8, "fade_codes": torch.int8}
+    for name, values in parts.items():
+        if values.dtype != expected.get(name, torch.float32):
+            raise ValueError(f"appearance.{name} is of type {values.dtype}")
+        if values.is_floating_point() and not (torch.isfinite(values).all() and (values >= 0).all()):
+            raise ValueError(f"appearance.{name} holds impossible values")
+    return Appearance(tuple(map(str, channels)), **parts)

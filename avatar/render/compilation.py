@@ -41,7 +41,12 @@ def _cache_dir(folder: Path) -> Path | None:
     """
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for source in (Path(__file__), here / "posing.py", *sorted({*(here / "cpu").glob("*.py"), *folder.glob("*.py")})):
+    for source in (
+        Path(__file__),
+        here / "posing.py",
+        here / "expression.py",
+        *sorted({*(here / "cpu").glob("*.py"), *folder.glob("*.py")}),
+    ):
         digest.update(source.read_bytes())
     root = os.environ.get("NUMBA_CACHE_DIR") or user_cache_path("gaussian-avatar", appauthor=False) / "kernels"
     kept = Path(root) / digest.hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from avatar.appearance import Appearance
 from avatar.binding import BoundGaussians
 from avatar.flame.arkit import NAMES, ArkitMap
 from avatar.flame.head import HeadModel
@@ -52,8 +53,12 @@ def probe_head(seed: int = 0) -> HeadModel:
     )
 
 
-def probe_avatar(count: int, sh_degree: int = 1, seed: int = 0) -> Avatar:
-    """`count` Gaussians of a head avatar's sizes and opacities on the probe head."""
+def probe_avatar(count: int, sh_degree: int = 1, seed: int = 0, *, expressive: bool = False) -> Avatar:
+    """`count` Gaussians of a head avatar's sizes and opacities on the probe head.
+
+    Args:
+        expressive: let two ARKit channels change colors and opacities.
+    """
     rng = np.random.default_rng(seed)
     head = probe_head(seed)
 
@@ -74,4 +79,8 @@ def probe_avatar(count: int, sh_degree: int = 1, seed: int = 0) -> Avatar:
     )
     zero = np.zeros((len(NAMES), 3), np.float32)
     arkit = ArkitMap(np.zeros((len(NAMES), _N_EXPRESSION), np.float32), zero, zero, zero)
-    return Avatar("probe", head, gaussians, arkit)
+    appearance = None
+    if expressive:
+        fades = tensor(rng.normal(scale=1.5, size=(2, count)))
+        appearance = Appearance.rounded(("jawOpen", "browInnerUp"), tensor(rng.normal(size=(2, count, 3))), fades)
+    return Avatar("probe", head, gaussians, arkit, appearance=appearance)

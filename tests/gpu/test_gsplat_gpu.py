@@ -13,7 +13,14 @@ import torch
 from avatar.camera import Camera
 from avatar.flame.skinning import quaternion_to_matrix
 from avatar.render import open_renderer
-from avatar.render.conformance import SCENES, THRESHOLD_DB, conformance_db, psnr_db
+from avatar.render.conformance import (
+    EXPRESSION_THRESHOLD_DB,
+    SCENES,
+    THRESHOLD_DB,
+    conformance_db,
+    expression_db,
+    psnr_db,
+)
 from avatar.render.gsplat import GsplatRenderer, unavailable_reason
 from avatar.render.gsplat.listing import TILE
 from avatar.render.gsplat.pictures import STAGES
@@ -47,6 +54,10 @@ def renderer() -> Iterator[GsplatRenderer]:
 @pytest.mark.parametrize("name", SCENES)
 def test_conformance(renderer: GsplatRenderer, name: str) -> None:
     assert conformance_db(renderer, SCENES[name]()) >= THRESHOLD_DB["gsplat"]
+
+
+def test_expressions_change_colors(renderer: GsplatRenderer) -> None:
+    assert expression_db(renderer) >= EXPRESSION_THRESHOLD_DB
 
 
 @pytest.mark.parametrize("background", [None, (0.2, 0.5, 0.9)])

@@ -6,7 +6,17 @@ import numpy as np
 from numba import prange
 
 from avatar.render.compilation import kernel, parallel_kernel
-from avatar.render.cpu.simd import ROW, TILE, blend, clear, fetch_add, prefetch, resolve_floats, resolve_row, unfinished_rows
+from avatar.render.cpu.simd import (
+    ROW,
+    TILE,
+    blend,
+    clear,
+    fetch_add,
+    prefetch,
+    resolve_floats,
+    resolve_row,
+    unfinished_rows,
+)
 
 __all__ = ["composite"]
 

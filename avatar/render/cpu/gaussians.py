@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,13 @@ from avatar.binding import BoundGaussians
 from avatar.cloud import GaussianCloud
 from avatar.flame.skinning import quaternion_to_matrix
 from avatar.render.cpu.projection import LOCAL
+from avatar.render.cpu.vectors import LOG2_ALPHA_MIN
+from avatar.render.expression import ExpressedColors
 from avatar.render.reference import ALPHA_MIN, MAX_EXTENT
 
 __all__ = ["PackedGaussians", "aligned"]
+
+_LN2 = math.log(2)
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
@@ -37,6 +42,18 @@ class PackedGaussians:
 
     def __len__(self) -> int:
         return len(self.local)
+
+    def recolor(self, base: Float32[np.ndarray, "n 3"], colors: ExpressedColors, count: int) -> None:
+        """Take over what an expression does to the first `count`.
+
+        Args:
+            base: the spherical harmonics of degree 0 without expression.
+        """
+        np.add(base[:count], colors.tints[:count], out=self.sh[:count, :3])
+        if colors.fades:
+            log2 = colors.log2_opacities[:count]
+            self.local[:count, 12] = log2
+            self.local[:count, 13] = np.minimum(MAX_EXTENT**2, 2 * _LN2 * (log2 - LOG2_ALPHA_MIN))
 
     @classmethod
     def from_cloud(cls, cloud: GaussianCloud) -> PackedGaussians:

@@ -17,6 +17,7 @@ from avatar.flame.params import FlameParams
 from avatar.render.compilation import KERNELS
 from avatar.render.cpu.gaussians import PackedGaussians, aligned
 from avatar.render.cpu.rasterizer import Rasterizer
+from avatar.render.expression import ExpressedColors
 from avatar.render.posing import FastHead
 from avatar.render.protocol import BUFFERS, Background, DrawsInMemory
 from avatar.rig import Avatar
@@ -30,6 +31,9 @@ _log = logging.getLogger(__name__)
 class _Prepared:
     head: FastHead
     gaussians: PackedGaussians
+    colors: ExpressedColors | None
+    plain: np.ndarray
+    """Spherical harmonics of degree 0 without expression, (n, 3)."""
 
 
 class CpuRenderer(DrawsInMemory):
@@ -83,10 +87,12 @@ class CpuRenderer(DrawsInMemory):
             started = time.perf_counter()
             prepared = self._prepare(avatar)
             frames = prepared.head.frames(params, camera.viewmat[:3])
-            posed = time.perf_counter()
             total = len(prepared.gaussians)
             count = total if max_gaussians is None else max(0, min(max_gaussians, total))
+            if prepared.colors is not None and prepared.colors.express(params, count):
+                prepared.gaussians.recolor(prepared.plain, prepared.colors, count)
             pixels = self._buffer(camera.height, camera.width)
+            posed = time.perf_counter()
             self._rasterizer.rasterize(prepared.gaussians, count, frames, camera, background, pixels)
             self.stages_ms = {"posing": (posed - started) * 1e3, **self._rasterizer.stages_ms}
             return pixels
@@ -99,7 +105,9 @@ class CpuRenderer(DrawsInMemory):
         prepared = self._prepared.get(avatar)
         if prepared is None:
             offset = None if avatar.static_offset is None else avatar.static_offset.cpu().numpy()
-            prepared = _Prepared(FastHead(avatar.head, offset), PackedGaussians.from_bound(avatar.gaussians))
+            packed = PackedGaussians.from_bound(avatar.gaussians)
+            colors = None if avatar.appearance is None else ExpressedColors(avatar)
+            prepared = _Prepared(FastHead(avatar.head, offset), packed, colors, packed.sh[:, :3].copy())
             self._prepared[avatar] = prepared
         return prepared
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from avatar.camera import Camera
@@ -22,10 +23,11 @@ class PictureInputs:
     current stream; before it fills the copy again it waits until that upload has passed.
     """
 
-    def __init__(self, coefficients: int, device: torch.device) -> None:
+    def __init__(self, coefficients: int, device: torch.device, channels: int = 0) -> None:
         """
         Args:
             coefficients: how many `FastHead.directions` there are.
+            channels: how many ARKit channels change colors.
         """
         shapes: dict[str, tuple[int, ...]] = {
             "coefficients": (coefficients,),
@@ -34,6 +36,7 @@ class PictureInputs:
             "K": (1, 3, 3),
             "position": (3,),
             "background": (1, 4),
+            "expression": (channels,),
         }
         sizes = [-(-int(np.prod(s)) // _ALIGNMENT) * _ALIGNMENT for s in shapes.values()]
         cuda = device.type == "cuda"
@@ -41,7 +44,8 @@ class PictureInputs:
         self._device = torch.zeros(sum(sizes), device=device)
         self._uploaded = torch.cuda.Event(blocking=True) if cuda else None
         self.views: dict[str, Tensor] = {}
-        """By name: coefficients and transforms of `FastHead`; viewmat, K, position of the camera; background, BGRA."""
+        """By name: coefficients and transforms of `FastHead`; viewmat, K, position of the camera; background, BGRA; and
+        expression, the weights of the channels that change colors."""
         self._filled: dict[str, np.ndarray] = {}
         start, host = 0, self._host.numpy()
         for (name, shape), size in zip(shapes.items(), sizes, strict=True):
@@ -49,8 +53,14 @@ class PictureInputs:
             self.views[name], self._filled[name] = self._device[used].view(shape), host[used].reshape(shape)
             start += size
 
-    def load(self, head: FastHead, camera: Camera, background: Background) -> None:
-        """Start uploading a head's pose (in the world), a camera and a background."""
+    def load(
+        self,
+        head: FastHead,
+        camera: Camera,
+        background: Background,
+        expression: Float32[np.ndarray, " c"] | None = None,
+    ) -> None:
+        """Start uploading a head's pose (in the world), a camera, a background, and the weights that change colors."""
         if self._uploaded is not None:
             self._uploaded.synchronize()
         filled = self._filled
@@ -61,6 +71,8 @@ class PictureInputs:
         filled["K"][0] = camera.K
         filled["position"][:] = camera.position
         filled["background"][0] = (0.0, 0.0, 0.0, 0.0) if background is None else (*reversed(background), 1.0)
+        if expression is not None:
+            filled["expression"][:] = expression
         self._device.copy_(self._host, non_blocking=True)
         if self._uploaded is not None:
             self._uploaded.record()

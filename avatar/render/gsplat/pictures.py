@@ -93,6 +93,7 @@ class Pictures:
 
     def _pose(self) -> None:
         avatar, views, n = self._avatar, self._views, self._count
+        avatar.express(views["expression"], n)
         means, covariances = avatar.pose(views["coefficients"], views["transforms"], n)
         self._seen = project(
             means, covariances, avatar.opacities[:n], avatar.sh[:n], views["viewmat"], views["K"], views["position"],

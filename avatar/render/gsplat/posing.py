@@ -46,6 +46,11 @@ class DeviceAvatar:
         self.opacities = bound.logit_opacities.sigmoid().contiguous()
         self.sh = bound.sh.flip(-1).contiguous()
         """Spherical harmonics of blue, green and red, in this order."""
+        self._expression: tuple[Tensor, Tensor, Tensor, Tensor | None] | None = None
+        if avatar.appearance is not None:
+            tints, fades = avatar.appearance.tints.flip(-1), avatar.appearance.fades
+            logits = bound.logit_opacities.clone() if fades.any() else None
+            self._expression = (self.sh[:, 0].clone(), tints.to(device), fades.to(device), logits)
 
     def __len__(self) -> int:
         return self.opacities.shape[0]
@@ -55,6 +60,15 @@ class DeviceAvatar:
         if base is not self._base_held:
             self._base[:, :3] = torch.from_numpy(base).view(-1, 3).to(self._base.device)
             self._base_held = base
+
+    def express(self, weights: Float[Tensor, " c"], count: int) -> None:
+        """Change colors and opacities of the first `count` Gaussians, where the avatar's expression does."""
+        if self._expression is None:
+            return
+        plain, tints, fades, logits = self._expression
+        self.sh[:count, 0] = plain[:count] + torch.tensordot(weights, tints[:, :count], 1)
+        if logits is not None:
+            self.opacities[:count] = (logits[:count] + weights @ fades[:, :count]).sigmoid()
 
     def pose(
         self, coefficients: Float[Tensor, " d"], transforms: Float[Tensor, "5 12"], count: int

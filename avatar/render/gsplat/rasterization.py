@@ -41,12 +41,14 @@ def project(
     position: Float[Tensor, "3"],
     width: int,
     height: int,
+    turn: Float[Tensor, "3 3"] | None = None,
 ) -> Projected:
-    """Projection and colors: fixed shapes, no wait for the GPU.
+    """Projection and colors: fixed shapes, no wait for the GPU. Differentiable.
 
     Args:
         covariances: upper triangles.
         position: the camera's centre in the world.
+        turn: from the axes of everything else here to those of the spherical harmonics, where they differ.
     """
     import gsplat
 
@@ -55,7 +57,8 @@ def project(
     )
     visible = (radii > 0).all(-1)
     degree = round(sh.shape[1] ** 0.5) - 1
-    colors = gsplat.spherical_harmonics(degree, (means - position)[None], sh[None], masks=visible)
+    directions = means - position if turn is None else (means - position) @ turn.mT
+    colors = gsplat.spherical_harmonics(degree, directions[None], sh[None], masks=visible)
     colors = torch.nn.functional.pad((colors + 0.5).clamp_min_(0.0), (0, 1), value=1.0)
     return Projected(visible, radii, means2d, depths, conics, opacities[None].contiguous(), colors)
 

@@ -20,6 +20,7 @@ from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
 from avatar.flame.params import FlameParams
 from avatar.flame.skinning import quaternion_to_matrix
+from avatar.render.expression import ExpressedColors
 from avatar.render.gsplat.availability import load_extension
 from avatar.render.gsplat.inputs import PictureInputs
 from avatar.render.gsplat.pictures import STAGES, Pictures
@@ -43,7 +44,9 @@ class _Prepared:
         offset = None if avatar.static_offset is None else avatar.static_offset.cpu().numpy()
         self.head = FastHead(avatar.head, offset)
         self.avatar = DeviceAvatar(avatar, self.head, device)
-        self.inputs = PictureInputs(len(self.head.directions), device)
+        self.colors = None if avatar.appearance is None else ExpressedColors(avatar)
+        channels = 0 if avatar.appearance is None else len(avatar.appearance.channels)
+        self.inputs = PictureInputs(len(self.head.directions), device, channels)
         self._kinds: OrderedDict[tuple[int, int, int], Pictures] = OrderedDict()
 
     def pictures(self, count: int, width: int, height: int) -> Pictures:
@@ -205,7 +208,8 @@ class GsplatRenderer:
         prepared.head.drive(params)
         prepared.avatar.set_base(prepared.head.base)
         self._mark(0)
-        prepared.inputs.load(prepared.head, camera, background)
+        expression = None if prepared.colors is None else prepared.colors.weights(params)
+        prepared.inputs.load(prepared.head, camera, background, expression)
         pictures = prepared.pictures(count, camera.width, camera.height)
         if pictures.overflowed:  # in a picture that nobody waited for
             pictures.forget()

@@ -13,6 +13,7 @@ from jaxtyping import Float32, UInt32
 from avatar.camera import Camera
 from avatar.flame.params import FlameParams
 from avatar.render.cpu.gaussians import PackedGaussians
+from avatar.render.expression import ExpressedColors
 from avatar.render.opengl.ordering import TrailingOrder
 from avatar.render.opengl.program import Program
 from avatar.render.posing import FastHead
@@ -36,9 +37,22 @@ def _texels(values: Float32[np.ndarray, "n 4"]) -> tuple[tuple[int, int], np.nda
 class _Uploaded:
     """Gaussians and room for their frames, on the GPU."""
 
-    def __init__(self, gl: Any, program: Program, corners: Any, gaussians: PackedGaussians, n_frames: int) -> None:
+    def __init__(
+        self,
+        gl: Any,
+        program: Program,
+        corners: Any,
+        gaussians: PackedGaussians,
+        n_frames: int,
+        expressive: bool = False,
+    ) -> None:
+        """
+        Args:
+            expressive: whether colors and opacities change with the expression.
+        """
         n, sh_floats = gaussians.sh.shape
         self.sh_count = sh_floats // 3
+        self.expressive = expressive
         self.texels_each = _FIXED_TEXELS + self.sh_count
         packed = np.zeros((n, self.texels_each, 4), np.float32)
         packed[:, :_FIXED_TEXELS] = gaussians.local.reshape(n, _FIXED_TEXELS, 4)
@@ -48,6 +62,8 @@ class _Uploaded:
         self.gaussians = gl.texture(size, 4, data.tobytes(), dtype="f4")
         self._frames_data = np.zeros((max(1, -(-3 * n_frames // _ROW)) * _ROW, 4), np.float32)
         self.frames = gl.texture((_ROW, len(self._frames_data) // _ROW), 4, dtype="f4")
+        self._colors_data = np.zeros((-(-n // _ROW) * _ROW if expressive else 1, 4), np.float32)
+        self.colors = gl.texture((_ROW, len(self._colors_data) // _ROW) if expressive else (1, 1), 4, dtype="f4")
         self._order = gl.buffer(reserve=max(4, 4 * n), dynamic=True)
         self._order_held: np.ndarray | None = None
         self.vertices = gl.vertex_array(program.gl_program, [(corners, "2f", "corner"), (self._order, "1u/i", "index")])
@@ -61,8 +77,15 @@ class _Uploaded:
             self._order.write(order)
             self._order_held = order
 
+    def recolor(self, plain: Float32[np.ndarray, " n"], colors: ExpressedColors) -> None:
+        """Upload what an expression does: tints, and log2 of the opacities (`plain` where those do not change)."""
+        n = len(plain)
+        self._colors_data[:n, :3] = colors.tints
+        self._colors_data[:n, 3] = colors.log2_opacities if colors.fades else plain
+        self.colors.write(self._colors_data)
+
     def release(self) -> None:
-        for held in (self.vertices, self._order, self.frames, self.gaussians):
+        for held in (self.vertices, self._order, self.frames, self.colors, self.gaussians):
             held.release()
 
 
@@ -70,6 +93,7 @@ class _Uploaded:
 class _Prepared:
     head: FastHead
     gaussians: PackedGaussians
+    colors: ExpressedColors | None
     uploaded: _Uploaded
     on_drop: weakref.finalize
 
@@ -127,6 +151,8 @@ class SplatPainter:
         order = self._order(prepared.gaussians, count, frames)
         stamps.append(time.perf_counter())
         prepared.uploaded.update(frames, order)
+        if prepared.colors is not None and prepared.colors.express(params, total):
+            prepared.uploaded.recolor(prepared.gaussians.local[:, 12], prepared.colors)
         self._accumulate(prepared.uploaded, len(order), camera)
         self._finish(target, camera, background, offset, flip, bgra)
         stamps.append(time.perf_counter())
@@ -162,10 +188,13 @@ class SplatPainter:
             return
         uploaded.gaussians.use(0)
         uploaded.frames.use(1)
+        uploaded.colors.use(2)
         K = camera.K.astype(float)
         self._splat.set(
             gaussians=0,
             frames=1,
+            colors=2,
+            expressive=int(uploaded.expressive),
             view=tuple(camera.viewmat[:3, :3].astype(float).ravel()),  # column by column: the transpose, the inverse
             focal=(K[0, 0], K[1, 1]),
             center=(K[0, 2], K[1, 2]),
@@ -204,11 +233,14 @@ class SplatPainter:
             offset = None if avatar.static_offset is None else avatar.static_offset.cpu().numpy()
             gaussians = PackedGaussians.from_bound(avatar.gaussians)
             n_faces = int(avatar.head.faces.shape[0])
-            uploaded = _Uploaded(self._gl, self._splat, self._corners, gaussians, n_faces)
+            colors = None if avatar.appearance is None else ExpressedColors(avatar)
+            if colors is not None and colors.fades:  # none may be left out of the order for being faint at rest
+                np.maximum(gaussians.local[:, 13], 0, out=gaussians.local[:, 13])
+            uploaded = _Uploaded(self._gl, self._splat, self._corners, gaussians, n_faces, colors is not None)
             # OpenGL objects may only be deleted with the context current: note them, delete at the next picture
             on_drop = weakref.finalize(avatar, self._dropped.append, uploaded)
             on_drop.atexit = False
-            prepared = _Prepared(FastHead(avatar.head, offset), gaussians, uploaded, on_drop)
+            prepared = _Prepared(FastHead(avatar.head, offset), gaussians, colors, uploaded, on_drop)
             self._avatars[avatar] = prepared
         return prepared
 

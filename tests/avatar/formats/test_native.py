@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from avatar.appearance import Appearance
 from avatar.errors import UserError
 from avatar.formats.head_file import load_head, save_head
 from avatar.formats.native import load_avatar, save_avatar
+from avatar.rig import Avatar
 from tests.avatar.synthetic import make_arkit, make_avatar, make_head
 
 
@@ -50,6 +53,47 @@ def test_avatar_round_trip(tmp_path: Path, sh: int) -> None:
     assert torch.allclose(a.logit_opacities.sigmoid(), b.logit_opacities.sigmoid(), atol=3e-3)
     assert torch.allclose(a.sh, b.sh, atol=0.02)
     assert torch.equal(a.triangles, b.triangles)
+
+
+def _expressive() -> Avatar:
+    avatar = make_avatar()
+    g = torch.Generator().manual_seed(1)
+    tints, fades = torch.randn(3, len(avatar.gaussians), 3, generator=g), torch.randn(3, len(avatar.gaussians))
+    fades[1] = 0
+    return replace(avatar, appearance=Appearance.rounded(("jawOpen", "cheekPuff", "eyeBlinkLeft"), tints, fades))
+
+
+def test_what_expressions_do_to_colors_comes_back_exactly(tmp_path: Path) -> None:
+    avatar = _expressive()
+    save_avatar(avatar, tmp_path / "a.safetensors")
+    again = load_avatar(tmp_path / "a.safetensors")
+    for f in fields(Appearance):
+        a, b = getattr(avatar.appearance, f.name), getattr(again.appearance, f.name)
+        assert a == b if f.name == "channels" else torch.equal(a, b)
+    save_avatar(make_avatar(), tmp_path / "b.safetensors")
+    assert load_avatar(tmp_path / "b.safetensors").appearance is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tint_codes", torch.zeros(3, 7, 3, dtype=torch.int8)),
+        ("tint_codes", torch.zeros(3, 200, 3)),
+        ("tint_steps", torch.full((3,), torch.nan)),
+        ("fade_steps", torch.zeros(2)),
+        ("fade_codes", None),
+    ],
+)
+def test_a_damaged_appearance_is_refused(tmp_path: Path, key: str, value: torch.Tensor | None) -> None:
+    path = tmp_path / "a.safetensors"
+    save_avatar(_expressive(), path)
+    with safe_open(str(path), "pt") as f:
+        header = f.metadata()
+    tensors = load_file(path)
+    del tensors[f"appearance.{key}"]
+    save_file(tensors if value is None else tensors | {f"appearance.{key}": value}, path, header)
+    with pytest.raises(UserError, match="not a usable avatar"):
+        load_avatar(path)
 
 
 def test_saving_twice_changes_nothing(tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
-from avatar.render.conformance import SCENES, THRESHOLD_DB, conformance_db, psnr_db
+from avatar.flame.arkit import NAMES
+from avatar.render.conformance import (
+    EXPRESSION_THRESHOLD_DB,
+    SCENES,
+    THRESHOLD_DB,
+    conformance_db,
+    expression_db,
+    psnr_db,
+)
 from avatar.render.cpu import CpuRenderer
 from avatar.render.probe import probe_avatar
 from avatar.render.protocol import BUFFERS, to_bgra
@@ -32,6 +40,23 @@ def renderer() -> CpuRenderer:
 @pytest.mark.parametrize("name", SCENES)
 def test_conformance(renderer: CpuRenderer, name: str) -> None:
     assert conformance_db(renderer, SCENES[name]()) >= THRESHOLD_DB["cpu"]
+
+
+def test_expressions_change_colors(renderer: CpuRenderer) -> None:
+    assert expression_db(renderer) >= EXPRESSION_THRESHOLD_DB
+
+
+def test_an_expression_leaves_nothing_behind(renderer: CpuRenderer) -> None:
+    """Whatever was drawn before, with however many Gaussians: a pose looks the same."""
+    avatar, camera = probe_avatar(3000, 1, expressive=True), Camera.orbit(64, 64)
+    rest = avatar.head.neutral()
+    open_wide = rest.replace(blendshape_weights=np.where(np.arange(52) == NAMES.index("jawOpen"), 0.8, 0))
+    first, wide = (renderer.draw(avatar, params, camera).copy() for params in (rest, open_wide))
+    assert (first != wide).any()
+    for params, count in ((open_wide, 500), (rest, 1000), (open_wide, None)):
+        renderer.draw(avatar, params, camera, max_gaussians=count)
+    np.testing.assert_array_equal(renderer.draw(avatar, rest, camera), first)
+    np.testing.assert_array_equal(renderer.draw(avatar, open_wide, camera), wide)
 
 
 @pytest.mark.parametrize("background", [None, (0.2, 0.5, 0.9)])

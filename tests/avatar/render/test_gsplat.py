@@ -16,7 +16,14 @@ from avatar.camera import Camera
 from avatar.errors import UserError
 from avatar.flame.skinning import quaternion_to_matrix
 from avatar.render import RendererUnavailableError, open_renderer
-from avatar.render.conformance import SCENES, THRESHOLD_DB, conformance_db, psnr_db
+from avatar.render.conformance import (
+    EXPRESSION_THRESHOLD_DB,
+    SCENES,
+    THRESHOLD_DB,
+    conformance_db,
+    expression_db,
+    psnr_db,
+)
 from avatar.render.gsplat import GsplatRenderer, availability, unavailable_reason
 from avatar.render.gsplat.inputs import PictureInputs
 from avatar.render.gsplat.listing import TILE, list_tiles
@@ -26,6 +33,7 @@ from avatar.render.posing import FastHead
 from avatar.render.probe import probe_avatar
 from avatar.render.protocol import to_bgra
 from avatar.render.reference import ReferenceRenderer
+from tests.avatar.gsplat_emulation import emulate_gsplat
 
 CPU = torch.device("cpu")
 AVATAR = probe_avatar(800, 2)
@@ -148,68 +156,10 @@ def test_inputs_keep_their_addresses_and_hold_pose_and_camera() -> None:
     np.testing.assert_array_equal(inputs.views["coefficients"], head.coefficients)
 
 
-def _rasterize_to_pixels(
-    means2d: torch.Tensor, conics: torch.Tensor, colors: torch.Tensor, opacities: torch.Tensor,
-    width: int, height: int, tile_size: int, offsets: torch.Tensor, ids: torch.Tensor, backgrounds: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """gsplat's rasterization kernel, pixel by pixel over the tiles' lists, in float32."""
-    channels = colors.shape[-1]
-    out, alphas = torch.zeros(1, height, width, channels), torch.zeros(1, height, width, 1)
-    assert ids.dtype == offsets.dtype == torch.int32  # what the kernel reads
-    starts = [*offsets.flatten().tolist(), len(ids)]
-    columns = offsets.shape[-1]
-    for tile in range(offsets.numel()):
-        y0, x0 = tile // columns * tile_size, tile % columns * tile_size
-        if y0 >= height:
-            continue  # no pixel to draw: the kernel leaves at once
-        y, x = torch.meshgrid(
-            torch.arange(y0, min(y0 + tile_size, height)) + 0.5, torch.arange(x0, min(x0 + tile_size, width)) + 0.5,
-            indexing="ij",
-        )  # fmt: skip
-        t, done, color = torch.ones_like(x), torch.zeros_like(x, dtype=torch.bool), torch.zeros(*x.shape, channels)
-        for g in ids[starts[tile] : starts[tile + 1]].tolist():
-            dx, dy = means2d[0, g, 0] - x, means2d[0, g, 1] - y
-            a, b, c = conics[0, g]
-            sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
-            alpha = (opacities[0, g] * torch.exp(-sigma)).clamp_max(0.999)
-            drawn = (sigma >= 0) & (alpha >= 1 / 255) & ~done
-            done |= drawn & (t * (1 - alpha) <= 1e-4)
-            weight = torch.where(drawn & ~done, alpha * t, 0.0)
-            color += weight[..., None] * colors[0, g]
-            t = t - weight
-        box = np.s_[0, y0 : y0 + x.shape[0], x0 : x0 + x.shape[1]]
-        out[box], alphas[box] = color + t[..., None] * backgrounds[0], 1 - t[..., None]
-    return out, alphas
-
-
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch) -> GsplatRenderer:
-    """The backend on the CPU: gsplat's torch twins of its kernels in place of the kernels."""
-    twins = pytest.importorskip("gsplat.cuda._torch_impl")
-
-    def projection(
-        means: Any, covars: Any, quats: Any, scales: Any, viewmats: Any, Ks: Any, width: int, height: int,
-        packed: bool, opacities: Any,
-    ) -> Any:  # fmt: skip
-        whole = covars[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].view(-1, 3, 3)
-        radii, *rest = twins._fully_fused_projection(means, whole, viewmats, Ks, width, height)
-        radii = torch.where((opacities >= 1 / 255)[None, :, None], radii, 0)
-        seen = (radii > 0).all(-1)
-        for values in rest[:3]:
-            values[~seen] = torch.nan  # what the kernel leaves unwritten
-        return radii.to(torch.int32), *rest
-
-    def harmonics(degree: int, dirs: Any, coeffs: Any, masks: Any) -> Any:
-        colors = twins._spherical_harmonics(degree, torch.nn.functional.normalize(dirs, dim=-1), coeffs)
-        colors[~masks] = torch.nan
-        return colors
-
-    fake = types.SimpleNamespace(
-        fully_fused_projection=projection,
-        spherical_harmonics=harmonics,
-        rasterize_to_pixels=_rasterize_to_pixels,
-    )
-    monkeypatch.setitem(sys.modules, "gsplat", fake)
+    """The backend on the CPU."""
+    emulate_gsplat(monkeypatch)
     return GsplatRenderer(device="cpu")
 
 
@@ -229,6 +179,10 @@ def test_calls_fit_gsplats_signatures() -> None:
 @pytest.mark.parametrize("name", SCENES)
 def test_conformance_of_the_pipeline(emulated: GsplatRenderer, name: str) -> None:
     assert conformance_db(emulated, SCENES[name]()) >= THRESHOLD_DB["gsplat"]
+
+
+def test_expressions_change_colors(emulated: GsplatRenderer) -> None:
+    assert expression_db(emulated) >= EXPRESSION_THRESHOLD_DB
 
 
 @pytest.mark.parametrize("background", [None, (0.2, 0.7, 0.4)])

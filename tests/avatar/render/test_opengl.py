@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from avatar.camera import Camera
-from avatar.render.conformance import SCENES, THRESHOLD_DB, conformance_db, psnr_db
+from avatar.render.conformance import (
+    EXPRESSION_THRESHOLD_DB,
+    SCENES,
+    THRESHOLD_DB,
+    conformance_db,
+    expression_db,
+    psnr_db,
+)
 from avatar.render.cpu import CpuRenderer
 from avatar.render.fallback import FallbackRenderer
 from avatar.render.opengl import OpenGLRenderer, WindowPainter, is_software, unavailable_reason
@@ -39,6 +46,10 @@ def renderer() -> OpenGLRenderer:
 @pytest.mark.parametrize("name", SCENES)
 def test_conformance(renderer: OpenGLRenderer, name: str) -> None:
     assert conformance_db(renderer, SCENES[name]()) >= THRESHOLD_DB["opengl"]
+
+
+def test_expressions_change_colors(renderer: OpenGLRenderer) -> None:
+    assert expression_db(renderer) >= EXPRESSION_THRESHOLD_DB
 
 
 @pytest.mark.parametrize("background", [None, (0.9, 0.5, 0.1)])
