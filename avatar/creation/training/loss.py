@@ -1,8 +1,9 @@
 """How far a picture is from the one it should be: L1, L2 and SSIM over premultiplied red, green, blue and alpha.
 
-Reference: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, with a Gaussian
-window of sigma 1.5, here cut at 2 sigma (7 pixels, which hold 98 % of it) rather than 3.3; weighed against L1 as in Kerbl et
-al., "3D Gaussian Splatting", 2023, section 7.1. L2 suits noisy pictures: its minimum is their mean, L1's their median.
+Reference: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, with a
+Gaussian window of sigma 1.5, here cut at 2 sigma (7 pixels, which hold 98 % of it) rather than 3.3; weighed against L1
+as in Kerbl et al., "3D Gaussian Splatting", 2023, section 7.1. L2 suits noisy pictures: its minimum is their mean, L1's
+their median.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Loss(Protocol):
     def value_and_gradient(
         self, image: Float[Tensor, "h w 4"], target: Target
     ) -> tuple[LossValue, Float[Tensor, "h w 4"]]:
-        """The loss of a picture, and its gradient by the picture. The picture may be of a graph, the gradient is not."""
+        """The loss of a picture, and its gradient by the picture. The gradient has no graph."""
         ...
 
 
@@ -105,7 +106,9 @@ class TorchLoss:
         picture = image.detach().requires_grad_()
         wanted = target.image.to(picture) / 255
         y0, y1, x0, x1 = target.window
-        weight = torch.ones_like(picture[..., :1]) if target.emphasis is None else target.emphasis.to(picture)[..., None]
+        weight = (
+            torch.ones_like(picture[..., :1]) if target.emphasis is None else target.emphasis.to(picture)[..., None]
+        )
         count = 4 * (y1 - y0) * (x1 - x0)
         error = picture - wanted
         l1, l2 = (error.abs() * weight).sum() / count, (error.square() * weight).sum() / count

@@ -6,6 +6,7 @@ Reference: Kerbl et al., "3D Gaussian Splatting", 2023, section 4; semantics and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -71,8 +72,7 @@ class TorchSplatter:
             tile: pixels along the side of what is composed at once.
         """
         self._tile = tile
-        self.weights = torch.zeros(0)
-        self.pulls = torch.zeros(0)
+        self.weights, self.peaks, self.pulls = (torch.zeros(0) for _ in range(3))
 
     def render(
         self,
@@ -83,15 +83,16 @@ class TorchSplatter:
         tint: Float[Tensor, "n 3"] | None = None,
         fade: Float[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "h w 4"]:
-        """See `Splatter.render`. `weights` are known at once; `pulls` are not worked out."""
+        """See `Splatter.render`. `weights` and `peaks` are known at once; `pulls` are not worked out."""
         n = len(bound)
         seen = _project(bound, frames, camera, n if count is None else min(count, n), tint, fade)
-        self.weights = torch.zeros(n, dtype=bound.means.dtype)
-        self.pulls = torch.zeros(n, dtype=bound.means.dtype)
+        self.weights, self.peaks, self.pulls = (torch.zeros(n, dtype=bound.means.dtype) for _ in range(3))
         rows = []
         for y in range(0, camera.height, self._tile):
             across = range(0, camera.width, self._tile)
             rows.append(torch.cat([self._compose(seen, camera, x, y) for x in across], 1))
+        areas = 2 * math.pi / torch.linalg.det(seen.conics.detach()).sqrt()
+        self.peaks[seen.index] = self.weights[seen.index] / areas
         return torch.cat(rows, 0)
 
     def _compose(self, seen: _Seen, camera: TensorCamera, x0: int, y0: int) -> Float[Tensor, "h w 4"]:

@@ -77,6 +77,11 @@ class Splatter(Protocol):
         ...
 
     @property
+    def peaks(self) -> Float[Tensor, " n"]:
+        """`weights` over the area of each ellipse: about the greatest share that a Gaussian has in a pixel."""
+        ...
+
+    @property
     def pulls(self) -> Float[Tensor, " n"]:
         """Length of the gradient by a Gaussian's place in the picture, per pixel; known after a way back."""
         ...

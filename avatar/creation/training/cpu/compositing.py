@@ -55,14 +55,14 @@ def _back_over_tile(tile, ids, begin, end, splats, left, top, sums):
         my = splats[i, 1] - top
         rx = splats[i, 9]
         ry = splats[i, 10]
-        first = max(np.int64(max(np.ceil(my - ry), f32(0))), top_row)
-        last = min(np.int64(min(np.floor(my + ry), f32(TILE - 1))) + 1, bottom_row)
+        first = np.int64(max(np.ceil(my - ry), f32(top_row)))
+        last = np.int64(min(np.floor(my + ry), f32(bottom_row - 1))) + 1
         half = 2
         if mx + rx < f32(TILE // 2):
             half = 0
         elif mx - rx > f32(TILE // 2 - 1):
             half = 1
-        if np.int64(first) < np.int64(last):
+        if first < last:
             blend_backward(
                 tile, first, last, half, mx, my, splats[i, 2], splats[i, 3], splats[i, 4], splats[i, 5],
                 splats[i, 6], splats[i, 7], splats[i, 8], sums, np.int64(i),

@@ -62,6 +62,8 @@ class TracedRasterizer:
         """
         self._rasterizer = Rasterizer(threads)
         self.threads = self._rasterizer.threads
+        self.drawn = 0
+        """Pictures so far: only the last can be taken back."""
         self._scratch = aligned((self.threads, BACK_TILE_FLOATS), np.float32)
         self._local = aligned((0, LOCAL), np.float32)
         self._sums = aligned((self.threads, 0, SUMS), np.float32)
@@ -70,6 +72,8 @@ class TracedRasterizer:
 
         Known after `backward`.
         """
+        self.peaks: Float32[np.ndarray, " n"] = np.zeros(0, np.float32)
+        """The same over the area of each ellipse; known after `backward`."""
         self.pulls: Float32[np.ndarray, " n"] = np.zeros(0, np.float32)
         """Length of the gradient by a Gaussian's place in the picture, per pixel; known after `backward`."""
 
@@ -86,7 +90,8 @@ class TracedRasterizer:
             self._local = aligned((n, LOCAL), np.float32)
             self._sums = aligned((self.threads, n, SUMS), np.float32)
             self._sums[:] = 0
-            self.weights, self.pulls = np.zeros(n, np.float32), np.zeros(n, np.float32)
+            self.weights, self.peaks, self.pulls = (np.zeros(n, np.float32) for _ in range(3))
+        self.drawn += 1
         image = np.empty((camera.height, camera.width, 4), np.float32)
         pixels = aligned((camera.height, camera.width, 4), np.uint8)
         with KERNELS:
@@ -117,8 +122,8 @@ class TracedRasterizer:
         made = [np.empty_like(a) for a in kinds]
         for array in made:
             array[count:] = 0
-        self.weights[count:] = 0
-        self.pulls[count:] = 0
+        for array in (self.weights, self.peaks, self.pulls):
+            array[count:] = 0
         d_frames = np.zeros((self.threads, len(frames) if with_frames else 1, 12), np.float32)
         d_camera = np.zeros((self.threads, CAMERA), np.float64)
         K = camera.K
@@ -131,7 +136,7 @@ class TracedRasterizer:
                 count, self._local, g.quats, g.triangles, frames, g.sh, np.ascontiguousarray(camera.viewmat[:3, :3].T),
                 K[0, 0], K[1, 1], K[0, 2], K[1, 2], camera.width, camera.height,
                 traces.keys, traces.splats, self._sums, with_frames, *made, d_frames, d_camera,
-                self.weights, self.pulls,
+                self.weights, self.peaks, self.pulls,
             )  # fmt: skip
         assert len(made[0]) == n
         return Gradients(*made, *((d_frames.sum(0), d_camera.sum(0)) if with_frames else (None, None)))

@@ -34,8 +34,8 @@ def _differences(image, target, emphasis, l1, l2, scale, gradient, parts):
     height, width = image.shape[:2]
     workers = parts.shape[0]
     for worker in prange(workers):
-        total1 = 0.0
-        total2 = 0.0
+        total1 = np.float64(0)
+        total2 = np.float64(0)
         for y in range(height * worker // workers, height * (worker + 1) // workers):
             a = image[y].reshape(-1)
             b = target[y].reshape(-1)
@@ -109,8 +109,8 @@ def _give_out(a, b, smooth, n, factor, g):
 def _similarity(image, target, emphasis, y0, y1, x0, x1, factor, rings, wide, rows, gradient, parts):
     """SSIM within a window, and its gradient.
 
-    Every thread takes a strip of rows through a pipeline: a row comes in; a window's radius later its smoothed values and
-    their slopes are known; as much later the gradient. What is in between stays in the core's own cache.
+    Every thread takes a strip of rows through a pipeline: a row comes in; a window's radius later its smoothed values
+    and their slopes are known; as much later the gradient. What is in between stays in the core's own cache.
 
     Args:
         factor: what a unit of the sum of SSIM adds to the loss: negative.

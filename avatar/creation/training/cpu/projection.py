@@ -27,6 +27,7 @@ _MARGIN = f32(0.15)
 _TWO = f32(2)
 _ONE = f32(1)
 _ZERO = f32(0)
+_INVERSE_TAU = f32(0.15915494309189535)
 
 
 @parallel_kernel
@@ -95,7 +96,7 @@ def _turn_gradient(quats, i, g, out):
 @parallel_kernel
 def project_backward(
     n, local, quats, triangles, frames, sh, world, fx, fy, cx, cy, width, height, keys, splats, sums, with_frames,
-    d_means, d_quats, d_log_scales, d_logit_opacities, d_sh, d_frames, d_camera, weights, pulls,
+    d_means, d_quats, d_log_scales, d_logit_opacities, d_sh, d_frames, d_camera, weights, peaks, pulls,
 ):  # fmt: skip
     """Gradients of the first `n` Gaussians; clears the sums for the next picture.
 
@@ -108,6 +109,7 @@ def project_backward(
         d_frames: (threads, F, 12), added to.
         d_camera: (threads, CAMERA) float64, added to.
         weights: (N,) out: the sum over pixels of opacity times transmittance, 0 for what was not seen.
+        peaks: (N,) out: that sum over the area of the ellipse: about the greatest share in a pixel.
         pulls: (N,) out: the length of the gradient by the mean in the picture, per pixel.
     """
     workers = sums.shape[0]
@@ -133,6 +135,7 @@ def project_backward(
             d_logit_opacities[i] = _ZERO
             d_sh[i, :] = _ZERO
             weights[i] = _ZERO
+            peaks[i] = _ZERO
             pulls[i] = _ZERO
             if keys[i] == HIDDEN:
                 continue
@@ -181,6 +184,7 @@ def project_backward(
             g_px = a * total[1]
             g_py = k * total[4] - slope * g_px
             pulls[i] = np.sqrt(g_px * g_px + g_py * g_py)
+            peaks[i] = total[9] * np.sqrt(a * k) * _INVERSE_TAU
             gxx = a * a * total[2]
             cross = a * k * total[3]
             gxy = cross - slope * gxx

@@ -1,7 +1,7 @@
 """Vector code for rows of pixels: the two directions of SSIM's window, and its slopes.
 
-Rows are interleaved red, green, blue and alpha, in float32, a multiple of eight floats long. Numba's own vectoriser would
-have to prove that a dozen rows do not overlap, and gives up.
+Rows are interleaved red, green, blue and alpha, in float32, a multiple of eight floats long. Numba's own vectoriser
+would have to prove that a dozen rows do not overlap, and gives up.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 
 from avatar.creation.training.loss import C1, C2, RADIUS, TAPS
-from avatar.render.cpu.vectors import I64, Emitter, at, constant, intrinsic, pointer
+from avatar.render.cpu.vectors import I64, Emitter, at, constant, intrinsic
 
 __all__ = ["LANES", "blur_across", "blur_down", "similarity_slopes"]
 

@@ -34,6 +34,10 @@ class CpuSplatter:
         return torch.from_numpy(self.rasterizer.weights)
 
     @property
+    def peaks(self) -> Float[Tensor, " n"]:
+        return torch.from_numpy(self.rasterizer.peaks)
+
+    @property
     def pulls(self) -> Float[Tensor, " n"]:
         return torch.from_numpy(self.rasterizer.pulls)
 
@@ -47,15 +51,10 @@ class CpuSplatter:
         fade: Float[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "h w 4"]:
         """See `Splatter.render`."""
-        sh, logits = bound.sh, bound.logit_opacities
-        if tint is not None:
-            sh = torch.cat([sh[:, :1] + tint[:, None], sh[:, 1:]], 1)
-        if fade is not None:
-            logits = logits + fade
         image: Tensor = _Splatting.apply(
             self.rasterizer, len(bound) if count is None else min(count, len(bound)), bound.triangles,
-            (camera.width, camera.height), bound.means, bound.quats, bound.log_scales, logits, sh,
-            frames, camera.turn, camera.intrinsics,
+            (camera.width, camera.height), bound.means, bound.quats, bound.log_scales, bound.logit_opacities, bound.sh,
+            tint, fade, frames, camera.turn, camera.intrinsics,
         )  # fmt: skip
         return image
 
@@ -67,29 +66,57 @@ def _array(tensor: Tensor) -> np.ndarray:
 class _Splatting(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, rasterizer: TracedRasterizer, count: int, triangles: Tensor, size: tuple[int, int], *tensors: Tensor
+        ctx: Any,
+        rasterizer: TracedRasterizer,
+        count: int,
+        triangles: Tensor,
+        size: tuple[int, int],
+        means: Tensor,
+        quats: Tensor,
+        log_scales: Tensor,
+        logit_opacities: Tensor,
+        sh: Tensor,
+        tint: Tensor | None,
+        fade: Tensor | None,
+        frames: Tensor,
+        turn: Tensor,
+        intrinsics: Tensor,
     ) -> Tensor:
-        means, quats, log_scales, logits, sh, frames, turn, intrinsics = (_array(t) for t in tensors)
+        seen_sh, seen_logits = _array(sh), _array(logit_opacities)
+        if tint is not None:
+            seen_sh = seen_sh.copy()
+            seen_sh[:, 0] += _array(tint)
+        if fade is not None:
+            seen_logits = seen_logits + _array(fade)
         gaussians = RawGaussians(
-            means, quats, log_scales, logits, sh.reshape(len(sh), -1), triangles.to(torch.int32).numpy()
-        )
+            _array(means), _array(quats), _array(log_scales), seen_logits, seen_sh.reshape(len(sh), -1),
+            np.ascontiguousarray(triangles.numpy(), np.int32),
+        )  # fmt: skip
         viewmat = np.eye(4, dtype=np.float32)
-        viewmat[:3, :3] = turn.T
-        fx, fy, cx, cy = intrinsics
+        viewmat[:3, :3] = _array(turn).T
+        fx, fy, cx, cy = _array(intrinsics)
         camera = Camera(viewmat, np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), *size)
-        frames = frames.reshape(-1, 12)
-        image = rasterizer.forward(gaussians, count, frames, camera)
-        ctx.rasterizer, ctx.made_of = rasterizer, (image, gaussians, count, frames, camera)
+        matrices = _array(frames).reshape(-1, 12)
+        image = rasterizer.forward(gaussians, count, matrices, camera)
+        ctx.rasterizer, ctx.made_of, ctx.picture = (
+            rasterizer,
+            (image, gaussians, count, matrices, camera),
+            rasterizer.drawn,
+        )
         return torch.from_numpy(image)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         image, gaussians, count, frames, camera = ctx.made_of
-        with_frames = any(ctx.needs_input_grad[9:])
-        g = ctx.rasterizer.backward(_array(gradient), image, gaussians, count, frames, camera, with_frames)
-        back = [g.means, g.quats, g.log_scales, g.logit_opacities, g.sh.reshape(len(g.sh), -1, 3)]
-        out = [torch.from_numpy(a) for a in back]
-        if not with_frames:
-            return (None,) * 4 + (*out, None, None, None)
-        turn, intrinsics = torch.from_numpy(g.camera[:9].reshape(3, 3)), torch.from_numpy(g.camera[9:])
-        return (None,) * 4 + (*out, torch.from_numpy(g.frames).view(-1, 3, 4), turn.float(), intrinsics.float())
+        if ctx.picture != ctx.rasterizer.drawn:
+            raise RuntimeError("CpuSplatter: another picture has been drawn since; take gradients before that")
+        wanted = ctx.needs_input_grad
+        g = ctx.rasterizer.backward(_array(gradient), image, gaussians, count, frames, camera, any(wanted[11:]))
+        sh = torch.from_numpy(g.sh).view(len(g.sh), -1, 3)
+        raw = [torch.from_numpy(a) for a in (g.means, g.quats, g.log_scales, g.logit_opacities)]
+        tint, fade = sh[:, 0].clone() if wanted[9] else None, raw[3].clone() if wanted[10] else None
+        out: tuple[Tensor | None, ...] = (None,) * 4 + (*raw, sh, tint, fade)
+        if g.frames is None or g.camera is None:
+            return (*out, None, None, None)
+        numbers = torch.from_numpy(g.camera).float()
+        return (*out, torch.from_numpy(g.frames).view(-1, 3, 4), numbers[:9].view(3, 3), numbers[9:])

@@ -1,0 +1,300 @@
+"""Training an avatar's Gaussians on pictures.
+
+    dataset = Dataset.open(folder)
+    avatar = Avatar("her", dataset.head, disks_on_mesh(dataset.head, 40_000), dataset.arkit)
+    trainer = Trainer(avatar, dataset.train, TrainingConfig(steps=6000))
+    trainer.run()
+    save_avatar(trainer.avatar(), path)
+
+Each step draws one picture with some first k of the Gaussians and takes the loss's gradient back to them. Because k
+varies, the first k are a picture of their own for any k from `least` up: this is the level of detail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.accelerators import laplacian_smoothing_loss
+from avatar.appearance import CHANNELS
+from avatar.binding import triangle_frames
+from avatar.creation.training.adam import open_adam
+from avatar.creation.training.cpu.loss import CpuLoss
+from avatar.creation.training.emphasis import EmphasisMap
+from avatar.creation.training.exposure import Exposures
+from avatar.creation.training.loss import Loss, LossConfig, LossValue, TorchLoss
+from avatar.creation.training.parameters import RAW, Parameters
+from avatar.creation.training.penalties import Penalties, add_slopes
+from avatar.creation.training.poser import Poser
+from avatar.creation.training.relocation import Usefulness, relocate
+from avatar.creation.training.splatting import Splatter, open_splatter
+from avatar.creation.training.targets import Targets
+from avatar.creation.training.view import View
+from avatar.flame.arkit import indices
+from avatar.rig import Avatar
+
+__all__ = ["Rates", "StepReport", "Trainer", "TrainingConfig"]
+
+
+_MANY_VIEWS = 300
+"""After so many pictures what they say of a Gaussian is known well enough, however many there are."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Learning rates of Adam at the beginning; all fall to `last` of that, exponentially."""
+
+    means_m: float = 1.2e-5
+    """Metres, whatever the size of the triangle: hair lies fifty triangles off."""
+    quats: float = 6e-3
+    log_scales: float = 1e-2
+    logit_opacities: float = 3e-2
+    color: float = 6e-3
+    """Of spherical harmonics of degree 0."""
+    harmonics: float = 5e-4
+    tints: float = 4e-3
+    fades: float = 1e-2
+    offsets_m: float = 2e-5
+    last: float = 0.03
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train."""
+
+    steps: int = 6000
+    seed: int = 0
+    loss: LossConfig = field(default_factory=LossConfig)
+    rates: Rates = field(default_factory=Rates)
+    sh_count: int = 9
+    """Spherical harmonics of each color: 1, 4, 9 or 16."""
+    least: int = 12_000
+    """The smallest number of Gaussians that is to be a whole picture."""
+    whole_share: float = 0.4
+    """Of the steps, those that draw all Gaussians; the others draw a random number from `least` up."""
+    channels: tuple[str, ...] = CHANNELS
+    """ARKit channels that may change color and opacity; none for ()."""
+    learn_offsets: bool = False
+    """Whether the head's vertices may move: of pictures, never of our own renders."""
+    learn_exposure: bool = False
+    """Whether each picture has brightness and color of its own: of photographs."""
+    relocate_every: int = 120
+    """Steps between two relocations, at least."""
+    relocate_from: int = 200
+    relocate_until: float = 0.65
+    """Share of the training after which Gaussians stay."""
+    relocate_share: float = 0.04
+    useless: float = 0.04
+    """A Gaussian that never had a greater share in a pixel may be moved."""
+    penalties: Penalties = field(default_factory=Penalties)
+    smoothness: float = 0.05
+    """Penalty on offsets of vertices that differ from their neighbours', per metre."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did."""
+
+    step: int
+    view: int
+    gaussians: int
+    loss: LossValue
+    moved: int = 0
+    """Gaussians that were relocated."""
+
+
+class Trainer:
+    """Changes the Gaussians of an avatar until its pictures are those of the views. One thread at a time."""
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        views: Sequence[View],
+        config: TrainingConfig | None = None,
+        *,
+        device: str = "cpu",
+        emphasis: Float[Tensor, " f"] | None = None,
+        splatter: Splatter | None = None,
+    ) -> None:
+        """
+        Args:
+            avatar: where to begin: its head, its Gaussians in order of importance.
+            views: the pictures to learn from, whose poses fit the head.
+            emphasis: what each triangle counts, 1 for those without emphasis: eyes, lips and lashes are small.
+            splatter: what to draw with, instead of the device's.
+        """
+        if not views:
+            raise ValueError("Trainer: expected at least one view, got none")
+        self.config = config = config or TrainingConfig()
+        self._start, self._views = avatar, views
+        self.splatter = splatter or open_splatter(device)
+        self._device = self.splatter.device
+        cpu = self._device.type == "cpu"
+        self._threads = CpuLoss().threads if cpu else 1
+        self._loss: Loss = CpuLoss(config.loss) if cpu else TorchLoss(config.loss)
+        self.parameters = Parameters(
+            avatar.gaussians, avatar.appearance, config.channels, self._device, config.sh_count
+        )
+        self.poser = Poser(avatar.head, avatar.static_offset, self._device, config.learn_offsets)
+        marked = None if emphasis is None else EmphasisMap(avatar.head, avatar.static_offset, emphasis, self.splatter)
+        self.targets = Targets(views, marked, self._device)
+        self._adams = {name: open_adam(t.data, self._threads) for name, t in self.parameters.tensors.items()}
+        if self.poser.offset is not None:
+            self._adams["offsets"] = open_adam(self.poser.offset.data, self._threads)
+        self._rates = self._columns()
+        with torch.no_grad():
+            sizes = triangle_frames(
+                avatar.head.vertices(avatar.head.neutral(), avatar.static_offset), avatar.head.faces
+            )
+            self._units_m = sizes.scales.clamp_min(1e-5).to(self._device)
+            self._pace = 1 / self._units_m[self.parameters.triangles]
+            self._home = self.parameters.tensors["means"].detach().norm(dim=1)
+        self.exposures = Exposures(len(views), self._device) if config.learn_exposure else None
+        self._weights = [self._weights_of(view) for view in views]
+        self._rng = np.random.default_rng(config.seed)
+        self._order: list[int] = []
+        self._useful = Usefulness(len(self.parameters), self._device)
+        self.step_count = 0
+
+    def step(self) -> StepReport:
+        """Learn from one picture."""
+        number = self._next_view()
+        view, count = self._views[number], self._draw_count()
+        target = self.targets[number]
+        tint, fade = self.parameters.changes(self._weights[number])
+        image = self.splatter.render(
+            self.parameters.bound, self.poser.frames(view), self.poser.camera(view), count, tint, fade
+        )
+        shown = image if self.exposures is None else self.exposures.applied(image, number)
+        value, gradient = self._loss.value_and_gradient(shown, target)
+        shown.backward(gradient)
+        self._learn(number, tint, fade)
+        self._useful.add(self.splatter.peaks, self.splatter.pulls)
+        self.step_count += 1
+        return StepReport(self.step_count, number, count, value, self._maybe_relocate())
+
+    def run(self, steps: int | None = None, tell: Callable[[StepReport], None] = lambda report: None) -> None:
+        """Take steps until so many are done in all (the configuration's own number if None)."""
+        until = self.config.steps if steps is None else steps
+        while self.step_count < until:
+            tell(self.step())
+
+    def _next_view(self) -> int:
+        if not self._order:
+            self._order = self._rng.permutation(len(self._views)).tolist()
+        return self._order.pop()
+
+    def _draw_count(self) -> int:
+        """All Gaussians, or a random number of them: small ones as often as large ones, by their logarithm."""
+        n, least = len(self.parameters), self.config.least
+        if self._rng.random() < self.config.whole_share or n <= least:
+            return n
+        return int(math.exp(self._rng.uniform(math.log(least), math.log(n))))
+
+    def _learn(self, number: int, tint: Tensor | None, fade: Tensor | None) -> None:
+        seen = self.splatter.weights > 0
+        pace = self.config.rates.last ** min(self.step_count / max(self.config.steps, 1), 1.0)
+        t = self.parameters.tensors
+        gradients: dict[str, Tensor] = {}
+        for name in RAW:
+            gradient = t[name].grad
+            assert gradient is not None
+            gradients[name] = gradient
+        add_slopes(self.config.penalties, t, gradients, self._home, self._threads)
+        for name, gradient in gradients.items():
+            own = self._pace if name == "means" else None
+            self._adams[name].step(gradient, seen, self._rates[name] * pace, own)
+            t[name].grad = None
+        for kind, change in (("tint", tint), ("fade", fade)):
+            if change is not None and change.grad is not None:
+                for channel, weight in self.parameters.active(self._weights[number]):
+                    name = f"{kind}.{channel}"
+                    self._adams[name].step(change.grad * weight, seen, self._rates[kind] * pace)
+        if self.poser.offset is not None:
+            self._learn_offsets(pace)
+        if self.exposures is not None:
+            self.exposures.step(pace)
+
+    def _learn_offsets(self, pace: float) -> None:
+        offset = self.poser.offset
+        assert offset is not None
+        faces = self._start.head.faces.to(self._device)
+        (self.config.smoothness * laplacian_smoothing_loss(offset, faces)).backward()
+        assert offset.grad is not None
+        everywhere = torch.ones(len(offset), dtype=torch.bool, device=self._device)
+        self._adams["offsets"].step(offset.grad, everywhere, self._rates["offsets"] * pace)
+        offset.grad = None
+
+    def _columns(self) -> dict[str, Tensor]:
+        """Learning rates by parameter, one for each column of its rows."""
+        rates, device = self.config.rates, self._device
+        harmonics = torch.full((self.config.sh_count, 3), rates.harmonics)
+        harmonics[0] = rates.color
+
+        def full(value: float, width: int) -> Tensor:
+            return torch.full((width,), value, device=device)
+
+        return {
+            "means": full(rates.means_m, 3),
+            "quats": full(rates.quats, 4),
+            "log_scales": full(rates.log_scales, 3),
+            "logit_opacities": full(rates.logit_opacities, 1),
+            "sh": harmonics.reshape(-1).to(device),
+            "tint": full(rates.tints, 3),
+            "fade": full(rates.fades, 1),
+            "offsets": full(rates.offsets_m, 3),
+        }
+
+    def _maybe_relocate(self) -> int:
+        config, done = self.config, self.step_count / max(self.config.steps, 1)
+        enough = max(config.relocate_every, min(len(self._views), _MANY_VIEWS))
+        if self.step_count < config.relocate_from or done > config.relocate_until or self._useful.pictures < enough:
+            return 0
+        to, of = relocate(
+            self.parameters, self._useful, config.relocate_share, config.useless, self._levels(), self._rng
+        )
+        for name, adam in self._adams.items():
+            if name != "offsets":
+                adam.restart(to, of)
+        self._home[to] = self._home[of]
+        self._pace[to] = self._pace[of]
+        self._useful.clear()
+        return len(to)
+
+    def _levels(self) -> list[int]:
+        """Numbers of Gaussians between the fewest and all, in steps of a quarter."""
+        n, found = len(self.parameters), [self.config.least]
+        while found[-1] * 1.25 < n:
+            found.append(int(found[-1] * 1.25))
+        return [level for level in found if level < n]
+
+    def render(self, view: View, count: int | None = None) -> Float[Tensor, "h w 4"]:
+        """The picture of a view as it is now, premultiplied."""
+        tint, fade = self.parameters.changes(self._weights_of(view))
+        with torch.no_grad():
+            frames, camera = self.poser.frames(view), self.poser.camera(view)
+            return self.splatter.render(self.parameters.bound, frames, camera, count, tint, fade)
+
+    def avatar(self) -> Avatar:
+        """A copy of what has been learned so far."""
+        offset = self._start.static_offset if self.poser.offset is None else self.poser.offset.detach().cpu().clone()
+        return replace(
+            self._start,
+            gaussians=self.parameters.finished(),
+            appearance=self.parameters.appearance(),
+            static_offset=offset,
+        )
+
+    def _weights_of(self, view: View) -> Float[np.ndarray, " c"]:
+        """How much of each channel that changes colors a view's pose has."""
+        if not self.parameters.channels:
+            return np.zeros(0, np.float32)
+        known = view.params.blendshape_weights
+        weights = self._start.arkit.weights(view.params) if known is None else known
+        return np.asarray(weights, np.float32)[indices(*self.parameters.channels)]
