@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.offline import Progress, RenderOptions, poses_of_audio
+from app.offline_tools import OfflineTools
 from app.output.curves import Curves, format_of, write_curves
 from avatar.errors import UserError
-from avatar.library import default_name, open_avatar
 
 __all__ = ["Animation", "animate"]
 
@@ -34,6 +34,7 @@ def animate(
     moment_s: float = 0.0,
     flame: str | None = None,
     progress: Progress = lambda done, total: None,
+    tools: OfflineTools | None = None,
 ) -> Animation:
     """Write the animation of an audio file.
 
@@ -51,9 +52,10 @@ def animate(
     kind = format_of(out_path, format)  # a mistake is noticed before the work is done
     if out_path.resolve() == Path(audio_path).resolve():
         raise UserError(f"{out_path}: this is the input; give the output another name")
-    options = RenderOptions(default_name()) if options is None else options
-    avatar = open_avatar(options.avatar or default_name())
-    poses = list(poses_of_audio(audio_path, avatar, options, progress))
+    options = options or RenderOptions()
+    tools = tools or OfflineTools()
+    avatar = tools.avatar(options.avatar)
+    poses = list(poses_of_audio(audio_path, options, tools, progress))
     curves = Curves.from_poses(poses, avatar.arkit)
     if rate_hz is not None and len(curves) > 1:
         curves = curves.resampled(rate_hz)

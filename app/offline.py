@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -12,18 +12,16 @@ import numpy as np
 from PIL import ImageColor
 
 from animation.driver import AvatarDriver, DriverSettings, SpeechSource
-from animation.face import DrivenFace
 from animation.performance.document import Performance
 from animation.speech.audio import StreamingResampler
 from animation.speech.prompted import PromptedSpeech
 from animation.speech.voice.narrator import SpokenText
 from app.audio_file import open_audio
+from app.offline_tools import OfflineTools
 from app.output.curves import read_curves
 from app.output.files import check_options
 from app.output.writer import Writer, open_writer
-from avatar import Avatar, Camera, FlameParams, UserError, open_avatar, open_renderer
-from avatar.heads import head_names, open_flame, open_head
-from avatar.library import default_name
+from avatar import Camera, FlameParams, UserError
 
 __all__ = [
     "RenderOptions",
@@ -69,6 +67,18 @@ class RenderOptions:
     channel: int | None = None
     """Which channel of it, counted from 1; those that speech is in if None."""
 
+    def check(self) -> None:
+        """
+        Raises:
+            UserError: for numbers out of range, an unknown camera or quality.
+        """
+        if not 1 <= self.fps <= 240:
+            raise UserError(f"fps {self.fps:g}: expected 1 to 240 images a second")
+        check_options(self.quality, self.fps, None)
+        if self.max_gaussians is not None and self.max_gaussians < 1:
+            raise UserError(f"gaussians {self.max_gaussians}: expected 1 or more")
+        Camera.preset(self.camera, self.width, self.height)
+
 
 @dataclass(frozen=True)
 class RenderSummary:
@@ -113,7 +123,11 @@ def parse_background(text: str) -> tuple[float, float, float] | None:
 
 
 def render_audio(
-    audio_path: Path | str, out_path: Path | str, options: RenderOptions, progress: Progress = lambda done, total: None
+    audio_path: Path | str,
+    out_path: Path | str,
+    options: RenderOptions,
+    progress: Progress = lambda done, total: None,
+    tools: OfflineTools | None = None,
 ) -> RenderSummary:
     """Render the avatar speaking an audio file; H.264 and AAC in step.
 
@@ -122,24 +136,29 @@ def render_audio(
     Raises:
         UserError: for input or output that cannot be used.
     """
+    _check(out_path, options, audio_path)
     audio = open_audio(audio_path, track=options.track, channel=options.channel)
-    avatar = _prepare(out_path, options, audio.path)
-    driver = _driver(avatar, options)
     blocks = audio.blocks()
     blocks = chain([next(blocks)], blocks)  # a damaged file is noticed before anything is written
 
-    def poses(writer: Writer) -> Iterator[FlameParams]:
+    def poses(writer: Writer, driver: AvatarDriver) -> Iterator[FlameParams]:
         def heard(mono: np.ndarray) -> None:
             writer.write_audio(mono)
             progress(writer.duration_s, audio.duration_s)
 
         return _driven(audio.sample_rate, blocks, driver, heard)
 
-    return _film(poses, avatar, out_path, options, audio.sample_rate)
+    with _opened(tools) as ready:
+        driver = _driver(ready, options)
+        return _film(ready, lambda writer: poses(writer, driver), out_path, options, audio.sample_rate)
 
 
 def render_spoken(
-    spoken: SpokenText, out_path: Path | str, options: RenderOptions, progress: Progress = lambda done, total: None
+    spoken: SpokenText,
+    out_path: Path | str,
+    options: RenderOptions,
+    progress: Progress = lambda done, total: None,
+    tools: OfflineTools | None = None,
 ) -> RenderSummary:
     """Render the avatar saying a text: its phonemes' own times move the lips.
 
@@ -148,43 +167,52 @@ def render_spoken(
     Raises:
         UserError: for options or output that cannot be used.
     """
-    avatar = _prepare(out_path, options)
-    driver = _driver(avatar, options, PromptedSpeech(spoken.segments))
+    _check(out_path, options)
     size = round(spoken.sample_rate * _BLOCK_S)
     blocks = (spoken.samples[at : at + size] for at in range(0, len(spoken.samples), size))
 
-    def poses(writer: Writer) -> Iterator[FlameParams]:
+    def poses(writer: Writer, driver: AvatarDriver) -> Iterator[FlameParams]:
         def heard(mono: np.ndarray) -> None:
             writer.write_audio(mono)
             progress(writer.duration_s, spoken.duration_s)
 
         return _driven(spoken.sample_rate, blocks, driver, heard)
 
-    return _film(poses, avatar, out_path, options, spoken.sample_rate)
+    with _opened(tools) as ready:
+        driver = _driver(ready, options, PromptedSpeech(spoken.segments))
+        return _film(ready, lambda writer: poses(writer, driver), out_path, options, spoken.sample_rate)
 
 
 def render_curves(
-    curves_path: Path | str, out_path: Path | str, options: RenderOptions, progress: Progress = lambda done, total: None
+    curves_path: Path | str,
+    out_path: Path | str,
+    options: RenderOptions,
+    progress: Progress = lambda done, total: None,
+    tools: OfflineTools | None = None,
 ) -> RenderSummary:
     """Render a file of curves (see `app.output.curves`): a silent video.
 
     Raises:
         UserError: for input or output that cannot be used.
     """
-    avatar = _prepare(out_path, options, curves_path)
-    curve = read_curves(curves_path, avatar)
-    start_s, end_s = curve[0].stream_time_s, curve[-1].stream_time_s
+    _check(out_path, options, curves_path)
+    with _opened(tools) as ready:
+        curve = read_curves(curves_path, ready.avatar(options.avatar))
+        start_s, end_s = curve[0].stream_time_s, curve[-1].stream_time_s
 
-    def poses(writer: Writer) -> Iterator[FlameParams]:
-        for pose in curve:
-            progress(pose.stream_time_s - start_s, end_s - start_s)
-            yield pose.replace(stream_time_s=pose.stream_time_s - start_s)
+        def poses(writer: Writer) -> Iterator[FlameParams]:
+            for pose in curve:
+                progress(pose.stream_time_s - start_s, end_s - start_s)
+                yield pose.replace(stream_time_s=pose.stream_time_s - start_s)
 
-    return _film(poses, avatar, out_path, options, None)
+        return _film(ready, poses, out_path, options, None)
 
 
 def poses_of_audio(
-    audio_path: Path | str, avatar: Avatar, options: RenderOptions, progress: Progress = lambda done, total: None
+    audio_path: Path | str,
+    options: RenderOptions,
+    tools: OfflineTools,
+    progress: Progress = lambda done, total: None,
 ) -> Iterator[FlameParams]:
     """The poses of an audio file at the driver's own rate, for curves and benchmarks."""
     audio = open_audio(audio_path, track=options.track, channel=options.channel)
@@ -195,7 +223,7 @@ def poses_of_audio(
         done += len(mono) / audio.sample_rate
         progress(done, audio.duration_s)
 
-    return _driven(audio.sample_rate, audio.blocks(), _driver(avatar, options), tick)
+    return _driven(audio.sample_rate, audio.blocks(), _driver(tools, options), tick)
 
 
 def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
@@ -213,43 +241,45 @@ def sampled(poses: Iterable[FlameParams], fps: float) -> Iterator[FlameParams]:
         before = after
 
 
-def _prepare(out_path: Path | str, options: RenderOptions, source: Path | str | None = None) -> Avatar:
-    """Check what can be checked before anything is read or written, and open the avatar."""
+def _check(out_path: Path | str, options: RenderOptions, source: Path | str | None = None) -> None:
+    """Check what can be checked before anything is read or written."""
     if source is not None and Path(out_path).resolve() == Path(source).resolve():
         raise UserError(f"{out_path}: this is the input; give the video another name")
-    if not 1 <= options.fps <= 240:
-        raise UserError(f"fps {options.fps:g}: expected 1 to 240 images a second")
-    check_options(options.quality, options.fps, None)
-    if options.max_gaussians is not None and options.max_gaussians < 1:
-        raise UserError(f"gaussians {options.max_gaussians}: expected 1 or more")
-    Camera.preset(options.camera, options.width, options.height)
-    return open_avatar(options.avatar or default_name())
+    options.check()
+
+
+@contextmanager
+def _opened(tools: OfflineTools | None) -> Iterator[OfflineTools]:
+    """The tools given, or ones that are closed at the end."""
+    if tools is not None:
+        yield tools
+        return
+    with closing(OfflineTools()) as own:
+        yield own
 
 
 def _film(
+    tools: OfflineTools,
     poses: Callable[[Writer], Iterator[FlameParams]],
-    avatar: Avatar,
     out_path: Path | str,
     options: RenderOptions,
     sample_rate: int | None,
 ) -> RenderSummary:
     """Draw poses into a new video; `poses` is given the writer, for the sound."""
+    avatar, renderer = tools.avatar(options.avatar), tools.renderer(options.backend)
     camera = Camera.preset(options.camera, options.width, options.height)
     images, finished = 0, False
-    with (
-        closing(open_renderer(options.backend)) as renderer,
-        closing(
-            open_writer(
-                out_path,
-                options.width,
-                options.height,
-                sample_rate,
-                options.fps,
-                options.quality,
-                alpha=options.background is None,
-            )
-        ) as writer,
-    ):
+    with closing(
+        open_writer(
+            out_path,
+            options.width,
+            options.height,
+            sample_rate,
+            options.fps,
+            options.quality,
+            alpha=options.background is None,
+        )
+    ) as writer:
         try:
             for pose in sampled(poses(writer), options.fps):
                 image = renderer.draw(avatar, pose, camera, options.background, options.max_gaussians)
@@ -266,18 +296,9 @@ def _film(
     return RenderSummary(Path(out_path), images / options.fps, images, name, finished)
 
 
-def _driver(avatar: Avatar, options: RenderOptions, speech: SpeechSource | None = None) -> AvatarDriver:
-    if speech is None and options.speech_model is not None:
-        speech = _speech_source(avatar, options.speech_model)
-    face = DrivenFace.of(avatar.head, avatar.arkit)
-    return AvatarDriver(face, options.driver, speech, performance=options.performance)
-
-
-def _speech_source(avatar: Avatar, path: Path) -> SpeechSource:
-    from animation.speech.offline import open_speech_model  # torch's models are loaded only where they are wanted
-
-    heads = ((avatar.head, avatar.arkit), open_head(), *(open_flame(name) for name in head_names()))
-    return open_speech_model(path, heads)
+def _driver(tools: OfflineTools, options: RenderOptions, speech: SpeechSource | None = None) -> AvatarDriver:
+    speech = speech or tools.speech(options.speech_model, tools.avatar(options.avatar))
+    return AvatarDriver(tools.face(options.avatar), options.driver, speech, performance=options.performance)
 
 
 def _driven(

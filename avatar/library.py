@@ -16,7 +16,17 @@ from avatar.heads import HEAD, assets_dir, only_flame, open_flame
 from avatar.home import data_dir
 from avatar.rig import Avatar
 
-__all__ = ["AvatarInfo", "default_name", "describe", "load_ply", "names", "open_avatar", "shipped_names", "user_dir"]
+__all__ = [
+    "AvatarInfo",
+    "default_name",
+    "describe",
+    "load_ply",
+    "names",
+    "open_avatar",
+    "path_of",
+    "shipped_names",
+    "user_dir",
+]
 
 
 @dataclass(frozen=True)
@@ -80,23 +90,29 @@ def describe() -> list[AvatarInfo]:
     return found
 
 
+def path_of(name_or_path: str | Path) -> Path:
+    """The file of an avatar.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = _available()
+    text = str(name_or_path)
+    if text in found:
+        return found[text]
+    path = Path(text)
+    if path.is_file():
+        return path
+    raise UserError(f"no avatar {text!r}: neither a file nor one of {', '.join(sorted(found)) or 'none installed'}")
+
+
 def open_avatar(name_or_path: str | Path) -> Avatar:
     """Open an avatar by name, or from a file: ours (.safetensors), GaussianAvatars' (.ply) or LAM's (.zip).
 
     Raises:
         UserError: if there is none, or it cannot be read.
     """
-    found = _available()
-    text = str(name_or_path)
-    if text in found:
-        return load_avatar(found[text])
-    path = Path(text)
-    if path.is_file():
-        return _open_file(path)
-    raise UserError(f"no avatar {text!r}: neither a file nor one of {', '.join(sorted(found)) or 'none installed'}")
-
-
-def _open_file(path: Path) -> Avatar:
+    path = path_of(name_or_path)
     suffix = path.suffix.lower()
     if suffix == ".zip":
         return load_lam(path)

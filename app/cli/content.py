@@ -8,7 +8,8 @@ from typing import Annotated
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from app.cli.terminal import console, messages, print_json, refuse, registry
+from app.cli.terminal import console, messages, print_json, registry
+from app.options import refuse
 
 __all__: list[str] = []
 

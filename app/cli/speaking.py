@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from app.cli.options import Acting, Headless, Hearing, Picture
-from app.cli.terminal import Output, complain, console, messages, progress_bar, refuse, registry
+from app.cli.terminal import Output, complain, console, messages, progress_bar, registry
+from app.options import Acting, Headless, Hearing, Picture, refuse
 from app.sample_clip import sample_clip
 
 if TYPE_CHECKING:

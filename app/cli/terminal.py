@@ -14,9 +14,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from tyro.conf import arg
 
-from avatar.errors import UserError
-
-__all__ = ["Messages", "Output", "complain", "console", "messages", "print_json", "progress_bar", "refuse", "registry"]
+__all__ = [
+    "Messages",
+    "Output",
+    "batch_progress",
+    "complain",
+    "console",
+    "messages",
+    "print_json",
+    "progress_bar",
+    "registry",
+]
 
 registry = tyro.extras.SubcommandApp()
 console = Console(soft_wrap=True, highlight=False)
@@ -47,15 +55,13 @@ def messages() -> Iterator[Messages]:
         yield lambda message, share: bar.update(task, description=message, completed=share)
 
 
-def refuse(why: str, **given: object) -> None:
-    """Turn down options that would have no effect; those that were not given are None or False.
-
-    Raises:
-        UserError: naming those that were.
-    """
-    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
-    if named:
-        raise UserError(f"{', '.join(named)}: {why}")
+@contextmanager
+def batch_progress() -> Iterator[Callable[[float, float, str], None]]:
+    """A progress bar with the time left, for functions that tell (done, total, what was done last)."""
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, last: bar.update(task, description=last, completed=done, total=total or None)
 
 
 def print_json(value: Any) -> None:

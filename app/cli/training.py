@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import UseAppendAction
 
 from app.cli.corpora import SPEECH_CORPUS
-from app.cli.terminal import Messages, Output, console, messages, print_json, refuse, registry
+from app.cli.terminal import Messages, Output, console, messages, print_json, registry
+from app.options import refuse
 from avatar.errors import UserError
 
 if TYPE_CHECKING:

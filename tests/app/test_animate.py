@@ -9,7 +9,6 @@ import pytest
 import soundfile
 
 from animation.driver import DriverSettings
-from app import animate as module
 from app.animate import animate
 from app.offline import RenderOptions
 from app.output.curves import load_curves
@@ -25,8 +24,7 @@ RATE = 16_000
 def _somebody(monkeypatch: pytest.MonkeyPatch) -> None:
     head, arkit = open_head()
     avatar = Avatar("somebody", head, make_gaussians(20, len(head.faces), sh=1), arkit)
-    monkeypatch.setattr(module, "open_avatar", lambda name: avatar)
-    monkeypatch.setattr(module, "default_name", lambda: "somebody")
+    monkeypatch.setattr("app.offline_tools.open_avatar", lambda name: avatar)
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from app.cli.terminal import refuse
+from avatar.errors import UserError
 
 if TYPE_CHECKING:
     from animation.performance.document import Performance
     from app.offline import RenderOptions
 
-__all__ = ["Acting", "Headless", "Hearing", "Picture"]
+__all__ = ["Acting", "Headless", "Hearing", "Picture", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,17 @@ class Headless:
     """what moves the face: the voice, a webcam, or both: lips by the voice, the rest by the webcam."""
     webcam: str | None = None
     """its name or path; the first there is if not given."""
+
+
+def refuse(why: str, **given: object) -> None:
+    """Turn down options that would have no effect; those that were not given are None or False.
+
+    Raises:
+        UserError: naming those that were.
+    """
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
+    if named:
+        raise UserError(f"{', '.join(named)}: {why}")
 
 
 def _given(group: Acting | Hearing) -> dict[str, Any]:
