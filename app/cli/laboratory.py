@@ -103,3 +103,25 @@ def bench_sync(*, minutes: float = 10.0, json: bool = False) -> int:
         for name, value in report.items():
             console.print(f"{name}: {value}")
     return 0
+
+
+@registry.command(name="bench capture")
+def bench_capture(*, people: int = 4, each: int = 25, json: bool = False) -> int:
+    """Measure capture and tracking on rendered people whose shape, pose and expression are known.
+
+    Args:
+        people: how many, none of whom the tracker has learned from.
+        each: pictures of each, for driving.
+        json: print JSON.
+    """
+    from app.benchmarks.capture import measure
+
+    with messages() as progress:
+        report = measure(people, each, progress)
+    if json:
+        print_json(report)
+        return 0
+    for name, values in report.items():
+        text = ", ".join(f"{k} {v}" for k, v in values.items()) if isinstance(values, dict) else values
+        console.print(f"{name}: {text}")
+    return 0

@@ -7,13 +7,15 @@ against .28 in a trial), and takes microseconds. It compares a face with the sam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
+from scipy.spatial.transform import Rotation
 
+from avatar.tracking.alignment import align
 from avatar.tracking.face_points import tables
-from avatar.tracking.fit import align
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import BROWS, COUNT, EYE_RINGS, LIDS, LIPS_INNER, LIPS_OUTER, STILL
 
@@ -21,6 +23,9 @@ __all__ = ["DrivingModel", "FaceFeatures", "canonical_places", "features"]
 
 _FLIP = np.array([1.0, -1.0, -1.0])
 """The head's axes (y up, z forward) to the picture's (y down, z away)."""
+_COMPONENTS, _RIDGE = 140, 30.0
+_TURN_SCALE = 200.0
+"""Radians beside millimetres."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,13 @@ class DrivingModel:
 
     canonical: Float64[np.ndarray, "468 3"]
     matrix: Float32[np.ndarray, "n 52"]
+    turn_of_turn: Float32[np.ndarray, "3 3"]
+    turn_of_face: Float32[np.ndarray, "n 3"]
+    """From the landmarks' own turn and from their changes to the head's: the network's depth is too flat, and a smile
+    looks like a turn to it."""
+    shape_matrix: Float32[np.ndarray, "n s"]
+    shape_offset: Float32[np.ndarray, " s"]
+    """From the features themselves to the shape of the generic head."""
 
     @classmethod
     def shipped(cls) -> DrivingModel:
@@ -75,7 +87,11 @@ class DrivingModel:
             UserError: if its file is damaged.
         """
         found = tables()
-        return cls(found["canonical"].astype(np.float64), found["driving_matrix"].astype(np.float32))
+        return cls(
+            found["canonical"].astype(np.float64),
+            found["driving_matrix"].astype(np.float32),
+            *(found[name] for name in ("turn_of_turn", "turn_of_face", "shape_matrix", "shape_offset")),
+        )
 
     def features(self, landmarks: FaceLandmarks) -> FaceFeatures:
         """See `features`."""
@@ -90,28 +106,65 @@ class DrivingModel:
         raw = (face.values - rest) @ self.matrix
         return np.clip(raw, 0.0, 1.0).astype(np.float32)
 
+    def turn(
+        self, face: FaceFeatures, rest: Float[np.ndarray, " n"], rest_rotation: Float[np.ndarray, "3 3"]
+    ) -> Float64[np.ndarray, "3 3"]:
+        """How the head has turned from its rest, in the camera's axes."""
+        turned = Rotation.from_matrix(face.rotation @ rest_rotation.T).as_rotvec()
+        return Rotation.from_rotvec(turned @ self.turn_of_turn + (face.values - rest) @ self.turn_of_face).as_matrix()
+
+    def shape(self, faces: Sequence[FaceFeatures]) -> Float64[np.ndarray, " s"]:
+        """Shape coefficients of the generic head, from pictures of a person at rest."""
+        values = np.mean([face.values for face in faces], 0)
+        return np.asarray(values @ self.shape_matrix + self.shape_offset, np.float64)
+
     @classmethod
     def learn(
         cls,
         canonical: Float[np.ndarray, "468 3"],
-        changes: Float[np.ndarray, "t n"],
+        seen: Sequence[FaceFeatures],
         weights: Float[np.ndarray, "t 52"],
-        components: int = 140,
-        ridge: float = 3.0,
+        rest_of: Sequence[tuple[Float[np.ndarray, " n"], Float[np.ndarray, "3 3"]]],
+        turns: Float[np.ndarray, "t 3 3"],
+        shapes: Float[np.ndarray, "t s"],
     ) -> DrivingModel:
-        """Ridge regression on principal components, through the origin: a face at rest does nothing.
+        """Ridge regressions on principal components. Weights and turns go through the origin: a face at rest does
+        nothing.
 
         Args:
-            changes: features minus those of the same person at rest.
-            weights: the truth.
+            weights, turns, shapes: the truth for each picture.
+            rest_of: the same person's features and rotation at rest, for each picture.
         """
-        emphasis = _emphasis(changes.shape[1])
-        scaled = changes * emphasis
-        _, axes = np.linalg.eigh(scaled.T @ scaled)
-        axes = axes[:, ::-1][:, :components]
-        inputs = scaled @ axes
-        solved = np.linalg.solve(inputs.T @ inputs + ridge * np.eye(inputs.shape[1]), inputs.T @ weights)
-        return cls(canonical, (emphasis[:, None] * (axes @ solved)).astype(np.float32))
+        values = np.array([face.values for face in seen])
+        changes = values - np.array([rest for rest, _ in rest_of])
+        emphasis = _emphasis(values.shape[1])
+        driving = emphasis[:, None] * _ridge(changes * emphasis, weights, _COMPONENTS, _RIDGE)
+        turned = [face.rotation @ rotation.T for face, (_, rotation) in zip(seen, rest_of, strict=True)]
+        own = Rotation.from_matrix(np.array(turned)).as_rotvec() * _TURN_SCALE
+        both = np.c_[own, changes]
+        turn = _ridge(both, Rotation.from_matrix(turns).as_rotvec(), 63, 100.0)
+        still = ~weights.any(1)  # expressions only blur what a face at rest says of its shape
+        mean, centre = values[still].mean(0), shapes[still].mean(0)
+        shape = _ridge(values[still] - mean, shapes[still] - centre, 60, 30.0)
+        return cls(
+            canonical,
+            driving.astype(np.float32),
+            (_TURN_SCALE * turn[:3]).astype(np.float32),
+            turn[3:].astype(np.float32),
+            shape.astype(np.float32),
+            (centre - mean @ shape).astype(np.float32),
+        )
+
+
+def _ridge(
+    inputs: Float[np.ndarray, "t n"], wanted: Float[np.ndarray, "t m"], components: int, ridge: float
+) -> Float64[np.ndarray, "n m"]:
+    """Ridge regression through the origin on the strongest principal directions of the inputs."""
+    _, axes = np.linalg.eigh(inputs.T @ inputs)
+    axes = axes[:, -components:]
+    reduced = inputs @ axes
+    solved = np.linalg.solve(reduced.T @ reduced + ridge * np.eye(reduced.shape[1]), reduced.T @ wanted)
+    return np.asarray(axes @ solved)
 
 
 def _emphasis(count: int) -> Float64[np.ndarray, " n"]:

@@ -16,11 +16,12 @@ from numba import njit
 
 from avatar.camera import Camera
 from avatar.flame.arkit import NAMES, indices
+from avatar.tracking.alignment import align, rotation_matrix
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import COUNT, LIDS, LIPS_INNER, LIPS_OUTER, OVAL, STILL
 
-__all__ = ["FaceFit", "FaceFitter", "Intrinsics", "align", "rotation_matrix"]
+__all__ = ["FaceFit", "FaceFitter", "Intrinsics"]
 
 _SIGMA_M = 0.0015
 _DEPTH_SIGMA_M = 0.008
@@ -266,31 +267,6 @@ class FaceFitter:
     def _measured(self, fit: FaceFit, landmarks: FaceLandmarks, camera: Intrinsics) -> FaceFit:
         error = self.projected(fit, camera) - landmarks.points[:, :2]
         return replace(fit, residual_px=float(np.sqrt(np.square(error).sum(1).mean())))
-
-
-def align(
-    source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]
-) -> tuple[Float64[np.ndarray, "3 3"], float, Float64[np.ndarray, "3"]]:
-    """Rotation, scale and shift that take `source` nearest to `target`.
-
-    Reference: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
-    """
-    a, b = source.mean(0), target.mean(0)
-    u, s, vt = np.linalg.svd((target - b).T @ (source - a))
-    d = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ np.diag(d) @ vt
-    scale = float((s * d).sum() / np.square(source - a).sum())
-    return rotation, scale, b - scale * rotation @ a
-
-
-def rotation_matrix(axis_angle: Float[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
-    """Rodrigues' formula in double precision."""
-    angle = float(np.linalg.norm(axis_angle))
-    x, y, z = axis_angle
-    k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    if angle < 1e-8:
-        return np.eye(3) + k
-    return np.eye(3) + np.sin(angle) / angle * k + (1 - np.cos(angle)) / angle**2 * (k @ k)
 
 
 @njit(cache=True)

@@ -96,7 +96,7 @@ class FaceTracker:
         rest = self.rest
         if rest is None:
             rest = self.rest = Rest.of([(landmarks, face)])
-        turn = _FLIP @ face.rotation @ rest.rotation.T @ _FLIP
+        turn = _FLIP @ self._model.turn(face, rest.values, rest.rotation) @ _FLIP
         shift = np.zeros(3)
         shift[:2] = (_centre(landmarks) - rest.centre) * _METRES_PER_EYES * [1, -1]
         return TrackedFace(

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
+from scipy.spatial.transform import Rotation
 
 from avatar.creation.capture.landmark_places import Observations, PlaceFinder
 from avatar.creation.capture.rendered_people import people, sittings
 from avatar.errors import UserError
+from avatar.flame.head import HeadModel
 from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.tracking.driving import DrivingModel, canonical_places, features
@@ -22,7 +24,6 @@ _PICTURE_PX = 360
 _NEUTRAL = 3
 _PLACES_EVERY = 10
 """One picture in so many says where landmarks lie: casting back is slow, and a few hundred suffice."""
-_COMPONENTS, _RIDGE = 140, 30.0
 
 
 def build_tables(
@@ -44,7 +45,8 @@ def build_tables(
     head, _ = open_head()
     landmarker, finder = FaceLandmarker(), PlaceFinder(head)
     seen: list[FaceLandmarks] = []
-    weights, who = [], []
+    weights, who, rotations = [], [], []
+    shapes: dict[int, np.ndarray] = {}
     observed: list[Observations] = []
     observed_who: list[int] = []
     total = 0
@@ -60,6 +62,9 @@ def build_tables(
         seen.append(found)
         weights.append(sitting.weights)
         who.append(sitting.number)
+        rotations.append(sitting.camera.viewmat[:3, :3].astype(np.float64))
+        if sitting.number not in shapes:
+            shapes[sitting.number] = _coefficients(head, sitting.person.head)
         if total % _PLACES_EVERY == 0:
             vertices = sitting.person.head.vertices(sitting.params).double().numpy()
             observed.append(finder.observe(found, sitting.camera, vertices))
@@ -69,16 +74,24 @@ def build_tables(
     tell("learning", 0.92)
     landmarks = finder.average(observed, observed_who)
     canonical = canonical_places(landmarks.places(head.v_template.double().numpy(), head.faces.numpy()))
-    values = np.array([features(found, canonical).values for found in seen])
-    truth, people_of = np.array(weights), np.array(who)
-    keep = np.zeros(len(values), bool)
+    faces = [features(found, canonical) for found in seen]
+    truth, people_of, views = np.array(weights), np.array(who), np.array(rotations)
+    rests, keep = {}, []
     for person in np.unique(people_of):
-        mine = people_of == person
-        rest = mine & (truth.sum(1) == 0)
-        if rest.any():
-            values[mine] -= np.median(values[rest], 0)
-            keep |= mine
-    model = DrivingModel.learn(canonical, values[keep], truth[keep], _COMPONENTS, _RIDGE)
+        mine = np.flatnonzero(people_of == person)
+        rest = mine[truth[mine].sum(1) == 0]
+        if len(rest):
+            values = np.median([faces[i].values for i in rest], 0)
+            rests[person] = values, _mean_rotation([faces[i].rotation for i in rest]), _mean_rotation(views[rest])
+            keep += mine.tolist()
+    model = DrivingModel.learn(
+        canonical,
+        [faces[i] for i in keep],
+        truth[keep],
+        [rests[people_of[i]][:2] for i in keep],
+        np.array([views[i] @ rests[people_of[i]][2].T for i in keep]),
+        np.array([shapes[people_of[i]] for i in keep]),
+    )
     part = path.with_name(path.name + ".part")
     save_file(
         {
@@ -89,9 +102,25 @@ def build_tables(
             "n_faces": np.array([len(head.faces)]),
             "canonical": canonical.astype(np.float32),
             "driving_matrix": model.matrix.astype(np.float16),
+            "turn_of_turn": model.turn_of_turn,
+            "turn_of_face": model.turn_of_face,
+            "shape_matrix": model.shape_matrix,
+            "shape_offset": model.shape_offset,
         },
         part,
     )
     part.replace(path)
     tell("done", 1.0)
     return len(seen) / total
+
+
+def _mean_rotation(rotations: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    return np.asarray(Rotation.from_matrix(np.array(rotations)).mean().as_matrix())
+
+
+def _coefficients(generic: HeadModel, own: HeadModel) -> np.ndarray:
+    """The shape coefficients of the generic head that come nearest to another's face."""
+    face = generic.regions["face"].numpy()
+    dirs = generic.shapedirs[..., : generic.n_shape].double().numpy()[face].reshape(3 * len(face), -1)
+    away = (own.v_template - generic.v_template).double().numpy()[face].ravel()
+    return np.asarray(np.linalg.lstsq(dirs, away, rcond=None)[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatar.tracking.driving import DrivingModel, features
-from avatar.tracking.fit import rotation_matrix
+from avatar.tracking.alignment import rotation_matrix
+from avatar.tracking.driving import DrivingModel, FaceFeatures, features
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.tracker import FaceTracker, Rest, TrackedFace
 
@@ -27,12 +27,25 @@ def test_features_do_not_see_size_place_and_turn() -> None:
     assert np.abs(relative - turn).max() < 1e-6
 
 
-def test_learning_finds_a_linear_map() -> None:
+def test_learning_finds_linear_maps() -> None:
     rng = np.random.default_rng(0)
-    weights = rng.uniform(0, 1, (400, 52))
-    changes = weights @ rng.normal(0, 1, (52, 3 * 468 + 4))
-    model = DrivingModel.learn(np.zeros((468, 3)), changes, weights, components=60, ridge=1e-6)
-    assert np.abs(changes @ model.matrix - weights).max() < 1e-2
+    weights, shapes = rng.uniform(0, 1, (300, 52)), rng.normal(0, 1, (300, 8))
+    weights[::3] = 0
+    mixing = rng.normal(0, 1, (8, 3 * 468 + 4))
+    values = weights @ rng.normal(0, 1, (52, 3 * 468 + 4)) + 5 * shapes @ mixing
+    rest = 5 * shapes @ mixing
+    turns = [rotation_matrix(t) for t in rng.normal(0, 0.2, (300, 3))]
+    faces = [FaceFeatures(v, t) for v, t in zip(values, turns, strict=True)]
+    model = DrivingModel.learn(
+        np.zeros((468, 3)), faces, weights, [(r, np.eye(3)) for r in rest], np.array(turns), shapes
+    )
+    found = np.array([model.weights(face, r) for face, r in zip(faces, rest, strict=True)])
+    assert np.abs(found - weights).max() < 0.05
+    turned = [model.turn(face, r, np.eye(3)) for face, r in zip(faces, rest, strict=True)]
+    assert np.abs(np.array(turned) - np.array(turns)).max() < 0.05
+    still = ~weights.any(1)
+    shaped = np.array([model.shape([face]) for face in faces])
+    assert np.abs(shaped - shapes)[still].max() < 0.05
 
 
 def test_a_face_at_rest_does_nothing_and_a_turned_one_turns() -> None:
@@ -45,4 +58,4 @@ def test_a_face_at_rest_does_nothing_and_a_turned_one_turns() -> None:
     assert calm.weights.max() == 0
     assert np.abs(calm.neck).max() < 1e-6
     turning = tracker.interpret(turned, model.features(turned)).neck
-    assert abs(abs(turning[1]) - 0.3) < 1e-4 and np.abs(turning[[0, 2]]).max() < 1e-4
+    assert abs(abs(turning[1]) - 0.3) < 0.06 and np.abs(turning[[0, 2]]).max() < 0.06

@@ -9,8 +9,9 @@ import pytest
 
 from avatar.flame.arkit import indices, weights_from_dict
 from avatar.heads import open_head
+from avatar.tracking.alignment import align, rotation_matrix
 from avatar.tracking.face_points import FaceModel
-from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics, align, rotation_matrix
+from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarks
 
 SIZE = (640, 480)
