@@ -24,7 +24,7 @@ class Framing:
     distance_m: float = 1.0
     target: tuple[float, float, float] = (0.0, -0.02, -0.03)
     fov_deg: float = 20.0
-    """Vertical field of view."""
+    """Field of view of the smaller side of the picture, so that the head fits whatever its shape."""
 
 
 PRESETS: dict[str, Framing] = {
@@ -70,7 +70,7 @@ class Camera:
         """A camera on a sphere around `target` (+y up), looking at it.
 
         Args:
-            fov_deg: field of view of the smaller side of the image, so that the head fits whatever its shape.
+            fov_deg: as of a `Framing`.
         """
         yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
         cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.settings import LEAST_GAUSSIANS
+
 __all__ = ["DetailControl"]
 
 
@@ -12,8 +14,7 @@ class DetailControl:
     after a second of calm. One thread observes; any may read `count`.
     """
 
-    LEAST = 36_000
-    """Below this collars are incomplete, and soon eyes."""
+    LEAST = LEAST_GAUSSIANS
     START = 45_000
     _OUTLIER = 3.0
     """Budgets that one image may count for: a new avatar is loaded while its first is drawn."""

@@ -20,6 +20,7 @@ from app.live.device_list import InputDevice
 from app.live.devices import Devices, Source
 from app.live.exchange import Latest
 from app.live.face import FaceFollower
+from app.live.fine_timers import FineTimers
 from app.live.inference import ActiveAvatar, Driver, Inference
 from app.live.latency import LatencyMeter
 from app.live.notice import Notice
@@ -100,7 +101,7 @@ class LiveSession:
         self._started = False
         self._starting_overflows = 0
         self._interval_s = sys.getswitchinterval()
-        self._pools = PoolLimits()
+        self._pools, self._timers = PoolLimits(), FineTimers()
         self._pause = threading.Event()  # never set: to wait on
         self.clock = StreamClock()
         self.latency = LatencyMeter(self.clock)
@@ -184,6 +185,7 @@ class LiveSession:
         self._interval_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._pools.hold()
+        self._timers.hold()
         for worker in self.workers:
             worker.start()
 
@@ -195,6 +197,7 @@ class LiveSession:
         if self._started:
             sys.setswitchinterval(self._interval_s)
             self._pools.release()
+            self._timers.release()
         return all(ended)
 
     def __enter__(self) -> LiveSession:

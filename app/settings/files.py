@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -20,7 +21,7 @@ def settings_path() -> Path:
 
 
 def load_settings(path: Path | None = None) -> tuple[Settings, str | None]:
-    """The saved settings, and one line if they could not be used: then the file is kept aside and defaults hold."""
+    """The saved settings, and one line if some could not be used: then the file is kept aside and defaults hold."""
     path = path or settings_path()
     try:
         data = path.read_bytes()
@@ -29,15 +30,35 @@ def load_settings(path: Path | None = None) -> tuple[Settings, str | None]:
     except OSError as error:
         return Settings(), f"{path}: cannot be read ({error.strerror}); using the defaults"
     try:
-        found = msgspec.json.decode(data, type=Settings)
-        if found.version > VERSION:
-            raise msgspec.ValidationError(f"made by a newer version ({found.version})")
-        return found.checked(), None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        aside = path.with_suffix(".unusable.json")
-        with contextlib.suppress(OSError):
-            path.replace(aside)
-        return Settings(), f"{path.name}: {error}; using the defaults, the old file is kept as {aside.name}"
+        values = msgspec.json.decode(data, type=dict[str, Any])
+        if values.get("version", VERSION) > VERSION:
+            raise msgspec.ValidationError(f"made by a newer version ({values['version']})")
+        settings, refused = _usable(values)
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+        return Settings(), f"{path.name}: {error}; using the defaults, {_kept_aside(path)}"
+    if not refused:
+        return settings, None
+    return settings, f"{path.name}: {', '.join(refused)} cannot be used, the defaults hold; {_kept_aside(path)}"
+
+
+def _usable(values: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """What can be used of the saved values, and the names of those that cannot: one that is bad costs no other."""
+    kinds = get_type_hints(Settings, include_extras=True)
+    found, refused = {}, []
+    for name in Settings.__struct_fields__:
+        if name in values:
+            try:
+                found[name] = msgspec.convert(values[name], kinds[name])
+            except msgspec.ValidationError:
+                refused.append(name)
+    return Settings(**found).checked(), refused
+
+
+def _kept_aside(path: Path) -> str:
+    aside = path.with_suffix(".unusable.json")
+    with contextlib.suppress(OSError):
+        path.replace(aside)
+    return f"the old file is kept as {aside.name}"
 
 
 def save_settings(settings: Settings, path: Path | None = None) -> None:

@@ -14,9 +14,20 @@ from animation.expression.named import EXPRESSIONS
 from animation.seen_face import FaceFrom
 from avatar.camera import PRESETS, Framing
 
-__all__ = ["LOOK_FIELDS", "VERSION", "FaceSettings", "OutputSettings", "Preset", "Settings", "VoiceSettings"]
+__all__ = [
+    "LEAST_GAUSSIANS",
+    "LOOK_FIELDS",
+    "VERSION",
+    "FaceSettings",
+    "OutputSettings",
+    "Preset",
+    "Settings",
+    "VoiceSettings",
+]
 
 VERSION = 1
+LEAST_GAUSSIANS = 36_000
+"""Of an avatar that are drawn: below this collars are incomplete, and soon eyes."""
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Colour = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$")]
@@ -121,9 +132,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """None follows the theme."""
     background_image: str | None = None
 
-    picture: str = "window"
+    picture: Annotated[str, Meta(pattern="^(window|[1-9][0-9]{1,3}x[1-9][0-9]{1,3})$")] = "window"
     """`window`, or a size such as 512x512."""
-    backend: str = "auto"
+    backend: Annotated[str, Meta(pattern="^(auto|gsplat|opengl|cpu|reference)$")] = "auto"
     max_gaussians: int = 0
     """A fixed level of detail; 0 adapts."""
 
@@ -205,6 +216,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             changes["expression"] = None
         if self.camera not in PRESETS:
             changes["camera"] = "portrait"
+        if 0 < self.max_gaussians < LEAST_GAUSSIANS:
+            changes["max_gaussians"] = LEAST_GAUSSIANS
         return msgspec.structs.replace(self, **changes) if changes else self
 
 

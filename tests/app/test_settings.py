@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.settings import LOOK_FIELDS, Settings, Store, load_settings
+from app.live.detail import DetailControl
+from app.settings import LEAST_GAUSSIANS, LOOK_FIELDS, Settings, Store, load_settings
+from app.settings.files import save_settings
 from avatar.camera import PRESETS
 
 
@@ -38,6 +40,29 @@ def test_a_file_that_cannot_be_used_is_kept_aside(tmp_path: Path, text: str) -> 
     assert problem is not None
     assert "\n" not in problem
     assert (tmp_path / "settings.unusable.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("picture", "huge"), ("picture", "0x0"), ("picture", 7), ("backend", "metal"), ("pan", [1]), ("device", 5)],
+)
+def test_a_bad_value_costs_no_other(tmp_path: Path, name: str, value: object) -> None:
+    """And the next start is without a word."""
+    path = tmp_path / "settings.json"
+    path.write_bytes(msgspec.json.encode({name: value, "emotion": "sad", "avatar": "mine"}))
+    settings, problem = load_settings(path)
+    assert (settings.emotion, settings.avatar) == ("sad", "mine")
+    assert getattr(settings, name) == getattr(Settings(), name)
+    assert problem is not None
+    assert name in problem
+    save_settings(settings, path)
+    assert load_settings(path) == (settings, None)
+
+
+def test_less_detail_than_a_whole_picture_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"max_gaussians": 20000}')
+    assert load_settings(path)[0].max_gaussians == LEAST_GAUSSIANS == DetailControl.LEAST
 
 
 def test_unknown_fields_and_names_are_forgiven(tmp_path: Path) -> None:

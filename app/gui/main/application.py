@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -15,19 +13,20 @@ from PyQt6.QtWidgets import QApplication
 
 from app.audio_file import open_audio
 from app.gui.look.theme import apply_theme
+from app.gui.main.crash_marker import CrashMarker
 from app.gui.main.notices import CRASHED
 from app.gui.main.window import MainWindow
 from app.gui.view.surface import surface_format
 from app.live.device_list import find_device
 from app.live.devices import Source
-from app.settings import Store, load_settings, settings_path
+from app.settings import LEAST_GAUSSIANS, Store, load_settings, settings_path
 from avatar.errors import UserError
 from avatar.render import BACKENDS
 
 __all__ = ["run_application"]
 
 _log = logging.getLogger(__name__)
-_SAFE = {"backend": "cpu", "picture": "512x512", "max_gaussians": 20_000, "background": "colour"}
+_SAFE = {"backend": "cpu", "picture": "512x512", "max_gaussians": LEAST_GAUSSIANS, "background": "colour"}
 
 
 def run_application(
@@ -68,8 +67,8 @@ def run_application(
     QTimer.singleShot(0, window.start)
     if problem:
         window.banner.put_up(problem, "warn", "settings")
-    unclean = _mark_running()
-    if unclean:
+    marker = CrashMarker(settings_path().parent)
+    if marker.set():
         window.banner.put_up(
             window.tr("The last run did not end cleanly."),
             "warn",
@@ -83,38 +82,9 @@ def run_application(
         return app.exec()
     finally:
         window.shut_down()
-        with contextlib.suppress(OSError):
-            _marker().unlink(missing_ok=True)
+        marker.clear()
 
 
 def _be_safe(window: MainWindow, store: Store) -> None:
     window.banner.take_down()
     store.change(**_SAFE)
-
-
-def _marker() -> Path:
-    return settings_path().with_name("running")
-
-
-def _mark_running() -> bool:
-    """Leave a mark that a clean end takes away; True if the last run's is still there and its process is not."""
-    marker = _marker()
-    unclean = False
-    with contextlib.suppress(OSError, ValueError):
-        if marker.exists():
-            unclean = not _alive(int(marker.read_text()))
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(str(os.getpid()))
-    return unclean
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -173,7 +173,7 @@ class Bridge(QObject):
         choice = self._store.value.picture
         if choice != "window":
             sides = choice.split("x")
-            return int(sides[0]), int(sides[1])
+            return int(sides[0]) // 2 * 2, int(sides[1]) // 2 * 2  # as H.264 wants them
         width, height = max(self._view.width(), 64) * self._ratio, max(self._view.height(), 64) * self._ratio
         scale = min(1.0, (_MOST_PIXELS / (width * height)) ** 0.5)
         return max(64, int(width * scale) // 2 * 2), max(64, int(height * scale) // 2 * 2)

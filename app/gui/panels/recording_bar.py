@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QSize, pyqtSignal
+from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
 from app.gui.look.icons import icon
@@ -14,6 +15,9 @@ from app.output.recorder import RecorderStatus
 from app.settings import Settings
 
 __all__ = ["RecordingBar"]
+
+
+_BETWEEN = "   ·   "
 
 
 class RecordingBar(QFrame):
@@ -43,6 +47,7 @@ class RecordingBar(QFrame):
         self.mute_button = self._button("", self.mute)
         self.mute_button.setCheckable(True)
         self.mute_button.setToolTip(self.tr("Mute the microphone (M)"))
+        self._parts: list[str] = []
         self.status = QLabel()
         self.status.setObjectName("status")
         self.status.setAccessibleName(self.tr("Status"))
@@ -110,7 +115,25 @@ class RecordingBar(QFrame):
         parts.append(
             self.tr("{} image skipped").format(count) if count == 1 else self.tr("{} images skipped").format(count)
         )
-        self.status.setText("   ·   ".join(parts))
+        if status.source.kind in ("missing", "lost"):
+            parts.insert(0, self.tr("no microphone"))
+        self._parts = parts
+        self._fit_status()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit_status()
+
+    def _fit_status(self) -> None:
+        """As many of the figures as fit, each whole: half a number is a false one."""
+        room, metrics = self.status.width(), self.status.fontMetrics()
+        for count in range(len(self._parts), -1, -1):
+            dropped = count < len(self._parts)
+            text = _BETWEEN.join([*self._parts[:count], "…"] if dropped else self._parts)
+            if metrics.horizontalAdvance(text) <= room or count == 0:
+                break
+        self.status.setText(text)
+        self.status.setToolTip(_BETWEEN.join(self._parts) if dropped else "")
 
     def dress(self) -> None:
         """Take on the theme's colours and the state's words."""

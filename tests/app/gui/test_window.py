@@ -473,6 +473,39 @@ def test_channels_of_a_microphone_can_be_picked(make_window: Any, sound_system: 
     qtbot.waitUntil(lambda: not channel.isVisibleTo(window), timeout=3000)
 
 
+def test_the_status_line_shows_whole_figures_or_none(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    """Cut off in the middle, 12 images skipped would read 1."""
+    window = make_window()
+    bar = window.bar
+    bar._parts = [
+        "36 images/s",
+        "120 ms sound to picture",
+        "45k Gaussians",
+        "CPU renderer",
+        "0 overflows",
+        "12 skipped",
+    ]
+    seen = set()
+    for width in range(700, 40, -7):
+        bar.status.resize(width, bar.status.height())
+        bar._fit_status()
+        text = bar.status.text()
+        shown = [part for part in text.split("   ·   ") if part != "…"]
+        assert shown == bar._parts[: len(shown)]
+        assert ("…" in text) == (len(shown) < len(bar._parts))
+        assert bar.status.fontMetrics().horizontalAdvance(text) <= width or not shown
+        seen.add(len(shown))
+    assert len(seen) > 4
+    assert "12 skipped" in bar.status.toolTip()
+
+
+def test_what_is_offered_can_be_drawn(make_window: Any, plugged: Any) -> None:
+    detail = make_window().side.picture.detail
+    counts = [detail.itemData(i) for i in range(detail.count())]
+    assert counts[0] == 0
+    assert min(counts[1:]) >= 36_000
+
+
 def test_themes(make_window: Any, plugged: Any) -> None:
     window = make_window()
     assert current() is DARK
