@@ -43,7 +43,9 @@ def _machine() -> list[Finding]:
     display = (
         Finding("display", "ok", "a window can be opened")
         if has_display()
-        else Finding("display", "missing", "none; `make run` renders the sample clip instead of opening the window")
+        else Finding(
+            "display", "missing", "none; without a command the sample clip is rendered instead of opening the window"
+        )
     )
     return [
         Finding("system", "info", f"{platform.system()} {platform.release()}, {platform.machine()}, {cores} cores"),
@@ -59,11 +61,20 @@ def _packages() -> list[Finding]:
         try:
             found.append(Finding(name, "ok", metadata.version(name)))
         except metadata.PackageNotFoundError:
-            found.append(Finding(name, "problem", "not installed; run `make run` to set everything up"))
+            if name == "gsplat" and sys.platform == "darwin":  # there is no CUDA there
+                found.append(Finding(name, "info", "not installed (it needs CUDA)"))
+            else:
+                found.append(Finding(name, "problem", "not installed; `python -m app.setup` sets everything up"))
     try:
         found.append(Finding("pytorch3d", "ok", metadata.version("pytorch3d")))
     except metadata.PackageNotFoundError:
-        found.append(Finding("pytorch3d", "info", "not installed (optional; torch code does its work)"))
+        found.append(
+            Finding(
+                "pytorch3d",
+                "info",
+                "not installed (optional: speeds up mesh losses of training on CUDA, and checks ours in the tests)",
+            )
+        )
     return found
 
 
