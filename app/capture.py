@@ -76,11 +76,13 @@ def capture_pictures(
     name: str,
     path: Path,
     tell: Callable[[float, str], None] = lambda share, what: None,
+    show: Callable[[Image.Image], None] = lambda picture: None,
 ) -> Captured:
     """Make an avatar of pictures in memory.
 
     Args:
         pictures: each with a name for messages, and the focal length that it notes.
+        show: given a picture of the avatar as it is so far.
 
     Raises:
         UserError: if a face cannot be used.
@@ -88,7 +90,7 @@ def capture_pictures(
     landmarker = FaceLandmarker()
     photos = [look_at(picture, landmarker, label, focal) for picture, label, focal in pictures]
     photos.sort(key=_turn)
-    avatar = capture(photos, name, tell)
+    avatar = capture(photos, name, tell, show)
     part = path.with_name(path.name + ".part")
     save_avatar(avatar, part)
     part.replace(path)

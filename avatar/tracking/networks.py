@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +52,24 @@ def crop(picture: Image.Image, square: Square, size: int, mirrored: bool = False
     return values[:, ::-1] if mirrored else values
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT greets on the process's standard error, past Python, and has no switch for it."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error, as in a windowed program on Windows
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class Network:
     """A model file, loaded. Not safe for two threads at once."""
 
@@ -60,8 +81,10 @@ class Network:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise UserError("face tracking needs the extra 'capture': pip install ai-edge-litert") from error
-        self._net = Interpreter(model_path=str(model_file(name)), num_threads=threads)
-        self._net.allocate_tensors()
+        path = str(model_file(name))
+        with _quiet():
+            self._net = Interpreter(model_path=path, num_threads=threads)
+            self._net.allocate_tensors()
         given = self._net.get_input_details()[0]
         self._input = given["index"]
         self.size = int(given["shape"][1])

@@ -31,8 +31,9 @@ __all__ = ["PICTURES", "PhotoDialog"]
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _PREVIEW = 220
 
-Make = Callable[[list[tuple[Image.Image, str, float | None]], str, Callable[[float, str], None]], list[str]]
-"""Pictures, the avatar's name and who is told of progress -> what could be better; the avatar is there then."""
+Pictures = list[tuple[Image.Image, str, float | None]]
+Make = Callable[[Pictures, str, Callable[[float, str], None], Callable[[Image.Image], None]], list[str]]
+"""Pictures, a name, who is told of progress and who is shown the avatar -> what could be better, a line each."""
 
 
 class PhotoDialog(QDialog):
@@ -41,6 +42,7 @@ class PhotoDialog(QDialog):
     made = pyqtSignal(str)
     """An avatar of this name is there."""
     _told = pyqtSignal(float, str)
+    _shown = pyqtSignal(object)
     _done = pyqtSignal(object)
 
     def __init__(
@@ -53,7 +55,7 @@ class PhotoDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(self.tr("New avatar from a photo"))
         self.setAcceptDrops(True)
-        self._pictures: list[tuple[Image.Image, str, float | None]] = []
+        self._pictures: Pictures = []
         self._webcam_still = webcam_still
         self._make = _make_avatar if make is None else make
         self._thread: threading.Thread | None = None
@@ -81,6 +83,7 @@ class PhotoDialog(QDialog):
         self.create_button.clicked.connect(self._start)
         self.close_button.clicked.connect(self.close)
         self._told.connect(self._show_progress)
+        self._shown.connect(lambda picture: self._display([picture]))
         self._done.connect(self._finish)
         self._lay_out()
         self._refresh()
@@ -167,17 +170,8 @@ class PhotoDialog(QDialog):
         self._refresh()
 
     def _refresh(self) -> None:
-        if self._pictures:
-            strip = Image.new("RGB", (2 * _PREVIEW, _PREVIEW), "black")
-            at = 0
-            for picture, _, _ in self._pictures[-3:]:
-                small = picture.copy()
-                small.thumbnail((2 * _PREVIEW // min(len(self._pictures), 3), _PREVIEW))
-                strip.paste(small, (at, (_PREVIEW - small.height) // 2))
-                at += small.width
-            data = strip.tobytes()
-            image = QImage(data, strip.width, strip.height, 3 * strip.width, QImage.Format.Format_RGB888)
-            self.preview.setPixmap(QPixmap.fromImage(image.copy()))
+        if self._pictures and not self.busy:
+            self._display([picture for picture, _, _ in self._pictures[-3:]])
         free = not self.busy
         for widget in (self.choose, self.still, self.clear, self.name):
             widget.setEnabled(free)
@@ -186,12 +180,26 @@ class PhotoDialog(QDialog):
         self.close_button.setEnabled(free)
         self.bar.setVisible(not free)
 
+    def _display(self, pictures: list[Image.Image]) -> None:
+        """Pictures side by side."""
+        small = [picture.convert("RGBA") for picture in pictures]
+        for picture in small:
+            picture.thumbnail((2 * _PREVIEW // len(small), _PREVIEW))
+        strip = Image.new("RGBA", (sum(picture.width for picture in small), _PREVIEW))
+        at = 0
+        for picture in small:
+            strip.paste(picture, (at, (_PREVIEW - picture.height) // 2))
+            at += picture.width
+        data = strip.tobytes()
+        image = QImage(data, strip.width, strip.height, 4 * strip.width, QImage.Format.Format_RGBA8888)
+        self.preview.setPixmap(QPixmap.fromImage(image.copy()))
+
     def _start(self) -> None:
         pictures, name = list(self._pictures), self.name.text().strip()
 
         def work() -> None:
             try:
-                self._done.emit((name, self._make(pictures, name, self._told.emit)))
+                self._done.emit((name, self._make(pictures, name, self._told.emit, self._shown.emit)))
             except UserError as error:
                 self._done.emit(error)
             except Exception as error:
@@ -210,6 +218,7 @@ class PhotoDialog(QDialog):
         if self._thread is not None:
             self._thread.join()
         self._thread = None
+        shown = self.preview.pixmap()
         self._refresh()
         if isinstance(result, UserError):
             text = str(result)
@@ -220,13 +229,14 @@ class PhotoDialog(QDialog):
         self.words.setText(
             " ".join([self.tr("{} is there.").format(name), *(f"{n[:1].upper()}{n[1:]}." for n in notes)])
         )
+        self.preview.setPixmap(shown)
         self.made.emit(name)
 
 
 def _make_avatar(
-    pictures: list[tuple[Image.Image, str, float | None]], name: str, tell: Callable[[float, str], None]
+    pictures: Pictures, name: str, tell: Callable[[float, str], None], show: Callable[[Image.Image], None]
 ) -> list[str]:
     from app.capture import capture_pictures
     from avatar.importing import avatar_path
 
-    return list(capture_pictures(pictures, name, avatar_path(name), tell).notes)
+    return list(capture_pictures(pictures, name, avatar_path(name), tell, show).notes)

@@ -25,6 +25,7 @@ from avatar.errors import UserError
 from avatar.flame.arkit import weights_from_dict
 from avatar.flame.params import FlameParams
 from avatar.heads import open_head
+from avatar.render import open_renderer
 from avatar.rig import Avatar
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
@@ -49,6 +50,7 @@ _FINE_M = 0.0015
 _REST_M = 0.0044
 _LIPS_M = 0.001
 _BUST_M = 0.26
+_PREVIEW_PX = 320
 _PLACES = ((0.0, 0.6, True), (0.0, 0.12, False), (0.05, 1.0, False), (0.0, 0.1, False), (0.05, 1.0, False))
 """Where in the order of importance features, the layer under the skin, skin, lids and shell come: first, last, and
 whether in an order of their own."""
@@ -124,11 +126,16 @@ def capture(
     photos: Sequence[Photo],
     name: str,
     tell: Progress = lambda share, what: None,
+    show: Callable[[Image.Image], None] = lambda picture: None,
     *,
     threads: int = 2,
     steps: int | None = None,
 ) -> Avatar:
     """Make an avatar of the person in these photos; the first one, the frontmost, gives hair and clothes.
+
+    Args:
+        show: given a picture of the avatar as it is so far, once or twice.
+        steps: of the training at the end; what a photo needs if None.
 
     Raises:
         UserError: if there is no photo.
@@ -174,7 +181,8 @@ def capture(
         Shown(c, p, np.concatenate([m.foreground * m.alpha[..., None], m.alpha[..., None]], 2).astype(np.float32))
         for c, p, m in zip(cameras, poses, mattes, strict=True)
     ]
-    return refine(
+    show(_portrait(made))
+    finished = refine(
         made,
         shown,
         trusted,
@@ -182,6 +190,14 @@ def capture(
         threads=threads,
         steps=steps,
     )
+    show(_portrait(finished))
+    return finished
+
+
+def _portrait(avatar: Avatar) -> Image.Image:
+    camera = Camera.preset("portrait", _PREVIEW_PX, _PREVIEW_PX)
+    drawn = open_renderer("cpu").draw(avatar, avatar.head.neutral(), camera, background=(0.86, 0.87, 0.89))
+    return Image.fromarray(np.ascontiguousarray(drawn[..., 2::-1]))
 
 
 def _ordered(

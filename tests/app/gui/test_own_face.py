@@ -32,9 +32,10 @@ def dialog_with(qtbot: Any, make: Callable[..., list[str]], still: Image.Image |
 def test_a_photo_becomes_an_avatar(qtbot: Any, photo: Path) -> None:
     asked: list[Any] = []
 
-    def make(pictures: Any, name: str, tell: Callable[[float, str], None]) -> list[str]:
+    def make(pictures: Any, name: str, tell: Callable[[float, str], None], show: Callable[[Any], None]) -> list[str]:
         asked.append(([label for _, label, _ in pictures], name))
         tell(0.5, "skin")
+        show(Image.new("RGB", (40, 40), "blue"))
         return ["the face is dark"]
 
     dialog = dialog_with(qtbot, make)
@@ -46,6 +47,8 @@ def test_a_photo_becomes_an_avatar(qtbot: Any, photo: Path) -> None:
         assert dialog.busy and not dialog.close_button.isEnabled()
     assert made.args == ["anna"] and asked == [(["anna.jpg"], "anna")]
     assert "dark" in dialog.words.text() and not dialog.busy
+    shown = dialog.preview.pixmap().toImage()
+    assert shown.pixelColor(shown.width() // 2, shown.height() // 2).blue() > 200  # the avatar, not the photo
 
 
 def test_what_goes_wrong_is_said_in_the_dialog(qtbot: Any, photo: Path, tmp_path: Path) -> None:

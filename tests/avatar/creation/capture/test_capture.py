@@ -35,7 +35,9 @@ def portrait() -> Image.Image:
 def test_the_avatar_looks_like_the_photo(portrait: Image.Image) -> None:
     photo = look_at(portrait, FaceLandmarker())
     shares: list[float] = []
-    made = capture([photo], "made", lambda share, what: shares.append(share), steps=3)
+    pictures: list[Image.Image] = []
+    made = capture([photo], "made", lambda share, what: shares.append(share), pictures.append, steps=3)
+    assert len(pictures) == 2 and pictures[0].size == pictures[1].size
     assert shares == sorted(shares) and len(made.gaussians) <= MAX_GAUSSIANS
     camera = Camera.preset("portrait", 200, 200)
     drawn = np.asarray(draw(open_renderer("cpu"), made, made.head.neutral(), camera, BACKGROUND), np.float64)
