@@ -46,10 +46,10 @@ class HeadMotion:
     Rotations are axis-angle in radians: pitch down, yaw to the subject's left, roll to the subject's right.
     """
 
-    _PITCH_DEG = 0.45
+    _PITCH_DEG = 0.4
     """How far the head rises for each semitone of the voice: with its phrases, not with its syllables."""
     _OUT_S, _BACK_S = (0.1, 0.12), (0.26, 0.38)
-    _NOD_DEG, _NOD_EVERY_S = 1.9, 0.5
+    _NOD_DEG, _NOD_EVERY_S = 2.1, 0.45
 
     def __init__(self, rng: np.random.Generator, rate_hz: float) -> None:
         self._rng = rng
@@ -59,8 +59,8 @@ class HeadMotion:
         self._stir = SlowNoise(rng, 3, 0.4, 1.3)
         self._breath_hz, self._breath_phase = rng.uniform(0.2, 0.26), rng.uniform(0, 2 * math.pi)
         self._dt = 1 / rate_hz
-        self._posture = Spring(3, rate_hz, settle_s=0.9)
-        self._follow = Spring(1, rate_hz, settle_s=1.1)
+        self._posture = Spring(3, rate_hz, settle_s=1.2)
+        self._follow = Spring(1, rate_hz, settle_s=1.4)
         self._aim = np.zeros(3)
         self._next_aim_s = rng.uniform(2.0, 5.0)
         self._beats: list[_Beat] = []
@@ -92,7 +92,7 @@ class HeadMotion:
         self._breath_phase += 2 * math.pi * self._breath_hz * self._dt * manner.breath_rate
         self._beats = [b for b in self._beats if time_s < b.end_s]
         self._take_postures(time_s, prosody, manner)
-        if prosody.accent > 0.4 + self._beat_rng.uniform() * (1 - self._takes) and time_s >= self._next_nod_s:
+        if prosody.accent > 0.55 + self._beat_rng.uniform() * (1 - self._takes) and time_s >= self._next_nod_s:
             self._nod(time_s, emphasis * prosody.accent * manner.nod_size)
             self._next_nod_s = time_s + self._NOD_EVERY_S
         if prosody.question:
@@ -100,7 +100,7 @@ class HeadMotion:
         if other is not None and other.phrase_end and prosody.activity < 0.3:
             self._agree(time_s, manner.nod_size)
         size = amount * manner.head_size
-        self._posture.settle_s = 0.9 / max(manner.head_tempo, 0.3)
+        self._posture.settle_s = 1.2 / max(manner.head_tempo, 0.3)
         posture = self._posture.feed(size * self._aim + manner.posture)
         pitch = self._follow.feed(np.array([-np.clip(prosody.pitch_st, -5, 6) * self._PITCH_DEG]))
         sway = np.radians([0.55, 0.8, 0.5]) * self._sway.at(self._moved_s)
@@ -120,7 +120,7 @@ class HeadMotion:
     def _take_postures(self, time_s: float, prosody: Prosody, manner: Manner) -> None:
         if not prosody.phrase_start and time_s < self._next_aim_s:
             return
-        spread = np.radians([1.2, 2.4, 1.5]) if prosody.activity > 0.3 else np.radians([0.7, 1.2, 1.2])
+        spread = np.radians([1.0, 2.6, 1.7]) if prosody.activity > 0.3 else np.radians([0.7, 1.2, 1.2])
         self._aim = np.clip(self._rng.normal(0, spread), -2 * spread, 2 * spread)
         self._next_aim_s = time_s + self._rng.uniform(1.8, 5.0) / manner.head_tempo
 

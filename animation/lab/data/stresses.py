@@ -11,14 +11,22 @@ import numpy as np
 from jaxtyping import Float32
 
 from animation.lab.data.self_made_voices import made_up_sentences
-from animation.lab.data.synthetic_speech import FLITE_VOICES, Espeak, flite
+from animation.lab.data.synthetic_speech import FLITE_VOICES, Espeak, SyntheticSpeech, flite
 from animation.speech.audio import resample
 from animation.speech.phonemes import VOWELS, Segment, from_ipa
 from animation.speech.voice.espeak import EspeakLibrary
 from animation.speech.voice.narrator import Narrator
 from avatar.errors import UserError
 
-__all__ = ["HELD_OUT_VOICES", "TRAINING_VOICES", "StressedSpeech", "stressed_speech", "stressed_vowels"]
+__all__ = [
+    "HELD_OUT_VOICES",
+    "TRAINING_VOICES",
+    "Speaker",
+    "StressedSpeech",
+    "speaker",
+    "stressed_speech",
+    "stressed_vowels",
+]
 
 _TEXTS = (
     "I never said that she stole the money.",
@@ -53,7 +61,10 @@ HELD_OUT_VOICES = (
     "kokoro bm_lewis",
 )  # fmt: skip
 
-_Say = Callable[[str], tuple[Float32[np.ndarray, " n"], Sequence[Segment]] | None]
+_FLITE_HZ = {"slt": 170.0, "rms": 100.0, "awb": 120.0, "kal16": 110.0}
+
+Speaker = Callable[[str], tuple[Float32[np.ndarray, " n"], Sequence[Segment]] | None]
+"""Text to sound (mono, 16 kHz) and its phonemes; None where the synthesizer fails on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +118,7 @@ def stressed_speech(
     for number, voice in enumerate(voices):
         rng = np.random.default_rng([seed, 11, number])
         kind, _, name = voice.partition(" ")
-        say = {"espeak": _espeak, "flite": _flite, "kokoro": _kokoro}[kind](name, rng)
+        say = speaker(voice, rng)
         n = count // _NEURAL_SHARE if kind == "kokoro" else count
         texts = [*rng.permutation(_TEXTS)[: n // 2], *made_up_sentences(n - min(n // 2, len(_TEXTS)), rng)]
         for position, text in enumerate(texts):
@@ -121,33 +132,38 @@ def stressed_speech(
             yield StressedSpeech(voice, np.concatenate([quiet, samples.astype(np.float32), quiet]), stresses)
 
 
-def _espeak(name: str, rng: np.random.Generator) -> _Say:
-    espeak = Espeak()
+def speaker(voice: str, rng: np.random.Generator, pace: float | None = None, excited: bool = False) -> Speaker:
+    """A voice that says texts.
 
-    def say(text: str) -> tuple[Float32[np.ndarray, " n"], Sequence[Segment]] | None:
-        rate, pitch, liveliness = (int(rng.integers(low, high)) for low, high in ((145, 195), (30, 70), (40, 85)))
-        speech = espeak.speak(text, name, rate, pitch, liveliness)
-        return None if speech is None else (speech.samples, speech.segments)
+    Args:
+        voice: see `stressed_speech`.
+        rng: of its pitch and pace.
+        pace: relative to its own; drawn if None.
+        excited: speak higher, with a wider range, where the synthesizer can.
 
-    return say
+    Raises:
+        UserError: if it is not installed.
+    """
+    kind, _, name = voice.partition(" ")
+    drawn = float(rng.uniform(0.9, 1.15))
+    pace = drawn if pace is None else pace
+    pitch, liveliness = (int(rng.integers(low, high)) for low, high in ((30, 60), (40, 75)))
+    if kind == "espeak":
+        espeak = Espeak()
+        higher = 14 if excited else 0
+        return lambda text: _said(espeak.speak(text, name, round(165 * pace), pitch + higher, liveliness + higher))
+    if kind == "flite":
+        if name not in FLITE_VOICES:
+            raise UserError(f"flite has no voice {name!r}")
+        return lambda text: _said(flite(text, name, 1.05 / pace, _FLITE_HZ[name] * 1.2 if excited else None))
+    narrator = Narrator(name, speed=pace)
 
-
-def _flite(name: str, rng: np.random.Generator) -> _Say:
-    if name not in FLITE_VOICES:
-        raise UserError(f"flite has no voice {name!r}")
-
-    def say(text: str) -> tuple[Float32[np.ndarray, " n"], Sequence[Segment]] | None:
-        speech = flite(text, name, float(rng.uniform(0.95, 1.15)))
-        return None if speech is None else (speech.samples, speech.segments)
-
-    return say
-
-
-def _kokoro(name: str, rng: np.random.Generator) -> _Say:
-    narrator = Narrator(name, speed=float(rng.uniform(0.9, 1.15)))
-
-    def say(text: str) -> tuple[Float32[np.ndarray, " n"], Sequence[Segment]] | None:
+    def say(text: str) -> tuple[Float32[np.ndarray, " n"], Sequence[Segment]]:
         spoken = narrator.say(text)
         return resample(spoken.samples, spoken.sample_rate), spoken.segments
 
     return say
+
+
+def _said(speech: SyntheticSpeech | None) -> tuple[Float32[np.ndarray, " n"], Sequence[Segment]] | None:
+    return None if speech is None else (speech.samples, speech.segments)

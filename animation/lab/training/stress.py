@@ -34,8 +34,9 @@ class StressTraining:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     dropout: float = 0.2
-    early_hops: int = 4
-    """A stress counts from so long before its vowel is at its loudest: a nod takes a tenth of a second."""
+    early_hops: int = 6
+    """A stress counts from so long before its vowel is at its loudest, until just before: a nod takes a tenth of a
+    second."""
     seed: int = 0
 
 
@@ -124,7 +125,7 @@ def _examples(
         rows = _contexts(speech)
         label = np.zeros(len(rows), np.float32)
         for peak in loudest_hops(speech) + AHEAD_HOPS:
-            label[max(peak - config.early_hops, 0) : peak + 1] = 1.0
+            label[max(peak - config.early_hops, 0) : peak] = 1.0
         contexts.append(rows)
         labels.append(label)
     return np.concatenate(contexts), np.concatenate(labels)
