@@ -125,3 +125,50 @@ def bench_capture(*, people: int = 4, each: int = 25, json: bool = False) -> int
         text = ", ".join(f"{k} {v}" for k, v in values.items()) if isinstance(values, dict) else values
         console.print(f"{name}: {text}")
     return 0
+
+
+@registry.command(name="evaluate emotion")
+def evaluate_emotion(
+    *,
+    avatars: tuple[str, ...] = (),
+    pictures: int = 6,
+    voices: tuple[str, ...] = (),
+    grid: Path | None = None,
+    strips: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Measure whether emotions can be told, lips stay readable, and head and feeling follow the voice.
+
+    Args:
+        avatars: names or files, the first two of which teach the classifier; those that ship if not given.
+        pictures: of each avatar, emotion and intensity, silent and talking.
+        voices: synthetic voices for head and arousal, such as "espeak en-us+f4"; those that training never heard if
+            not given (some need the extra `voice`).
+        grid: draw every avatar and emotion to this file.
+        strips: draw the first avatar's emotions as they set in to this file.
+        json: print JSON.
+    """
+    from animation.lab.data.stresses import HELD_OUT_VOICES
+    from animation.lab.evaluation.motion import evaluate_motion
+    from animation.lab.evaluation.readability import evaluate_lips
+    from app.benchmarks.emotion import draw_grid, draw_strips, evaluate_faces
+    from avatar.errors import UserError
+    from avatar.library import shipped_names
+
+    if pictures < 1:
+        raise UserError(f"--pictures {pictures}: expected 1 or more")
+    names = avatars or tuple(shipped_names())
+    with messages() as progress:
+        if grid is not None:
+            draw_grid(grid, names)
+        if strips is not None:
+            draw_strips(strips, names[0])
+        scores = evaluate_faces(names, pictures, progress)
+        scores["lips"] = evaluate_lips(progress)
+        scores |= evaluate_motion(voices or HELD_OUT_VOICES, progress)
+    if json:
+        print_json(scores)
+    else:
+        for name, value in scores.items():
+            console.print(f"{name}: {value}")
+    return 0

@@ -1,0 +1,131 @@
+"""How an emotion shows on a face: what moves, how far, and whether one can be told from another.
+
+Movements are taken between points of the skin that the face tracker knows too, so that heads of any mesh are measured
+alike. A linear classifier says how well the emotions can be told apart; it learns on some people and is asked about
+others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from animation.expression.emotions import EMOTIONS
+
+__all__ = [
+    "NORMS",
+    "NORM_SOURCE",
+    "REGIONS",
+    "LinearClassifier",
+    "Norm",
+    "against_norms",
+    "confusion",
+    "displacements_mm",
+    "strength",
+]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """How far a region goes in people who do it as strongly as they can; millimetres."""
+
+    emotion: str
+    region: str
+    mean_mm: float
+    least_mm: float
+    most_mm: float
+
+
+NORM_SOURCE = (
+    "Jorge et al., Objective computorized evaluation of normal patterns of facial muscles contraction, Braz J "
+    "Otorhinolaryngol 78(2), 2012: 12 people, Vicon, rest to maximum contraction, mean -+ one standard deviation"
+)
+NORMS = (
+    Norm("happy", "mouth corners", 9.28, 6.45, 12.11),
+    Norm("surprised", "brows", 10.57, 6.0, 13.08),
+    Norm("angry", "inner brows", 7.56, 4.26, 10.85),
+)
+
+_INNER_BROWS, _OUTER_BROWS = (55, 107, 285, 336), (46, 70, 276, 300)
+REGIONS: dict[str, tuple[int, ...]] = {
+    "inner brows": _INNER_BROWS,
+    "outer brows": _OUTER_BROWS,
+    "brows": (*_INNER_BROWS, *_OUTER_BROWS, 105, 334),
+    "upper lids": (159, 386),
+    "lower lids": (145, 374),
+    "cheeks": (50, 205, 280, 425),
+    "nostrils": (129, 358),
+    "mouth corners": (61, 291),
+    "upper lip": (37, 0, 267),
+    "lower lip": (84, 17, 314),
+    "chin": (200, 199),
+}
+"""Points of the face mesh that stand for a region."""
+
+
+def displacements_mm(
+    rest: Float[np.ndarray, "468 3"], face: Float[np.ndarray, "*batch 468 3"]
+) -> dict[str, Float[np.ndarray, "*batch"]]:
+    """How far each region has moved from rest: the mean over its points.
+
+    Args:
+        rest, face: landmarks of an upright head, metres.
+    """
+    moved = 1e3 * np.linalg.norm(face - rest, axis=-1)
+    return {name: moved[..., list(points)].mean(-1) for name, points in REGIONS.items()}
+
+
+def strength(rest: Float[np.ndarray, "468 3"], face: Float[np.ndarray, "*batch 468 3"]) -> Float[np.ndarray, "*batch"]:
+    """How strong an expression looks: the root mean square over the regions' displacements, millimetres."""
+    return np.sqrt(np.mean([d**2 for d in displacements_mm(rest, face).values()], axis=0))
+
+
+class LinearClassifier:
+    """Ridge regression on one-hot targets: as plain as a classifier can be. Classes weigh the same."""
+
+    def __init__(self, features: Float[np.ndarray, "n f"], classes: Int[np.ndarray, " n"], ridge: float = 0.03) -> None:
+        """
+        Args:
+            features: of the faces to learn from.
+            classes: numbers of their emotions in `EMOTIONS`.
+            ridge: strength of the regularisation, relative to the features' mean variance times their number.
+        """
+        self._mean = features.mean(0)
+        x = features - self._mean
+        weights = 1 / np.bincount(classes, minlength=len(EMOTIONS))[classes]
+        targets = np.eye(len(EMOTIONS))[classes] - 1 / len(EMOTIONS)
+        gram = (x * weights[:, None]) @ x.T
+        penalty = ridge * np.trace(gram) / len(gram)
+        # In the space of the examples, of which there are fewer than features.
+        self._map = x.T @ np.linalg.solve(gram + penalty * np.eye(len(gram)), weights[:, None] * targets)
+
+    def __call__(self, features: Float[np.ndarray, "*batch f"]) -> Int[np.ndarray, "*batch"]:
+        """The emotion that each face shows most."""
+        return ((features - self._mean) @ self._map).argmax(-1)
+
+
+def confusion(shown: Int[np.ndarray, " n"], named: Int[np.ndarray, " n"]) -> Float[np.ndarray, "e e"]:
+    """Share of the faces that show emotion i and are named emotion j; rows sum to 1, or to 0 where there are none."""
+    table = np.zeros((len(EMOTIONS), len(EMOTIONS)))
+    np.add.at(table, (shown, named), 1.0)
+    return table / np.maximum(table.sum(1, keepdims=True), 1)
+
+
+def against_norms(displaced: Mapping[str, Mapping[str, float]]) -> list[dict[str, object]]:
+    """Displacements at full intensity beside the norms.
+
+    Args:
+        displaced: emotion -> region -> millimetres.
+    """
+    return [
+        {
+            "emotion": norm.emotion,
+            "region": norm.region,
+            "mm": round(displaced[norm.emotion][norm.region], 2),
+            "norm_mm": [norm.least_mm, norm.mean_mm, norm.most_mm],
+        }
+        for norm in NORMS
+    ]

@@ -1,0 +1,85 @@
+"""What the measures of emotion say about faces and courses with known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from animation.driver import DriverSettings
+from animation.expression.emotions import EMOTIONS
+from animation.lab.evaluation.emotion import (
+    NORMS,
+    REGIONS,
+    LinearClassifier,
+    against_norms,
+    confusion,
+    displacements_mm,
+    strength,
+)
+from animation.lab.evaluation.motion import ORDER, seed_differences
+
+
+def test_a_face_at_rest_shows_nothing_and_a_shift_shows_its_length_everywhere() -> None:
+    rest = np.random.default_rng(0).normal(0, 0.05, (468, 3))
+    assert strength(rest, rest) == 0
+    shifted = rest + np.array([0.003, 0.0, 0.004])
+    assert displacements_mm(rest, shifted) == {name: pytest.approx(5.0) for name in REGIONS}
+    assert strength(rest, shifted) == pytest.approx(5.0)
+
+
+def test_a_region_knows_its_own_points_only() -> None:
+    rest = np.zeros((468, 3))
+    face = rest.copy()
+    face[list(REGIONS["mouth corners"]), 1] = 0.009
+    moved = {name: value for name, value in displacements_mm(rest, face).items() if value > 0}
+    assert moved == {"mouth corners": pytest.approx(9.0)}
+
+
+def test_the_classifier_finds_what_is_apart_and_guesses_where_nothing_is() -> None:
+    rng = np.random.default_rng(1)
+    centres, classes = rng.normal(0, 1, (len(EMOTIONS), 40)), np.repeat(np.arange(len(EMOTIONS)), 12)
+
+    def drawn(noise: float) -> np.ndarray:
+        return centres[classes] + rng.normal(0, noise, (len(classes), 40))
+
+    assert (LinearClassifier(drawn(0.1), classes)(drawn(0.1)) == classes).mean() == 1
+    shuffled = rng.permutation(classes)
+    assert (LinearClassifier(drawn(0.1), shuffled)(drawn(0.1)) == classes).mean() < 0.4
+
+
+def test_rare_classes_are_named_as_well() -> None:
+    rng = np.random.default_rng(2)
+    classes = np.repeat([0, 1, 2], [200, 4, 4])
+    centres = np.eye(3, 12)
+    named = LinearClassifier(centres[classes] + rng.normal(0, 0.05, (208, 12)), classes)(centres)
+    np.testing.assert_array_equal(named, [0, 1, 2])
+
+
+def test_rows_of_a_confusion_are_shares() -> None:
+    table = confusion(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 2]))
+    np.testing.assert_allclose(table[0, :2], 0.5)
+    np.testing.assert_allclose(table[1, 1:3], [2 / 3, 1 / 3])
+    assert table[2:].sum() == 0
+
+
+def test_norms_stand_beside_what_was_measured() -> None:
+    measured = {norm.emotion: dict.fromkeys(REGIONS, 8.0) for norm in NORMS}
+    for row, norm in zip(against_norms(measured), NORMS, strict=True):
+        assert row["mm"] == 8.0
+        assert row["norm_mm"] == sorted(row["norm_mm"]) == [norm.least_mm, norm.mean_mm, norm.most_mm]
+
+
+def test_equal_seeds_do_not_differ_and_others_do_but_for_the_lips() -> None:
+    silence = np.zeros(3 * 16_000, np.float32)
+    settings = DriverSettings(emotion="happy")
+    assert seed_differences(silence, settings, (1, 1)) == {"head": 0.0, "brows": 0.0, "lips": 0.0}
+    apart = seed_differences(silence, settings, (1, 2))
+    assert apart["head"] > 0.1
+    assert apart["lips"] < 0.05
+
+
+def test_the_order_of_arousal_has_no_circles() -> None:
+    reached = {low: {high for a, high in ORDER if a == low} for low, _ in ORDER}
+    for _ in range(len(ORDER)):
+        reached = {low: ups | {x for up in ups for x in reached.get(up, set())} for low, ups in reached.items()}
+    assert all(low not in ups for low, ups in reached.items())
