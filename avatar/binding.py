@@ -73,7 +73,8 @@ def triangle_frames(vertices: Float[Tensor, "*batch v 3"], faces: Int[Tensor, "f
     Reference: Qian et al., "GaussianAvatars", CVPR 2024, section 3.2; axes as in the authors' released avatars:
     a0 along the first edge, a1 the normal, a2 = a1 x a0 reversed; scale the mean of edge and height.
     """
-    v0, v1, v2 = (vertices[..., faces[:, i], :] for i in range(3))
+    # index_select: the gradient of indexing is summed by several threads in whatever order they come
+    v0, v1, v2 = (vertices.index_select(-2, faces[:, i]) for i in range(3))
     normalise = torch.nn.functional.normalize
     edge = v1 - v0
     a0 = normalise(edge, dim=-1, eps=1e-20)

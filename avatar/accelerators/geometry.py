@@ -44,7 +44,9 @@ def laplacian_smoothing_loss(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, 
     edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges = torch.unique(edges.sort(dim=1).values, dim=0)
     both_ways = torch.cat([edges, edges.flip(1)])
-    total = torch.zeros_like(vertices).index_add(0, both_ways[:, 0], vertices[both_ways[:, 1]])
+    # index_select: the gradient of indexing is summed by several threads in whatever order they come
+    neighbours = vertices.index_select(0, both_ways[:, 1])
+    total = torch.zeros_like(vertices).index_add(0, both_ways[:, 0], neighbours)
     degree = torch.bincount(both_ways[:, 0], minlength=len(vertices)).to(vertices)[:, None]
     offset = torch.where(degree > 0, total / degree.clamp_min(1) - vertices, -vertices)
     return offset.norm(dim=1).mean()

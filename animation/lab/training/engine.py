@@ -11,10 +11,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +22,7 @@ from torch import Tensor, nn
 
 from avatar.errors import UserError
 from avatar.formats.atomic import replacing
+from avatar.interrupts import interrupts
 
 __all__ = [
     "EngineOptions",
@@ -136,7 +134,7 @@ def run(task: Task, out: Path | str, options: EngineOptions | None = None, progr
     if first_process:
         _keep_rows(curves, start)
     measures: dict[str, float] = {}
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         for step in range(start, task.steps):
             factor = task.learning_rate(step)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -202,30 +200,6 @@ def _fabric(options: EngineOptions) -> Any:
         raise UserError(f"cannot train on {devices} x {options.accelerator!r}: {error}") from error
     fabric.launch()
     return fabric
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event instead of breaking into a step; a second one breaks in.
-
-    Only the main thread can see to signals; elsewhere nothing changes. A process that was told to ignore Ctrl-C, as a
-    shell tells its background jobs, goes on ignoring it.
-    """
-    event = threading.Event()
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN or usual is None:
-        yield event
-        return
-
-    def note(number: int, frame: Any) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 def _save(path: Path, task: Task, optimizer: torch.optim.Optimizer, done: int) -> None:
