@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
-from app.cli import batches, content, corpora, faces, laboratory, speaking, training  # noqa: F401
+from app.cli import batches, content, corpora, faces, gaussians, laboratory, speaking, training  # noqa: F401
 from app.cli.terminal import complain, registry
 from avatar.errors import UserError
 

@@ -16,7 +16,8 @@ from avatar.cloud import GaussianCloud
 from avatar.creation.capture.depth import project
 from avatar.creation.capture.skin_paint import sample
 from avatar.creation.forge.splats import SH_DC
-from avatar.creation.training.trainer import Rates, Trainer, TrainingConfig
+from avatar.creation.training.config import Rates, TrainingConfig
+from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
 from avatar.flame.params import FlameParams
 from avatar.render import open_renderer

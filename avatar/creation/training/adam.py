@@ -12,14 +12,13 @@ import numba
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numba import prange
 from torch import Tensor
 
-from avatar.render.compilation import KERNELS, parallel_kernel
+from avatar.creation.training.cpu.stepping import BETA1, BETA2, EPSILON, adam_step
+from avatar.render.compilation import KERNELS
 
 __all__ = ["CpuAdam", "SelectiveAdam", "TorchAdam", "open_adam"]
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-15
 f32 = np.float32
 
 
@@ -68,7 +67,7 @@ class _Moments:
 
     def _corrections(self) -> tuple[float, float]:
         self.count += 1
-        return 1 / (1 - _BETA1**self.count), 1 / (1 - _BETA2**self.count)
+        return 1 / (1 - BETA1**self.count), 1 / (1 - BETA2**self.count)
 
 
 class TorchAdam(_Moments):
@@ -78,31 +77,12 @@ class TorchAdam(_Moments):
         """See `SelectiveAdam.step`."""
         first, second = self._corrections()
         g, shown = gradient.view_as(self._rows), seen[:, None]
-        self.first.copy_(torch.where(shown, _BETA1 * self.first + (1 - _BETA1) * g, self.first))
-        self.second.copy_(torch.where(shown, _BETA2 * self.second + (1 - _BETA2) * g * g, self.second))
-        change = self.first * first / ((self.second * second).sqrt() + _EPSILON) * rate
+        self.first.copy_(torch.where(shown, BETA1 * self.first + (1 - BETA1) * g, self.first))
+        self.second.copy_(torch.where(shown, BETA2 * self.second + (1 - BETA2) * g * g, self.second))
+        change = self.first * first / ((self.second * second).sqrt() + EPSILON) * rate
         if pace is not None:
             change = change * pace[:, None]
         self._rows -= torch.where(shown, change, 0)
-
-
-@parallel_kernel
-def _step(values, gradient, first, second, seen, rate, pace, first_factor, second_factor, workers):
-    n, columns = values.shape
-    b1 = f32(_BETA1)
-    b2 = f32(_BETA2)
-    one = f32(1)
-    for worker in prange(workers):
-        for i in range(n * worker // workers, n * (worker + 1) // workers):
-            if seen[i]:
-                own = pace[i] if pace.size > 0 else one
-                for j in range(columns):
-                    g = gradient[i, j]
-                    m = b1 * first[i, j] + (one - b1) * g
-                    v = b2 * second[i, j] + (one - b2) * g * g
-                    first[i, j] = m
-                    second[i, j] = v
-                    values[i, j] -= own * rate[j] * (m * first_factor) / (np.sqrt(v * second_factor) + f32(_EPSILON))
 
 
 class CpuAdam(_Moments):
@@ -117,7 +97,7 @@ class CpuAdam(_Moments):
         first, second = self._corrections()
         with KERNELS:
             numba.set_num_threads(self._threads)
-            _step(
+            adam_step(
                 self._rows.numpy(), gradient.view_as(self._rows).numpy(), self.first.numpy(), self.second.numpy(),
                 seen.numpy(), rate.numpy(), np.zeros(0, np.float32) if pace is None else pace.numpy(),
                 f32(first), f32(second), self._threads,

@@ -34,7 +34,7 @@ from avatar.formats.gaussian_avatars import TrainingPoses, own_neutral, read_tra
 from avatar.formats.head_file import load_head
 from avatar.formats.untrusted import read_bytes, refusing
 
-__all__ = ["HELD_OUT_EVERY", "OPENGL_AXES", "Dataset"]
+__all__ = ["HELD_OUT_EVERY", "OPENGL_AXES", "Dataset", "has_own_head"]
 
 HELD_OUT_EVERY = 10
 """Of a set that does not say which pictures are to be held out, every so many-th is."""
@@ -93,11 +93,23 @@ class Dataset:
             poses = {id(e): arkit.params(e.weights()) for e in entries}
         else:
             head, arkit, poses = _tracked(entries, head, arkit, own="head" in next(iter(divisions.values()))[0])
+            for entry in entries:
+                if "arkit_weights" in entry.values:
+                    poses[id(entry)] = poses[id(entry)].replace(blendshape_weights=entry.weights())
         views = {name: [e.view(poses[id(e)]) for e in entries if e.division == name] for name in divisions}
         train, held_out = _split(views)
         if not train:
             raise UserError(f"{folder}: no picture to train on")
         return cls(folder, head, arkit, tuple(train), tuple(held_out))
+
+
+def has_own_head(folder: Path | str) -> bool:
+    """Whether a set brings its head model with it: those of ours do, those tracked with FLAME do not.
+
+    Raises:
+        UserError: if it is no set of pictures.
+    """
+    return any("head" in common for common, _ in _divisions(Path(folder)).values())
 
 
 class _Entry:

@@ -22,7 +22,7 @@ class Exposures:
     def __init__(self, pictures: int, device: torch.device) -> None:
         self.values = torch.zeros(pictures, 2, 3, device=device)
         """Logarithms of gains, then offsets."""
-        self._momentum = torch.zeros_like(self.values)
+        self.momentum = torch.zeros_like(self.values)
         self._taken: tuple[int, Tensor] | None = None
 
     def applied(self, image: Float[Tensor, "h w 4"], picture: int) -> Float[Tensor, "h w 4"]:
@@ -39,6 +39,6 @@ class Exposures:
         if own.grad is None:
             return
         scale = own.grad.abs().max().clamp_min(1e-12)
-        self._momentum[picture] = _BETA * self._momentum[picture] + (1 - _BETA) * own.grad / scale
-        self.values[picture] -= _RATE * factor * self._momentum[picture]
+        self.momentum[picture] = _BETA * self.momentum[picture] + (1 - _BETA) * own.grad / scale
+        self.values[picture] -= _RATE * factor * self.momentum[picture]
         self.values -= self.values.mean(0)  # what all pictures have in common belongs to the head

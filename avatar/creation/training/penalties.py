@@ -13,10 +13,10 @@ import numba
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba import prange
 from torch import Tensor
 
-from avatar.render.compilation import KERNELS, parallel_kernel
+from avatar.creation.training.cpu.stepping import penalty_slopes
+from avatar.render.compilation import KERNELS
 
 __all__ = ["Penalties", "add_slopes"]
 
@@ -61,7 +61,7 @@ def add_slopes(
         ]
         with KERNELS:
             numba.set_num_threads(threads)
-            _add_slopes(*arrays, f32(penalties.widest), f32(penalties.furthest), *map(f32, factors), threads)
+            penalty_slopes(*arrays, f32(penalties.widest), f32(penalties.furthest), *map(f32, factors), threads)
         return
     with torch.no_grad():
         scales, opacities = log_scales.exp(), logit_opacities.sigmoid()
@@ -70,24 +70,3 @@ def add_slopes(
         d_means.add_(torch.where(is_far, means / distance, 0), alpha=factors[1])
         d_log_scales.add_(torch.where(scales > penalties.widest, scales, 0), alpha=factors[0])
         d_logit_opacities.add_(opacities * (1 - opacities), alpha=factors[2])
-
-
-@parallel_kernel
-def _add_slopes(
-    means, log_scales, logits, home, d_means, d_scales, d_logits, widest, furthest, width, distance, opacity, workers
-):
-    n = means.shape[0]
-    log_widest = np.log(widest)
-    for worker in prange(workers):
-        for i in range(n * worker // workers, n * (worker + 1) // workers):
-            square = f32(0)
-            for k in range(3):
-                square += means[i, k] * means[i, k]
-                if log_scales[i, k] > log_widest:
-                    d_scales[i, k] += width * np.exp(log_scales[i, k])
-            away = np.sqrt(square)
-            if away > home[i] + furthest:
-                for k in range(3):
-                    d_means[i, k] += distance * means[i, k] / away
-            o = f32(1) / (f32(1) + np.exp(-logits[i]))
-            d_logits[i] += opacity * o * (f32(1) - o)

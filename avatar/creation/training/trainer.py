@@ -12,9 +12,12 @@ varies, the first k are a picture of their own for any k from `least` up: this i
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,15 +25,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.accelerators import laplacian_smoothing_loss
-from avatar.appearance import CHANNELS
 from avatar.binding import triangle_frames
 from avatar.creation.training.adam import open_adam
+from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.cpu.loss import CpuLoss
 from avatar.creation.training.emphasis import EmphasisMap
 from avatar.creation.training.exposure import Exposures
-from avatar.creation.training.loss import Loss, LossConfig, LossValue, TorchLoss
+from avatar.creation.training.loss import Loss, LossValue, TorchLoss
 from avatar.creation.training.parameters import RAW, Parameters
-from avatar.creation.training.penalties import Penalties, add_slopes
+from avatar.creation.training.penalties import add_slopes
 from avatar.creation.training.poser import Poser
 from avatar.creation.training.relocation import Usefulness, relocate
 from avatar.creation.training.splatting import Splatter, open_splatter
@@ -39,62 +42,19 @@ from avatar.creation.training.view import View
 from avatar.flame.arkit import indices
 from avatar.rig import Avatar
 
-__all__ = ["Rates", "StepReport", "Trainer", "TrainingConfig"]
+__all__ = ["StepReport", "Trainer", "TrainingState"]
 
 
 _MANY_VIEWS = 300
 """After so many pictures what they say of a Gaussian is known well enough, however many there are."""
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Learning rates of Adam at the beginning; all fall to `last` of that, exponentially."""
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """What a training consists of at one moment: tensors that are not copies, and JSON."""
 
-    means_m: float = 1.2e-5
-    """Metres, whatever the size of the triangle: hair lies fifty triangles off."""
-    quats: float = 6e-3
-    log_scales: float = 1e-2
-    logit_opacities: float = 3e-2
-    color: float = 6e-3
-    """Of spherical harmonics of degree 0."""
-    harmonics: float = 5e-4
-    tints: float = 4e-3
-    fades: float = 1e-2
-    offsets_m: float = 2e-5
-    last: float = 0.03
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train."""
-
-    steps: int = 6000
-    seed: int = 0
-    loss: LossConfig = field(default_factory=LossConfig)
-    rates: Rates = field(default_factory=Rates)
-    sh_count: int = 9
-    """Spherical harmonics of each color: 1, 4, 9 or 16."""
-    least: int = 12_000
-    """The smallest number of Gaussians that is to be a whole picture."""
-    whole_share: float = 0.4
-    """Of the steps, those that draw all Gaussians; the others draw a random number from `least` up."""
-    channels: tuple[str, ...] = CHANNELS
-    """ARKit channels that may change color and opacity; none for ()."""
-    learn_offsets: bool = False
-    """Whether the head's vertices may move: of pictures, never of our own renders."""
-    learn_exposure: bool = False
-    """Whether each picture has brightness and color of its own: of photographs."""
-    relocate_every: int = 120
-    """Steps between two relocations, at least."""
-    relocate_from: int = 200
-    relocate_until: float = 0.65
-    """Share of the training after which Gaussians stay."""
-    relocate_share: float = 0.04
-    useless: float = 0.04
-    """A Gaussian that never had a greater share in a pixel may be moved."""
-    penalties: Penalties = field(default_factory=Penalties)
-    smoothness: float = 0.05
-    """Penalty on offsets of vertices that differ from their neighbours', per metre."""
+    tensors: dict[str, Tensor]
+    counters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -132,7 +92,7 @@ class Trainer:
         if not views:
             raise ValueError("Trainer: expected at least one view, got none")
         self.config = config = config or TrainingConfig()
-        self._start, self._views = avatar, views
+        self._start, self.views = avatar, tuple(views)
         self.splatter = splatter or open_splatter(device)
         self._device = self.splatter.device
         cpu = self._device.type == "cpu"
@@ -165,7 +125,7 @@ class Trainer:
     def step(self) -> StepReport:
         """Learn from one picture."""
         number = self._next_view()
-        view, count = self._views[number], self._draw_count()
+        view, count = self.views[number], self._draw_count()
         target = self.targets[number]
         tint, fade = self.parameters.changes(self._weights[number])
         image = self.splatter.render(
@@ -187,7 +147,7 @@ class Trainer:
 
     def _next_view(self) -> int:
         if not self._order:
-            self._order = self._rng.permutation(len(self._views)).tolist()
+            self._order = self._rng.permutation(len(self.views)).tolist()
         return self._order.pop()
 
     def _draw_count(self) -> int:
@@ -253,11 +213,11 @@ class Trainer:
 
     def _maybe_relocate(self) -> int:
         config, done = self.config, self.step_count / max(self.config.steps, 1)
-        enough = max(config.relocate_every, min(len(self._views), _MANY_VIEWS))
+        enough = max(config.relocate_every, min(len(self.views), _MANY_VIEWS))
         if self.step_count < config.relocate_from or done > config.relocate_until or self._useful.pictures < enough:
             return 0
         to, of = relocate(
-            self.parameters, self._useful, config.relocate_share, config.useless, self._levels(), self._rng
+            self.parameters, self._useful, config.relocate_share, config.useless, self.levels(), self._rng
         )
         for name, adam in self._adams.items():
             if name != "offsets":
@@ -267,7 +227,7 @@ class Trainer:
         self._useful.clear()
         return len(to)
 
-    def _levels(self) -> list[int]:
+    def levels(self) -> list[int]:
         """Numbers of Gaussians between the fewest and all, in steps of a quarter."""
         n, found = len(self.parameters), [self.config.least]
         while found[-1] * 1.25 < n:
@@ -280,6 +240,65 @@ class Trainer:
         with torch.no_grad():
             frames, camera = self.poser.frames(view), self.poser.camera(view)
             return self.splatter.render(self.parameters.bound, frames, camera, count, tint, fade)
+
+    def signature(self) -> dict[str, Any]:
+        """What tells trainings apart: two of the same signature take the same steps."""
+        digest = hashlib.sha256()
+        for part in self._start.gaussians.means, self._start.gaussians.sh, self._start.head.v_template:
+            digest.update(np.ascontiguousarray(part.cpu().numpy()).tobytes())
+        for view in self.views:
+            digest.update(view.name.encode())
+            digest.update(view.camera.viewmat.tobytes())
+        return {
+            **json.loads(json.dumps(asdict(self.config))),
+            "Gaussians": len(self.parameters),
+            "pictures": len(self.views),
+            "device": self._device.type,
+            "threads": self._threads,
+            "beginning": digest.hexdigest()[:16],
+        }
+
+    def state(self) -> TrainingState:
+        """Everything that the next step depends on."""
+        tensors = dict(self.parameters.tensors) | {"triangles": self.parameters.triangles}
+        for name, adam in self._adams.items():
+            tensors |= {f"adam.{name}.first": adam.first, f"adam.{name}.second": adam.second}
+        tensors |= {"home": self._home, "pace": self._pace, "useful.peak": self._useful.peak}
+        tensors |= {"useful.pull": self._useful.pull}
+        if self.poser.offset is not None:
+            tensors["offset"] = self.poser.offset
+        if self.exposures is not None:
+            tensors |= {"exposures": self.exposures.values, "exposures.momentum": self.exposures.momentum}
+        counters = {
+            "step": self.step_count,
+            "order": self._order,
+            "useful": self._useful.pictures,
+            "adams": {name: adam.count for name, adam in self._adams.items()},
+            "random": self._rng.bit_generator.state,
+        }
+        return TrainingState(tensors, counters)
+
+    def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+        """Go back, or on, to a state.
+
+        Raises:
+            ValueError: if it does not fit.
+        """
+        own = self.state().tensors
+        if set(own) != set(tensors):
+            raise ValueError(
+                f"expected {', '.join(sorted(own)[:4])} and the like, got {', '.join(sorted(tensors)[:4])}"
+            )
+        for name, tensor in own.items():
+            if tensor.shape != tensors[name].shape:
+                raise ValueError(f"{name}: expected shape {tuple(tensor.shape)}, got {tuple(tensors[name].shape)}")
+            tensor.data.copy_(tensors[name])
+        self.step_count = int(counters["step"])
+        self._order = [int(i) for i in counters["order"]]
+        self._useful.pictures = int(counters["useful"])
+        for name, adam in self._adams.items():
+            adam.count = int(counters["adams"][name])
+        self._rng.bit_generator.state = dict(counters["random"])
 
     def avatar(self) -> Avatar:
         """A copy of what has been learned so far."""

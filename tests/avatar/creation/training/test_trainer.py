@@ -10,6 +10,7 @@ import torch
 
 from avatar.camera import Camera
 from avatar.creation.training.adam import CpuAdam, TorchAdam
+from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.cpu.splatter import CpuSplatter
 from avatar.creation.training.emphasis import EmphasisMap, face_emphasis
 from avatar.creation.training.exposure import Exposures
@@ -18,7 +19,7 @@ from avatar.creation.training.loss import LossConfig
 from avatar.creation.training.parameters import Parameters
 from avatar.creation.training.penalties import Penalties, add_slopes
 from avatar.creation.training.relocation import Usefulness, relocate
-from avatar.creation.training.trainer import Rates, Trainer, TrainingConfig
+from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
 from avatar.flame.arkit import NAMES, ArkitMap, weights_from_dict
 from avatar.render.cpu import CpuRenderer
