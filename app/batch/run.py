@@ -15,7 +15,7 @@ from app.batch.plan import Settings, plan
 from app.batch.pool import run_here
 from app.batch.receipt import Receipt
 from app.batch.table import read_lines
-from app.batch.task import Made, Task, make
+from app.batch.task import Made, Task, make, remove_leftovers
 from avatar.errors import UserError
 from avatar.formats.atomic import write_bytes
 
@@ -111,6 +111,7 @@ def run_batch(
     try:
         for task, result in _with_retries(todo, options):
             done[task.out] = result
+            remove_leftovers(task)
             heard_s += task.duration_s
             progress(heard_s, total_s, task.out.name)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import socket
@@ -19,7 +20,7 @@ from avatar.errors import UserError
 if TYPE_CHECKING:
     from animation.speech.voice.narrator import Narrator
 
-__all__ = ["Made", "Task", "make"]
+__all__ = ["Made", "Task", "make", "remove_leftovers"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def make(task: Task) -> Made:
         if _tools is None:
             _tools = OfflineTools()
         task.out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = task.out.with_name(f".{task.out.stem}.{socket.gethostname()}-{os.getpid()}.partial{task.out.suffix}")
+        fresh = _partial(task.out, f"{socket.gethostname()}-{os.getpid()}")
         try:
             duration_s = _write(task, fresh, _tools)
             if task.out.is_dir():
@@ -98,6 +99,18 @@ def make(task: Task) -> Made:
             _remove(fresh)
         receipt.write()
     return Made(task.where, task.out, "made", time.perf_counter() - begun_s, duration_s)
+
+
+def remove_leftovers(task: Task) -> None:
+    """Once a task is over: remove what processes that died left of its output."""
+    pattern = _partial(Path(glob.escape(str(task.out))), "*")
+    for left in task.out.parent.glob(pattern.name):
+        _remove(left)
+
+
+def _partial(out: Path, maker: str) -> Path:
+    """Where an output grows until it is whole."""
+    return out.with_name(f".{out.stem}.{maker}.partial{out.suffix}")
 
 
 def _write(task: Task, fresh: Path, tools: OfflineTools) -> float:
