@@ -57,7 +57,7 @@ class SourceState:
     """`device`, `file`, `none` (nothing picked), `missing` (no device), `lost` (it failed; retrying)."""
     label: str = ""
     problem: str = ""
-    """One line in English; empty while all is well."""
+    """What is wrong with the microphone, also while a file is played; one line in English, empty while all is well."""
     cause: Cause | None = None
     """What kind of problem, for those who have words of their own: no sound arrives from the device, it has stopped, it
     cannot be opened."""
@@ -219,7 +219,9 @@ class Devices(Worker):
         self._capture = capture
         self.played = clip.file
         self._voice.switch(capture)
-        self._tell(SourceState("file", capture.label, file=clip.file))
+        now = self.state
+        problem, cause = (now.problem, now.cause) if now.cause == "unavailable" else ("", None)
+        self._tell(SourceState("file", capture.label, problem, cause, clip.file))
 
     def _go_home(self, before: Source | None = None, note: str = "") -> None:
         """Listen to the microphone that is picked."""

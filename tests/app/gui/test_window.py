@@ -290,7 +290,9 @@ def test_without_a_microphone_the_sample_plays(
     window = make_window()
     qtbot.waitUntil(lambda: window.bridge.playing == clip, timeout=8000)
     assert window.banner.text == "A sample speaks until there is a microphone."
-    assert window.side.voice.problem.text() == "No microphone was found"
+    # While the sample speaks, too: the panel says what is wrong for as long as it is.
+    assert window.bridge.session.devices.state.problem == "no microphone was found"
+    qtbot.waitUntil(lambda: window.side.voice.problem.text() == "No microphone was found", timeout=8000)
     window.banner._timer.timeout.emit()  # its time is over: it does not cover the picture for ever
     assert window.banner.text == ""
     qtbot.waitUntil(lambda: window.bridge.playing is None, timeout=8000)  # it has ended
