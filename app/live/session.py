@@ -99,7 +99,7 @@ class LiveSession:
         self._recording: LiveRecording | None = None
         self._result: RecorderStatus | None = None
         self._started = False
-        self._starting_overflows = 0
+        self._starting_overflows: int | None = None
         self._interval_s = sys.getswitchinterval()
         self._pools, self._timers = PoolLimits(), FineTimers()
         self._pause = threading.Event()  # never set: to wait on
@@ -393,11 +393,13 @@ class LiveSession:
         """A snapshot."""
         request = self.requests.get()
         meter = self.voice.meter
+        starting = self._starting_overflows
+        overflows = 0 if starting is None else self.devices.overflows - starting + self.inference.skips
         return SessionStatus(
             self.devices.state,
             self.latency.report(3.0),
             self.inference.delay.delay_s,
-            self.devices.overflows - self._starting_overflows + self.inference.skips,
+            overflows,
             self.rendering.skipped,
             request.gaussians if request else 0,
             self.rendering.backend,
