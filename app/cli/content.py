@@ -56,10 +56,10 @@ def expressions(words: Positional[tuple[str, ...]] = (), *, json: bool = False) 
 
 @registry.command(name="import")
 def import_(source: Positional[Path], *, name: str | None = None, flame: str | None = None) -> int:
-    """Take in a FLAME model, a GaussianAvatars PLY or a LAM zip; nothing in the file is ever executed.
+    """Take in a FLAME model, a GNM head, a GaussianAvatars PLY or a LAM zip; nothing in the file is ever executed.
 
     Args:
-        source: flame2023.pkl or .npz; point_cloud.ply with flame_param.npz beside it; or a LAM .zip.
+        source: flame2023.pkl or .npz; gnm_head.npz; point_cloud.ply with flame_param.npz beside it; or a LAM .zip.
         name: what to call it; the file's own name if not given.
         flame: the imported FLAME model that a PLY was trained with, where there are several.
     """

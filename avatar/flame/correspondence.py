@@ -7,7 +7,7 @@ projected to the nearest triangle that faces the same way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from avatar.flame.head import HeadModel
 
-__all__ = ["Correspondence", "match_surfaces"]
+__all__ = ["Correspondence", "match_surfaces", "with_tongue"]
 
 _REACH_M = 0.015
 _ROUNDS = 8
@@ -46,12 +46,15 @@ class Correspondence:
         return carried
 
 
-def match_surfaces(source: HeadModel, target: HeadModel) -> Correspondence:
+def match_surfaces(
+    source: HeadModel, target: HeadModel, follows_jaw: Float64[np.ndarray, " v"] | None = None
+) -> Correspondence:
     """Match the skin of two heads.
 
     Args:
         source: a head with the regions `skin`, `eyes`, `upper_lip_inner` and `lower_lip_inner`.
         target: a head with paired `upper_lip_inner` and `lower_lip_inner`; its eyes come from its joints.
+        follows_jaw: how far each vertex of the target follows the jaw, 0..1; its skinning weights if None.
 
     Raises:
         ValueError: if a head lacks these regions.
@@ -76,7 +79,7 @@ def match_surfaces(source: HeadModel, target: HeadModel) -> Correspondence:
     normals = normals @ rotation.T
 
     surface = _Surface(points, triangles, source.lbs_weights[:, _JAW].double().numpy())
-    jaw = target.lbs_weights[:, _JAW].double().numpy()
+    jaw = target.lbs_weights[:, _JAW].double().numpy() if follows_jaw is None else follows_jaw
     tree = cKDTree(moved)
     skin = _outside_the_eyes(target)
     for step in range(_ROUNDS):
@@ -92,6 +95,26 @@ def match_surfaces(source: HeadModel, target: HeadModel) -> Correspondence:
         rows, ring, share = _paired_line(source, target, name)
         corners[rows], weights[rows], matched[rows] = ring, share, True
     return Correspondence(corners, weights, matched, 1 / scale, distance)
+
+
+def with_tongue(match: Correspondence, source: HeadModel, target: HeadModel) -> Correspondence:
+    """The same with the tongues matched too, each place to the nearest in the other's bounding box.
+
+    Raises:
+        ValueError: if a head has no region `tongue`.
+    """
+    boxes = []
+    for head in (source, target):
+        if "tongue" not in head.regions:
+            raise ValueError("with_tongue: expected heads with a region 'tongue'")
+        points = head.v_template[head.regions["tongue"]].double().numpy()
+        low, high = points.min(0), points.max(0)
+        boxes.append((points - low) / np.maximum(high - low, 1e-9))
+    nearest = source.regions["tongue"].numpy()[cKDTree(boxes[0]).query(boxes[1])[1]]
+    rows = target.regions["tongue"].numpy()
+    corners, weights, matched = match.corners.copy(), match.weights.copy(), match.matched.copy()
+    corners[rows], weights[rows], matched[rows] = nearest[:, None], (1.0, 0.0, 0.0), True
+    return replace(match, corners=corners, weights=weights, matched=matched)
 
 
 def _landmarks(head: HeadModel) -> np.ndarray:

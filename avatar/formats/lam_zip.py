@@ -10,20 +10,19 @@ Reference: He et al., "LAM: Large Avatar Model for One-shot Animatable Gaussian 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from avatar.binding import BoundGaussians, triangle_frames, unbind
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, ArkitMap
 from avatar.flame.head import HeadModel
+from avatar.flame.margins import lid_margins, lip_margins
 from avatar.formats.gaussian_ply import PlySplats, by_importance, read_splats
 from avatar.formats.glb import Glb, read_glb
 from avatar.formats.untrusted import Archive, refusing
@@ -38,8 +37,6 @@ _LIDS = torch.tensor([0.0, 0.020, 0.040])  # between the lids of a head in this 
 _EYE_DEPTH = 0.016  # of an eyeball's centre behind its lids
 _LOOK_RAD = 0.25
 _THINNEST_M = 1e-5
-_PARTS_M, _TOUCH_M, _STILL_M = 0.004, 0.003, 1e-4
-_LIP_PAIRS, _LID_PAIRS = 11, 9
 _ROOT = torch.tensor([0.0, -0.16, -0.030])
 _NECK = torch.tensor([0.0, -0.055, -0.030])
 _NECK_TURNS_Y = (-0.150, -0.075)  # below the first height nothing turns with the neck, above the second all does
@@ -175,73 +172,10 @@ def _head(mesh: _Mesh) -> HeadModel:
         expression_names=names,
         regions={
             "face": basis.abs().amax((1, 2)).gt(1e-5).nonzero().squeeze(-1),
-            **_lips(vertices, mesh.targets),
-            **_lids(vertices, mesh.targets),
+            **lip_margins(vertices, mesh.targets["jawOpen"]),
+            **lid_margins(vertices, mesh.targets["eyeBlinkLeft"], mesh.targets["eyeBlinkRight"]),
         },
     )
-
-
-def _lips(vertices: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inner edges of the lips, in pairs: what touches at rest and parts when the jaw opens.
-
-    With them closures are solved on this very mouth; without (a mesh whose lips stand apart) on the generic one.
-    """
-    drop = -targets["jawOpen"][:, 1]
-    widest = float(drop.max())
-    if widest < _PARTS_M:
-        return {}
-    pairs = _pairs(vertices, drop < 0.2 * widest, drop > 0.6 * widest, _LIP_PAIRS)
-    return {} if pairs is None else {"upper_lip_inner": pairs[0], "lower_lip_inner": pairs[1]}
-
-
-def _lids(vertices: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The margins of the lids: what stands apart at rest and touches when the eye is shut."""
-    regions = {}
-    for side in ("Left", "Right"):
-        blink = targets[f"eyeBlink{side}"]
-        drop = -blink[:, 1]
-        widest = float(drop.max())
-        if widest < _PARTS_M:
-            return {}
-        upper, lower = drop > 0.5 * widest, (drop < 0.25 * widest) & (blink.norm(dim=-1) > _STILL_M)
-        pairs = _pairs(vertices + blink, upper, lower, _LID_PAIRS, apart_at=vertices)
-        if pairs is None:
-            return {}
-        regions[f"upper_lid_margin_{side.lower()}"], regions[f"lower_lid_margin_{side.lower()}"] = pairs
-    return regions
-
-
-def _pairs(
-    touching: Tensor, upper: Tensor, lower: Tensor, count: int, apart_at: Tensor | None = None
-) -> tuple[Tensor, Tensor] | None:
-    """The closest pairs of upper and lower vertices, one for each of `count` bins from side to side.
-
-    Args:
-        touching: positions in which pairs touch.
-        upper, lower: which vertices may be what.
-        apart_at: positions in which they do not.
-    """
-    uppers, lowers = upper.nonzero().squeeze(-1), lower.nonzero().squeeze(-1)
-    if not len(uppers) or not len(lowers):
-        return None
-    distance, nearest = cKDTree(touching[uppers].numpy()).query(touching[lowers].numpy())
-    near = distance < _TOUCH_M
-    if apart_at is not None:
-        near &= ((apart_at[lowers] - apart_at[uppers[nearest]]).norm(dim=-1) > _TOUCH_M).numpy()
-    if not near.any():
-        return None
-    across = touching[lowers, 0].numpy()
-    bins = np.linspace(across[near].min(), across[near].max() + 1e-6, count + 1)
-    found = []
-    for low, high in itertools.pairwise(bins):
-        inside = np.flatnonzero(near & (across >= low) & (across < high))
-        if len(inside):
-            i = inside[distance[inside].argmin()]
-            found.append((int(uppers[nearest[i]]), int(lowers[i])))
-    if len(found) < count // 2:
-        return None
-    columns = torch.tensor(found).T.contiguous()
-    return columns[0], columns[1]
 
 
 def _regressor(vertices: Tensor, joints: Tensor, basis: Tensor) -> Tensor:
