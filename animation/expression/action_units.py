@@ -31,8 +31,9 @@ class _ActionUnit:
     """Blendshapes at the unit's full intensity."""
     yields: float = 0.0
     """How much of it gives way while the mouth speaks; 0 for the upper face."""
-    lateness: float = 1.0
-    """How an emotion's intensity brings the unit in: its power. Above 1 the unit is for strong feelings."""
+    lateness: float = 0.85
+    """How an emotion's intensity brings the unit in: its power. Usually below 1, as half a feeling whose features move
+    half as far looks weaker than half; the higher, the more the unit is for strong feelings."""
 
 
 _UNITS: dict[str, _ActionUnit] = {
@@ -40,22 +41,22 @@ _UNITS: dict[str, _ActionUnit] = {
     "2": _ActionUnit(_sided(browOuterUp=1.0)),
     "4": _ActionUnit(_sided(browDown=1.0)),
     "5": _ActionUnit(_sided(eyeWide=1.0)),
-    "6": _ActionUnit(_sided(cheekSquint=1.0, eyeSquint=0.5)),
+    "6": _ActionUnit(_sided(cheekSquint=1.0, eyeSquint=0.15)),
     "7": _ActionUnit(_sided(eyeSquint=1.0)),
     "9": _ActionUnit(_sided(noseSneer=1.0), 0.1),
     "10": _ActionUnit(_sided(mouthUpperUp=0.7), 0.45),
-    "12": _ActionUnit(_sided(mouthSmile=1.0, mouthDimple=0.12), 0.12),
+    "12": _ActionUnit(_sided(mouthSmile=1.0, mouthDimple=0.3), 0.12),
     "12L": _ActionUnit({"mouthSmileLeft": 1.0}, 0.2),
     "14L": _ActionUnit({"mouthDimpleLeft": 1.0}, 0.2),
     "15": _ActionUnit(_sided(mouthFrown=1.0), 0.3),
-    "16": _ActionUnit(_sided(mouthLowerDown=0.7), 0.4, 1.2),
+    "16": _ActionUnit(_sided(mouthLowerDown=0.7), 0.4, 1.1),
     "17": _ActionUnit({"mouthShrugLower": 0.7}, 0.6),
     "20": _ActionUnit(_sided(mouthStretch=1.0), 0.4),
-    "22": _ActionUnit({"mouthFunnel": 0.6}, 0.8, 1.3),
+    "22": _ActionUnit({"mouthFunnel": 0.6}, 0.8, 1.2),
     "23": _ActionUnit(_sided(mouthPress=0.5) | {"mouthRollLower": 0.3, "mouthRollUpper": 0.25}, 0.8),
     "24": _ActionUnit(_sided(mouthPress=0.9), 0.8),
-    "25": _ActionUnit(_sided(mouthLowerDown=0.45, mouthUpperUp=0.45), 0.55, 1.2),
-    "26": _ActionUnit({"jawOpen": 0.4}, 0.85, 1.4),
+    "25": _ActionUnit(_sided(mouthLowerDown=0.45, mouthUpperUp=0.45), 0.55, 1.0),
+    "26": _ActionUnit({"jawOpen": 0.4}, 0.85, 1.1),
     "43": _ActionUnit(_sided(eyeBlink=1.0)),
 }
 
