@@ -16,6 +16,9 @@ from avatar.flame.params import FlameParams
 
 __all__ = ["Avatar"]
 
+_LEAST_PLACED = 36_000
+"""Of an avatar whose Gaussians were placed and not trained: with fewer collars are incomplete, and soon eyes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Avatar:
@@ -49,6 +52,13 @@ class Avatar:
                 f"avatar {self.name!r}: its appearance is of {len(self.appearance)} Gaussians, "
                 f"there are {len(self.gaussians)}"
             )
+
+    @property
+    def least_gaussians(self) -> int:
+        """How many of its Gaussians, at least, are a whole picture: training says so in the metadata."""
+        trained = self.metadata.get("least_gaussians")
+        least = trained if isinstance(trained, int) and trained > 0 else _LEAST_PLACED
+        return min(least, len(self.gaussians))
 
     def pose(self, params: FlameParams, max_gaussians: int | None = None) -> GaussianCloud:
         """The cloud of one pose, by the readable path (torch). `Renderer.draw` has faster ones.

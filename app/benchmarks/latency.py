@@ -61,7 +61,8 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
 
     Returns:
         `median_ms`, `p95_ms`, `stages` (medians in ms: lookahead, capture, inference, wait, draw, paint),
-        `images_per_s`, `overflows`, `backend`; and `gaussians`, `images`, `skipped`, `delay_ms`, `size`, `seconds`.
+        `images_per_s`, `overflows`, `backend`; and `gaussians`, `gaussians_full` (what the whole avatar has), `images`,
+        `skipped`, `delay_ms`, `size`, `seconds`.
         When recording, `recorded`: `images`, `dropped` and `megabytes`.
 
     Raises:
@@ -84,6 +85,7 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
         "overflows": status.overflows - overflows,
         "backend": status.backend,
         "gaussians": status.gaussians,
+        "gaussians_full": status.gaussians_full,
         "images": report.images,
         "skipped": status.images_skipped - skipped,
         "delay_ms": round(status.delay_s * 1000, 1),

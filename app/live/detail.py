@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from app.settings import LEAST_GAUSSIANS
-
 __all__ = ["DetailControl"]
 
 
@@ -14,7 +12,6 @@ class DetailControl:
     after a second of calm. One thread observes; any may read `count`.
     """
 
-    LEAST = LEAST_GAUSSIANS
     START = 45_000
     _OUTLIER = 3.0
     """Budgets that one image may count for: a new avatar is loaded while its first is drawn."""
@@ -26,26 +23,26 @@ class DetailControl:
         self._calm = 0
         self._settle = 0
 
-    def observe(self, draw_ms: float, most: int) -> None:
-        """An image took so long; the avatar has `most` Gaussians."""
+    def observe(self, draw_ms: float, least: int, most: int) -> None:
+        """An image took so long; the avatar has `most` Gaussians, the first `least` of which are a whole picture."""
         draw_ms = min(draw_ms, self._OUTLIER * self.budget_ms)
         self._mean_ms = draw_ms if self._mean_ms is None else self._mean_ms + 0.12 * (draw_ms - self._mean_ms)
-        self.count = min(self.count, most)
+        self.count = min(max(self.count, least), most)
         if self._settle > 0:
             self._settle -= 1
             return
         ratio = self._mean_ms / self.budget_ms
         if ratio > 1.08:
-            self._step(max(0.75, 1 / ratio), most)
+            self._step(max(0.75, 1 / ratio), least, most)
         elif ratio < 0.85:
             self._calm += 1
             if self._calm >= 30:
-                self._step(min(1.15, 0.95 / ratio), most)
+                self._step(min(1.15, 0.95 / ratio), least, most)
         else:
             self._calm = 0
 
-    def _step(self, factor: float, most: int) -> None:
-        new = int(min(max(self.count * factor, self.LEAST), most))
+    def _step(self, factor: float, least: int, most: int) -> None:
+        new = int(min(max(self.count * factor, least), most))
         if new != self.count and self._mean_ms is not None:
             self._mean_ms *= 1 + 0.7 * (new / self.count - 1)  # what to expect
         self.count = new

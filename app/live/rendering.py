@@ -107,7 +107,8 @@ class Rendering(Worker):
             self._observed = drawn.request.number
         self.draw_ms += 0.1 * (drawn.draw_ms - self.draw_ms)
         if drawn.request.number >= 3:  # the first images pay for loading
-            self.detail.observe(drawn.draw_ms, len(drawn.request.avatar.gaussians))
+            avatar = drawn.request.avatar
+            self.detail.observe(drawn.draw_ms, avatar.least_gaussians, len(avatar.gaussians))
 
     def run(self) -> None:
         renderer: Renderer | None = None
@@ -181,7 +182,8 @@ class Rendering(Worker):
             pose = FlameParams.neutral(head.n_shape, head.n_expression)
         else:
             self.driven += 1
-        gaussians = min(scene.max_gaussians or self.detail.count, len(shown.avatar.gaussians))
+        wanted = scene.max_gaussians or self.detail.count
+        gaussians = min(max(wanted, shown.avatar.least_gaussians), len(shown.avatar.gaussians))
         self.count += 1
         return ImageRequest(self.count, shown.avatar, pose, scene, gaussians, stream_time_s, self._inference.timing)
 

@@ -402,6 +402,7 @@ class LiveSession:
             overflows,
             self.rendering.skipped,
             request.gaussians if request else 0,
+            len(request.avatar.gaussians) if request else 0,
             self.rendering.backend,
             self.rendering.draw_ms,
             self.inference.busy_ms,

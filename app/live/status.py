@@ -22,6 +22,8 @@ class SessionStatus:
     overflows: int
     images_skipped: int
     gaussians: int
+    gaussians_full: int
+    """What the whole avatar has."""
     backend: str
     draw_ms: float
     inference_ms: float

@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 VERSION = 1
-LEAST_GAUSSIANS = 36_000
-"""Of an avatar that are drawn: below this collars are incomplete, and soon eyes."""
+LEAST_GAUSSIANS = 12_000
+"""Of an avatar that are drawn, however it was made; `Avatar.least_gaussians` may ask for more."""
 
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 Colour = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$")]

@@ -29,7 +29,7 @@ class PicturePanel(Panel):
             self.picture_size.addItem(label, key)
         self.detail = self._picker(self.tr("Detail"), "max_gaussians")
         self.detail.addItem(self.tr("Detail adapts"), 0)
-        for count in (LEAST_GAUSSIANS, 45_000, 60_000, 90_000, 120_000):
+        for count in (LEAST_GAUSSIANS, 20_000, 30_000, 45_000, 60_000, 120_000):
             self.detail.addItem(self.tr("{}k Gaussians").format(count // 1000), count)
         self.backend = self._picker(self.tr("Renderer"), "backend")
         self.backend.addItem(self.tr("Best renderer"), "auto")

@@ -42,7 +42,9 @@ class TrainingConfig:
     least: int = 12_000
     """The smallest number of Gaussians that is to be a whole picture."""
     whole_share: float = 0.4
-    """Of the steps, those that draw all Gaussians; the others draw a random number from `least` up."""
+    """Of the steps, those that draw all Gaussians."""
+    least_share: float = 0.15
+    """Of the steps, those that draw the least; the others draw a random number from `least` up."""
     channels: tuple[str, ...] = CHANNELS
     """ARKit channels that may change color and opacity; none for ()."""
     learn_offsets: bool = False

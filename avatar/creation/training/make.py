@@ -100,7 +100,7 @@ def distill(
         views = draw_portraits(avatar, portraits, renderer, tell)
     train, held_out = ([v for v, p in zip(views, portraits, strict=True) if p.held_out == k] for k in (False, True))
     count = min(gaussians, len(avatar.gaussians))
-    start = replace(avatar, gaussians=avatar.gaussians.first(count), metadata=dict(avatar.metadata))
+    start = replace(avatar, gaussians=avatar.gaussians.first(count))
     if avatar.appearance is not None:
         start = replace(start, appearance=avatar.appearance.reordered(torch.arange(count)))
     trainer = Trainer(start, train, config, device=best_device(device), emphasis=face_emphasis(avatar.head))

@@ -151,10 +151,12 @@ class Trainer:
         return self._order.pop()
 
     def _draw_count(self) -> int:
-        """All Gaussians, or a random number of them: small ones as often as large ones, by their logarithm."""
-        n, least = len(self.parameters), self.config.least
-        if self._rng.random() < self.config.whole_share or n <= least:
+        """All Gaussians, the least, or a random number: small ones as often as large ones, by their logarithm."""
+        n, least, chance = len(self.parameters), self.config.least, self._rng.random()
+        if chance < self.config.whole_share or n <= least:
             return n
+        if chance > 1 - self.config.least_share:
+            return least
         return int(math.exp(self._rng.uniform(math.log(least), math.log(n))))
 
     def _learn(self, number: int, tint: Tensor | None, fade: Tensor | None) -> None:
@@ -308,6 +310,7 @@ class Trainer:
             gaussians=self.parameters.finished(),
             appearance=self.parameters.appearance(),
             static_offset=offset,
+            metadata=self._start.metadata | {"least_gaussians": min(self.config.least, len(self.parameters))},
         )
 
     def _weights_of(self, view: View) -> Float[np.ndarray, " c"]:

@@ -10,13 +10,15 @@ from app.live.inference import DelayControl
 from app.live.rendering import _put_behind
 
 
-def run(control: DetailControl, cost_ms: float, base_ms: float, most: int, images: int, seed: int = 0) -> list[int]:
+def run(
+    control: DetailControl, cost_ms: float, base_ms: float, most: int, images: int, seed: int = 0, least: int = 36_000
+) -> list[int]:
     """Draw: base + cost per thousand Gaussians, with 10 % of noise and a hiccup now and then."""
     rng = np.random.default_rng(seed)
     counts = []
     for k in range(images):
         ms = (base_ms + cost_ms * min(control.count, most) / 1000) * rng.uniform(0.9, 1.1)
-        control.observe(ms * (4 if k % 97 == 0 else 1), most)
+        control.observe(ms * (4 if k % 97 == 0 else 1), least, most)
         counts.append(control.count)
     return counts
 
@@ -28,21 +30,30 @@ def test_detail_settles_within_the_budget_and_uses_it(cost_ms: float) -> None:
     final = np.array(counts[-500:])
     spent = 3.0 + cost_ms * final / 1000
     ideal = (17.0 - 3.0) / cost_ms * 1000
-    if DetailControl.LEAST < ideal < 120_000:
+    if 36_000 < ideal < 120_000:
         assert np.median(spent) < 17.0 * 1.1
         assert np.median(final) > 0.7 * ideal
     assert final.max() < 1.6 * final.min()
     assert len(set(counts[-200:])) < 20
 
 
-def test_detail_falls_fast_when_the_machine_gets_busy_and_never_below_the_least() -> None:
+@pytest.mark.parametrize("least", [12_000, 36_000])
+def test_detail_falls_fast_when_the_machine_gets_busy_and_never_below_the_least(least: int) -> None:
     control = DetailControl(budget_ms=17.0)
     run(control, 0.1, 2.0, 120_000, 800)
     assert control.count > 80_000
     counts = run(control, 0.35, 2.0, 120_000, 120)
     assert 2.0 + 0.35 * counts[-1] / 1000 < 17.0 * 1.3
-    run(control, 5.0, 2.0, 120_000, 300)
-    assert control.count == DetailControl.LEAST
+    run(control, 5.0, 2.0, 120_000, 300, least=least)
+    assert control.count == least
+
+
+def test_an_avatar_that_needs_more_gets_more_at_once() -> None:
+    control = DetailControl(budget_ms=17.0)
+    run(control, 5.0, 2.0, 45_000, 300, least=12_000)
+    assert control.count == 12_000
+    run(control, 5.0, 2.0, 120_000, 1)
+    assert control.count == 36_000
 
 
 def test_a_small_avatar_is_drawn_whole() -> None:

@@ -155,7 +155,7 @@ def test_training_on_a_folder_makes_an_avatar_that_moves(folder: Path, tmp_path:
     out = tmp_path / "it.safetensors"
     train_on_pictures(folder, "it", RunOptions(out), replace(CONFIG, steps=6), gaussians=300, device="cpu")
     made = load_avatar(out)
-    assert made.name == "it" and len(made.gaussians) == 300
+    assert made.name == "it" and len(made.gaussians) == 300 and made.least_gaussians == 150
     assert made.appearance is not None and made.appearance.channels == ("jawOpen",)
     train_on_pictures(folder, "it", RunOptions(out), replace(CONFIG, steps=4), begin=made, gaussians=200, device="cpu")
     assert len(load_avatar(out).gaussians) == 200
