@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from app.benchmarks.machine import describe_machine
 from avatar import Avatar, Camera, FlameParams, Renderer, UserError, available_renderers, open_avatar
 from avatar.library import default_name
 from avatar.render import open_renderer
@@ -90,7 +87,7 @@ def bench_render(
     if avatar is None:
         avatar = open_avatar(default_name())
     chosen = backends or [n for n, why in available_renderers().items() if why == "ok" and n != "reference"]
-    machine = _machine()
+    machine = describe_machine()
     results: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
     with _display() as display:
@@ -248,27 +245,4 @@ def _growth(results: list[dict[str, Any]]) -> dict[str, float]:
         "ms_per_10k_gaussians": round(float(plane[1]), 3),
         "ms_per_million_pixels": round(float(plane[2]), 3),
         "r2": round(1 - float(np.mean((matrix @ plane - times_ms) ** 2)) / variance, 3) if variance else 1.0,
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _machine() -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "processor": _processor(),
-        "cores": cores,
-        "load_average": load,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from app.cli.terminal import console, messages, print_json, registry
 
@@ -124,6 +125,48 @@ def bench_capture(*, people: int = 4, each: int = 25, json: bool = False) -> int
     for name, values in report.items():
         text = ", ".join(f"{k} {v}" for k, v in values.items()) if isinstance(values, dict) else values
         console.print(f"{name}: {text}")
+    return 0
+
+
+@registry.command(name="bench train")
+def bench_train(
+    *,
+    avatar: str = "",
+    steps: int = 60,
+    size: int = 512,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    json: bool = False,
+) -> int:
+    """Measure how fast Gaussians are trained: parts of a step, and torch's autograd alone beside them.
+
+    Args:
+        avatar: whose pictures are trained on, a name or a file; the first that ships if not given.
+        steps: that are timed for each number of Gaussians.
+        size: width and height of the pictures, pixels.
+        device: cpu, cuda or auto.
+        json: print JSON.
+    """
+    from app.benchmarks.training import bench_train as bench
+    from avatar.library import default_name, open_avatar
+
+    with messages() as progress:
+        chosen = open_avatar(avatar or default_name())
+        report = bench(steps=steps, size=size, device=device, avatar=chosen, tell=progress)
+    if json:
+        print_json(report)
+        return 0
+    console.print(", ".join(f"{name}: {value}" for name, value in report["machine"].items()))
+    for row in report["results"]:
+        console.print(
+            f"{report['device']} {row['size']} px {row['gaussians']:>7,} Gaussians: forward {row['forward_ms']:.1f}, "
+            f"loss {row['loss_ms']:.1f}, backward {row['backward_ms']:.1f}, step {row['step_ms']:.1f} ms; "
+            f"{row['iterations_per_s']:.1f} iterations/s"
+        )
+    for row in report["peers"]:
+        console.print(
+            f"{row['name']}, {row['gaussians']:,} Gaussians: {row['iterations_per_s']} iterations/s, "
+            f"{row['times_slower']} times slower"
+        )
     return 0
 
 
