@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import IO, Any
 
-from app.child import python_command
 from app.live.portaudio import sounddevice
+from avatar.child import python_command
 from avatar.errors import UserError
 
 __all__ = ["InputDevice", "Listing", "default_output", "find_device", "list_inputs", "located", "matching"]

@@ -37,6 +37,8 @@ class Rendering(Worker):
 
     _BUDGET_SHARE = 0.62
     """Of the time between images, so that sound, models and the window keep their part of the cores."""
+    _MAKESHIFT_S = 1.0
+    """Between the images of a makeshift: the cores are wanted for what comes after it."""
     _HELD_PER_S = 36.0
     """Images a second that the level of detail is chosen for, whatever the pace."""
 
@@ -66,6 +68,8 @@ class Rendering(Worker):
         self.direct = False
         """Shots are drawn by whoever owns the screen. Set by that thread, with `paint_directly`."""
         self.backend = ""
+        self.preparing: float | None = None
+        """While a makeshift draws: how much is done of what comes after it, 0..1."""
         self.skipped = 0
         """Ticks without an image."""
         self.count = 0
@@ -105,6 +109,8 @@ class Rendering(Worker):
         if self.direct:
             self.skipped += max(drawn.request.number - self._observed - 1, 0) if self._observed else 0
             self._observed = drawn.request.number
+        if self.preparing is not None:  # a makeshift's pace says nothing about what follows
+            return
         self.draw_ms += 0.1 * (drawn.draw_ms - self.draw_ms)
         if drawn.request.number >= 3:  # the first images pay for loading
             avatar = drawn.request.avatar
@@ -124,13 +130,16 @@ class Rendering(Worker):
                     renderer = self._open(backend)
                     due_s = time.perf_counter()
                 self.backend = renderer.name  # it may have given way to another
+                self.preparing = renderer.preparing
                 period_s = 1 / (scene.images_per_s or (40.0 if renderer.name == "cpu" else 60.0))
+                if self.preparing is not None:
+                    period_s = max(period_s, self._MAKESHIFT_S)
                 left_s = due_s - time.perf_counter()
                 if left_s > 0:
                     self.wake.wait(left_s)
                     continue
                 if left_s < -period_s:
-                    self.skipped += int(-left_s / period_s)
+                    self.skipped += int(-left_s / period_s) if self.preparing is None else 0
                     due_s = time.perf_counter()
                 due_s += period_s
                 self._tick(renderer, scene)

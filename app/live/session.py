@@ -165,7 +165,7 @@ class LiveSession:
     @property
     def ready(self) -> bool:
         """Whether the face moves: driven poses are being drawn. What is said before falls on deaf ears."""
-        return self.rendering.driven >= _READY_IMAGES
+        return self.rendering.driven >= _READY_IMAGES and self.rendering.preparing is None
 
     @property
     def inputs(self) -> list[InputDevice]:
@@ -404,6 +404,7 @@ class LiveSession:
             request.gaussians if request else 0,
             len(request.avatar.gaussians) if request else 0,
             self.rendering.backend,
+            self.rendering.preparing,
             self.rendering.draw_ms,
             self.inference.busy_ms,
             meter.peak_db,

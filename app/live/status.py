@@ -25,6 +25,8 @@ class SessionStatus:
     gaussians_full: int
     """What the whole avatar has."""
     backend: str
+    preparing: float | None
+    """While the renderer is being made ready and a makeshift draws: the share done, 0..1."""
     draw_ms: float
     inference_ms: float
     peak_db: float

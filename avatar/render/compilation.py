@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
-import tempfile
 import threading
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import config as numba_config
-from platformdirs import user_cache_path
 
-__all__ = ["KERNELS", "inline", "kernel", "parallel_kernel", "reducing_kernel"]
+from avatar.render.kernel_cache import kernel_folder
 
-_log = logging.getLogger(__name__)
+__all__ = ["KERNELS", "compiled_share", "inline", "kernel", "parallel_kernel", "reducing_kernel"]
 
 KERNELS = threading.RLock()
 """Held while parallel kernels run: where numba has only its `workqueue` threads, two callers abort the process."""
@@ -32,42 +27,21 @@ if not os.environ.keys() & {"NUMBA_THREADING_LAYER", "NUMBA_THREADING_LAYER_PRIO
 _FASTMATH = {"contract", "nsz", "arcp"}
 
 
-@cache
-def _cache_dir(folder: Path) -> Path | None:
-    """A writable folder for compiled kernels, named after their source; None where there is none.
-
-    Numba notices changes only in the file of the compiled function, not in what it calls: hence the digest, of the
-    renderer's kernels and of the modules beside the function.
-    """
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in (
-        Path(__file__),
-        here / "posing.py",
-        here / "expression.py",
-        *sorted({*(here / "cpu").glob("*.py"), *folder.glob("*.py")}),
-    ):
-        digest.update(source.read_bytes())
-    root = os.environ.get("NUMBA_CACHE_DIR") or user_cache_path("gaussian-avatar", appauthor=False) / "kernels"
-    kept = Path(root) / digest.hexdigest()[:16]
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=kept):
-            return kept
-    except OSError as error:
-        _log.warning("compiled code cannot be kept in %s (%s): each start compiles anew", kept, error)
-        return None
+_REGISTERED: list[Any] = []
+"""All kernels that are kept, compiled or not yet."""
 
 
 def _compile(function: Callable[..., Any], fastmath: set[str] = _FASTMATH, **options: Any) -> Any:
     options |= {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": fastmath}
-    cache_dir = _cache_dir(Path(function.__code__.co_filename).parent)
+    cache_dir = kernel_folder(Path(function.__code__.co_filename).parent)
     if cache_dir is None:
         return numba.njit(function, **options)
     previous = numba_config.CACHE_DIR  # type: ignore[attr-defined]
     numba_config.CACHE_DIR = str(cache_dir)  # type: ignore[attr-defined]
     try:
-        return numba.njit(function, cache=True, **options)
+        made = numba.njit(function, cache=True, **options)
+        _REGISTERED.append(made)
+        return made
     finally:
         numba_config.CACHE_DIR = previous  # type: ignore[attr-defined]
 
@@ -90,3 +64,8 @@ def reducing_kernel(function: Callable[..., Any]) -> Any:
 def inline(function: Callable[..., Any]) -> Any:
     """Compile a helper into its callers."""
     return numba.njit(function, inline="always", error_model="numpy", boundscheck=False, fastmath=_FASTMATH)
+
+
+def compiled_share() -> float:
+    """How many of the kernels that have been imported are compiled, of 1."""
+    return sum(bool(made.signatures) for made in _REGISTERED) / max(len(_REGISTERED), 1)

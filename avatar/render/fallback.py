@@ -51,6 +51,10 @@ class FallbackRenderer:
         return self._current.device
 
     @property
+    def preparing(self) -> float | None:
+        return self._current.preparing
+
+    @property
     def is_software(self) -> bool:
         return self._current.is_software
 

@@ -46,6 +46,11 @@ class Renderer(Protocol):
         ...
 
     @property
+    def preparing(self) -> float | None:
+        """While it draws in a makeshift way, because what it needs is still being made: the share done, 0..1."""
+        ...
+
+    @property
     def stages_ms(self) -> dict[str, float]:
         """What the stages of the last picture cost, milliseconds."""
         ...
@@ -104,6 +109,11 @@ class DrawsInMemory(ABC):
     def __init__(self) -> None:
         self.stages_ms: dict[str, float] = {}
         """What the stages of the last picture cost, milliseconds."""
+
+    @property
+    def preparing(self) -> float | None:
+        """See `Renderer.preparing`; None for those who are ready when they are open."""
+        return None
 
     @abstractmethod
     def draw(

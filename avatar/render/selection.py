@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 
 from avatar.camera import Camera
 from avatar.errors import UserError
 from avatar.render.fallback import FallbackRenderer
+from avatar.render.kernel_cache import is_compiled, kernel_folder
 from avatar.render.probe import probe_avatar
 from avatar.render.protocol import Renderer, RendererUnavailableError
 
@@ -37,7 +39,15 @@ def _open_opengl() -> Renderer:
     return OpenGLRenderer()
 
 
-def _open_cpu() -> Renderer:
+def _open_cpu(patient: bool = True) -> Renderer:
+    if patient or is_compiled() or kernel_folder(Path(__file__).parent / "cpu") is None:
+        return _compiled_cpu()
+    from avatar.render.warming import WarmingRenderer
+
+    return WarmingRenderer(_compiled_cpu)
+
+
+def _compiled_cpu() -> Renderer:
     from avatar.render.cpu import CpuRenderer
 
     return CpuRenderer()
@@ -49,10 +59,10 @@ def _open_reference() -> Renderer:
     return ReferenceRenderer()
 
 
-def _opener(name: str, notice: Notice | None) -> Callable[[], Renderer]:
+def _opener(name: str, notice: Notice | None, patient: bool = True) -> Callable[[], Renderer]:
     if name == "gsplat":
         return lambda: _open_gsplat(notice)
-    return {"opengl": _open_opengl, "cpu": _open_cpu, "reference": _open_reference}[name]
+    return {"opengl": _open_opengl, "cpu": lambda: _open_cpu(patient), "reference": _open_reference}[name]
 
 
 def _open_instead(name: str) -> Renderer:
@@ -80,7 +90,7 @@ def available_renderers() -> dict[str, str]:
     return {name: _why_not(name) for name in BACKENDS}
 
 
-def open_renderer(name: str = "auto", notice: Notice | None = None) -> Renderer:
+def open_renderer(name: str = "auto", notice: Notice | None = None, patient: bool = True) -> Renderer:
     """Open a backend.
 
     "auto" takes gsplat where CUDA works; else OpenGL on a real GPU that beats the CPU in a trial of half a second;
@@ -90,16 +100,18 @@ def open_renderer(name: str = "auto", notice: Notice | None = None) -> Renderer:
         name: "auto" or one of `BACKENDS`.
         notice: called with one line for the user, on the calling thread or the one that draws: before a long
             compilation, when "auto" finds a GPU that it cannot use, and when the backend changes.
+        patient: False for whoever wants pictures at once: those of the CPU are small and slow until it is compiled,
+            which takes a while, once on a machine.
 
     Raises:
         UserError: for an unknown name, or a backend that cannot be used here.
     """
     if name == "auto":
-        return _open_auto(notice)
+        return _open_auto(notice, patient)
     if name not in BACKENDS:
         raise UserError(f"unknown renderer {name!r}: choose auto, {', '.join(BACKENDS)}")
     try:
-        renderer = _opener(name, notice)()
+        renderer = _opener(name, notice, patient)()
     except RendererUnavailableError as error:
         raise UserError(f"the {name} renderer cannot be used here: {error}") from error
     return _with_fallback(renderer, notice)
@@ -112,13 +124,13 @@ def _with_fallback(renderer: Renderer, notice: Notice | None) -> Renderer:
     return FallbackRenderer(renderer, [(other, partial(_open_instead, other)) for other in others], notice)
 
 
-def _open_auto(notice: Notice | None) -> Renderer:
+def _open_auto(notice: Notice | None, patient: bool) -> Renderer:
     for name in ("gsplat", "opengl"):
         reason = _why_not(name)
         if reason == "ok":
             try:
                 renderer = _opener(name, notice)()
-                if name == "opengl" and not _worth_it(renderer):
+                if name == "opengl" and not _worth_it(renderer, patient):
                     renderer.close()
                     continue
                 return _with_fallback(renderer, notice)
@@ -127,14 +139,18 @@ def _open_auto(notice: Notice | None) -> Renderer:
         _log.info("not drawing with %s: %s", name, reason)
         if name == "gsplat" and notice is not None and torch.cuda.is_available():
             notice(f"The NVIDIA GPU cannot be used with gsplat: {reason}")
-    return _open_cpu()
+    return _open_cpu(patient)
 
 
-def _worth_it(renderer: Renderer) -> bool:
-    """Whether an OpenGL renderer runs on a GPU and beats the CPU."""
+def _worth_it(renderer: Renderer, patient: bool) -> bool:
+    """Whether an OpenGL renderer runs on a GPU and beats the CPU; who is not patient takes it on trust where the CPU's
+    would have to be compiled for a trial."""
     if renderer.is_software:
         _log.info("not drawing with opengl: %s draws in software", renderer.device)
         return False
+    if not patient and not is_compiled():
+        _log.info("drawing with opengl on %s, without a trial against the CPU, which is not compiled", renderer.device)
+        return True
     cpu = _open_cpu()
     try:
         theirs, ours = _trial_ms(renderer), _trial_ms(cpu)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from app.live.devices import Source
 from app.live.scene import ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
 from app.settings import Settings, Store
-from avatar.render import available_renderers
+from avatar.render import available_renderers, open_renderer
 
 __all__ = ["Bridge"]
 
@@ -197,6 +198,7 @@ class Bridge(QObject):
             on_source=self.source_changed.emit,
             on_failure=self.failed.emit,
             on_notice=self.noticed.emit,
+            open_renderer=partial(open_renderer, patient=False),
             on_avatar=lambda asked: self.avatar_loaded.emit(asked or ""),
             on_avatar_failed=lambda asked, problem: self.avatar_failed.emit(asked or "", problem),
             face=settings.face,

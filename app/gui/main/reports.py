@@ -54,7 +54,6 @@ class EngineReports(QObject):
     def first_image(self) -> None:
         """There is a picture now."""
         self.seen_image = True
-        self._clips.play_first()
 
     def explain_waiting(self) -> None:
         """The first picture takes its time."""
@@ -91,8 +90,6 @@ class EngineReports(QObject):
         if state.kind == "missing" and self._clips.offer_sample():
             text = self.tr("A sample speaks until there is a microphone.")
             self._banner.put_up(text, "info", key, actions, for_s=_SOURCE_S)
-            if self.seen_image:
-                self._clips.play_first()
         elif state.kind == "lost":
             self._banner.put_up(source_words(state), "bad", key, actions, for_s=_SOURCE_S)
         elif state.kind in ("device", "none") and self._banner.key == key and not state.problem:

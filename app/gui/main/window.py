@@ -266,6 +266,8 @@ class MainWindow(QMainWindow):
         self.own_face.refresh()
         status = self.bridge.session.status()
         self.bar.show_status(status)
+        if self.bridge.session.ready:
+            self.clips.play_first()
         self.clips.refresh()
         self.recordings.follow()
         self._follow_backend()

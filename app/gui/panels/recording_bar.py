@@ -117,6 +117,9 @@ class RecordingBar(QFrame):
         )
         if status.source.kind in ("missing", "lost"):
             parts.insert(0, self.tr("no microphone"))
+        if status.preparing is not None:
+            text = self.tr("compiling the renderer, once on this machine: {:.0f} %")
+            parts.insert(0, text.format(100 * status.preparing))
         self._parts = parts
         self._fit_status()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from app.child import python_command
+from avatar.child import python_command
 from avatar.formats.atomic import replacing
 from avatar.home import cache_dir
 

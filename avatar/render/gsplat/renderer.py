@@ -72,6 +72,7 @@ class GsplatRenderer:
 
     name = "gsplat"
     is_software = False
+    preparing: float | None = None
 
     def __init__(self, notice: Callable[[str], None] | None = None, device: str = "cuda") -> None:
         """Load gsplat and draw one Gaussian to see that it works.

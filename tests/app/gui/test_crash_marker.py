@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from app.child import python_command
 from app.gui.main.crash_marker import CrashMarker
+from avatar.child import python_command
 
 RUN = """
 import sys

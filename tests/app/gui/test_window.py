@@ -475,6 +475,22 @@ def test_channels_of_a_microphone_can_be_picked(make_window: Any, sound_system: 
     qtbot.waitUntil(lambda: not channel.isVisibleTo(window), timeout=3000)
 
 
+def test_the_status_line_says_how_far_the_renderer_is(
+    make_window: Any, plugged: Any, plain_renderer: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    share: list[float | None] = [0.4]
+    monkeypatch.setattr(plain_renderer, "preparing", property(lambda self: share[0]))
+    window = make_window()
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    qtbot.waitUntil(
+        lambda: "compiling the renderer, once on this machine: 40 %" in window.bar.status.text(), timeout=15000
+    )
+    assert not window.bridge.session.ready
+    share[0] = None
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
+    qtbot.waitUntil(lambda: "compiling" not in window.bar.status.text(), timeout=15000)
+
+
 def test_the_status_line_shows_whole_figures_or_none(make_window: Any, plugged: Any, qtbot: Any) -> None:
     """Cut off in the middle, 12 images skipped would read 1."""
     window = make_window()

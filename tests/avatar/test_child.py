@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.child import python_command
 from app.live.device_list import Listing
+from avatar.child import python_command
 
-APP = Path(__file__).parents[2] / "app"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def trapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_in_the_current_folder_is_executed(trapped: Path) -> None:
-    code = "import json, sys, app.child; print(sys.argv[1], app.child.__file__)"
+    code = "import json, sys, avatar.child; print(sys.argv[1], avatar.child.__file__)"
     done = subprocess.run(python_command(code, "told"), capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["told", str(APP / "child.py")]
+    assert done.stdout.split() == ["told", str(ROOT / "avatar" / "child.py")]
     listing = Listing(time.monotonic())
     while listing.poll(time.monotonic()) is None:
         threading.Event().wait(0.05)
@@ -38,5 +38,6 @@ def test_nothing_in_the_current_folder_is_executed(trapped: Path) -> None:
 
 
 def test_there_is_no_other_way_to_start_python() -> None:
-    found = [path.name for path in APP.rglob("*.py") if re.search(r"sys\.executable|\"-c\"", path.read_text())]
-    assert sorted(found) == ["child.py", "doctor.py", "setup.py"]
+    sources = [path for part in ("app", "animation", "avatar") for path in (ROOT / part).rglob("*.py")]
+    found = [path.name for path in sources if re.search(r"sys\.executable|\"-c\"", path.read_text())]
+    assert sorted(found) == ["availability.py", "child.py", "doctor.py", "models.py", "setup.py"]
