@@ -38,6 +38,8 @@ class Source:
     """Key of an input device; None is the system's default."""
     file: Path | None = None
     """Played instead of a device."""
+    start_s: float = 0.0
+    """Where in the file to begin."""
     loop: bool = False
     aloud: bool = False
     """The file is heard by the user too."""
@@ -137,6 +139,12 @@ class Devices(Worker):
         capture = self._capture
         return self._lost_overflows + (capture.overflows if capture else 0) + self._voice.gaps
 
+    @property
+    def position_s(self) -> float | None:
+        """How far the file has been played, seconds from its beginning; None if none is."""
+        capture = self._capture
+        return capture.position_s if isinstance(capture, FileCapture) else None
+
     def pick(self, source: Source) -> None:
         """Listen to this microphone, or to none. A file goes on playing first."""
         self._home.put(source)
@@ -209,7 +217,9 @@ class Devices(Worker):
         """Go over to a file; one that cannot be read leaves everything as it is."""
         assert clip.file is not None
         try:
-            capture = FileCapture(clip.file, clip.loop, clip.track, clip.channel, on_end=self.wake.set)
+            capture = FileCapture(
+                clip.file, clip.loop, clip.track, clip.channel, on_end=self.wake.set, start_s=clip.start_s
+            )
         except UserError as error:
             self._on_notice(Notice("clip", clip.file.name, str(error)))
             return

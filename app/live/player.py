@@ -31,9 +31,11 @@ class FileCapture(Worker):
         track: int | None = None,
         channel: int | None = None,
         on_end: Callable[[], None] = lambda: None,
+        start_s: float = 0.0,
     ) -> None:
         """
         Args:
+            start_s: where to begin; once it loops, at the beginning.
             track, channel: as for `app.audio_file.open_audio`.
             on_end: called on this thread when the file has ended, or cannot be read any further.
 
@@ -51,6 +53,8 @@ class FileCapture(Worker):
         self.overflows = 0
         self.duration_s = self._audio.duration_s
         self.ended = False
+        self.position_s = self._start_s = start_s
+        """How much of the file has been played."""
         self._ring = AudioRing(round(self.sample_rate * _RING_S), self.channels)
         self._reader = self._ring.reader()
         self._stamp = (0, time.perf_counter())
@@ -85,11 +89,18 @@ class FileCapture(Worker):
     def _play(self) -> None:
         block = max(1, round(self.sample_rate * _BLOCK_S))
         start_s, played = time.perf_counter(), 0
+        skip = round(self._start_s * self.sample_rate)
         while True:
+            place = 0
             for chunk in self._audio.blocks():
-                for at in range(0, len(chunk), block):
+                if place < skip:  # reading so far takes time that the sound must not make up for
+                    start_s = time.perf_counter()
+                first = max(0, min(skip - place, len(chunk)))
+                place += first
+                for at in range(first, len(chunk), block):
                     part = chunk[at : at + block, None]
                     played += len(part)
+                    place += len(part)
                     due_s = start_s + played / self.sample_rate
                     while not self.stopping and (left := due_s - time.perf_counter()) > 0:
                         self.wake.wait(left)
@@ -97,5 +108,7 @@ class FileCapture(Worker):
                         return
                     self._ring.write(part)
                     self._stamp = (self._ring.written, due_s)
+                    self.position_s = place / self.sample_rate
             if not self._loop:
                 return
+            skip = 0

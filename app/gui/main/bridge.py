@@ -12,6 +12,8 @@ import numpy as np
 from PyQt6.QtCore import QObject, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QImage
 
+from animation.driver import DriverSettings
+from animation.expression.emotions import EmotionCue
 from app.gui.look.theme import background_rgb, current
 from app.live.devices import Source
 from app.live.scene import ImageRequest, LiveImage, Scene
@@ -62,6 +64,7 @@ class Bridge(QObject):
         self._loaders: list[threading.Thread] = []
         self._restarting = False
         self._stopped.connect(self._start_anew)
+        self._cue: EmotionCue | None = None
         self._asked: str | None = None
         """The avatar that was picked last; None is the default."""
         self._shown: str | None = None
@@ -154,6 +157,12 @@ class Bridge(QObject):
         """Back to the microphone."""
         self.session.stop_clip()
 
+    def direct(self, cue: EmotionCue | None) -> None:
+        """Feel this in the place of the emotion that is picked; None goes back to it."""
+        if cue != self._cue:
+            self._cue = cue
+            self.session.set_driver(self._driver(self._store.value))
+
     @property
     def playing(self) -> Path | None:
         """The file that is being played."""
@@ -192,7 +201,7 @@ class Bridge(QObject):
             self._source(settings),
             self._scene(settings),
             settings.voice,
-            settings.driver,
+            self._driver(settings),
             on_image=self._on_image,
             on_request=self._announce,
             on_source=self.source_changed.emit,
@@ -219,7 +228,7 @@ class Bridge(QObject):
     def _apply(self, settings: Settings, changed: frozenset[str]) -> None:
         session = self.session
         session.set_voice(settings.voice)
-        session.set_driver(settings.driver)
+        session.set_driver(self._driver(settings))
         session.set_outputs(settings.outputs)
         session.set_face(settings.face)
         if changed & {"device", "source", "channel"}:
@@ -229,6 +238,15 @@ class Bridge(QObject):
         if "monitor" in changed:
             session.set_monitor(settings.monitor)
         self.refresh_scene()
+
+    def _driver(self, settings: Settings) -> DriverSettings:
+        cue = self._cue
+        if cue is None:
+            return settings.driver
+        transition_s = settings.transition_s if cue.transition_s is None else cue.transition_s
+        return replace(
+            settings.driver, emotion=cue.emotion, intensity=cue.intensity, transition_s=transition_s, expression=None
+        )
 
     @staticmethod
     def _source(settings: Settings) -> Source:

@@ -28,17 +28,22 @@ class Clips(QObject):
         self._first = first
         self._sample_offered = False
 
-    def play(self, path: Path) -> None:
-        """Play a file; it is remembered if it can be read."""
-        self._bridge.play(Source(file=path))
+    def play(self, path: Path, start_s: float = 0.0) -> None:
+        """Play a file, from somewhere in it; it is remembered if it can be read."""
+        self._bridge.play(Source(file=path, start_s=start_s))
+
+    @property
+    def chosen(self) -> Path:
+        """The last file, or the sample."""
+        last = self._store.value.audio_file
+        return Path(last) if last and Path(last).is_file() else sample_clip()
 
     def toggle(self) -> None:
         """Play the last file, or the sample; or stop."""
         if self._bridge.playing is not None:
             self._bridge.stop_playing()
         else:
-            chosen = self._store.value.audio_file
-            self.play(Path(chosen) if chosen and Path(chosen).is_file() else sample_clip())
+            self.play(self.chosen)
 
     def offer_sample(self) -> bool:
         """Nobody can be heard: keep the sample ready, once; whether a clip is ready now."""

@@ -29,6 +29,7 @@ class MenuActions:
     reset_camera: Callable[[], object]
     toggle_panel: Callable[[], object]
     toggle_overlay: Callable[[], object]
+    toggle_timeline: Callable[[], object]
 
 
 class Menus:
@@ -68,6 +69,7 @@ class Menus:
         view = menu(tr("&View"))
         self._add(view, tr("&Reset camera"), actions.reset_camera, "Ctrl+0")
         self._add(view, tr("Show or hide the &panel"), actions.toggle_panel, "Ctrl+B")
+        self._add(view, tr("&Timeline of the clip"), actions.toggle_timeline, "Ctrl+L")
         self._add(view, tr("Avatar without a &frame"), actions.toggle_overlay, "Ctrl+T")
         self._add(view, tr("&Full screen"), self._toggle_full_screen, "F11")
         view.addSeparator()
@@ -144,7 +146,7 @@ class Menus:
         rows = (
             ("1 – 8", tr("Emotions")), ("R", tr("Record, stop")), ("S", tr("Save a still")),
             ("P", tr("Play, stop the clip")), ("M", tr("Mute")), ("0", tr("Reset the camera")),
-            (tr("Arrows"), tr("Turn the camera (with Shift: move it)")),
+            ("Ctrl+L", tr("Timeline of the clip")), (tr("Arrows"), tr("Turn the camera (with Shift: move it)")),
             ("+  −", tr("Zoom")), ("Ctrl+Z", tr("Undo a setting")), ("Ctrl+B", tr("Show or hide the panel")),
             ("F11", tr("Full screen")),
         )  # fmt: skip

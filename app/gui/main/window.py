@@ -21,6 +21,7 @@ from app.gui.capture.own_face import OwnFace
 from app.gui.look.theme import apply_theme, current
 from app.gui.main.bridge import Bridge, MakeSession
 from app.gui.main.clips import Clips
+from app.gui.main.directing import Directing
 from app.gui.main.menus import MenuActions, Menus
 from app.gui.main.notices import Banner
 from app.gui.main.recordings import Recordings
@@ -79,11 +80,13 @@ class MainWindow(QMainWindow):
         self.bar = RecordingBar()
         self.side = SideBar(store, self.banner)
         self.clips = Clips(store, self.bridge, self.bar, first)
+        self.directing = Directing(self.bridge, self.clips, self.banner)
         self.camera = CameraControl(store, self.viewport)
         self.recordings = Recordings(store, self.bridge, self.bar, self.banner)
         self.own_face = OwnFace(self, store, self.bridge, self.side.face, self._list_avatars)
         self.reports = EngineReports(self, self.bridge, self.banner, self.clips, self.choose_avatar)
-        for held in (self.bridge, self.clips, self.camera, self.recordings, self.own_face, self.reports):
+        parts = (self.bridge, self.clips, self.camera, self.recordings, self.own_face, self.reports, self.directing)
+        for held in parts:
             held.setParent(self)  # to go with the window, on its thread, whenever Python's collector comes by
         self._lay_out()
         self.menus = Menus(
@@ -99,6 +102,7 @@ class MainWindow(QMainWindow):
                 reset_camera=self.camera.reset,
                 toggle_panel=lambda: self.side.setVisible(not self.side.isVisible()),
                 toggle_overlay=self.toggle_overlay,
+                toggle_timeline=self.directing.toggle,
             ),
         )
         self.thumbnails = Thumbnails()
@@ -138,6 +142,7 @@ class MainWindow(QMainWindow):
         QSettings("gaussian-avatar", "window").setValue("geometry", self.saveGeometry())
         self._save()
         self.thumbnails.stop()
+        self.directing.close()
         self.bridge.stop()
         self.viewport.paint_directly(False)
 
@@ -246,6 +251,7 @@ class MainWindow(QMainWindow):
             apply_theme(app, self.store.value.theme)
         self.side.dress()
         self.bar.dress()
+        self.directing.panel.dress()
         self.banner.dress()
         self.bridge.refresh_scene()
         behind = self.store.value.background_colour or current().backdrop
@@ -261,6 +267,7 @@ class MainWindow(QMainWindow):
 
     def _tick_meter(self) -> None:
         self.side.voice.show_level(self.bridge.session.voice.meter)
+        self.directing.tick()
 
     def _tick_status(self) -> None:
         self.own_face.refresh()
@@ -289,6 +296,7 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.picture_area, 1)
+        column.addWidget(self.directing.panel)
         column.addWidget(self.bar)
         whole = QWidget()
         row = QHBoxLayout(whole)

@@ -21,9 +21,11 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QListWidget, QSlider
 
 from animation.expression.emotions import EMOTIONS
+from animation.performance.document import Performance
 from app.gui.look.theme import DARK, LIGHT, apply_theme, current
 from app.gui.look.wording import failure_words, notice_words, source_words
 from app.gui.main import window as window_module
+from app.gui.main.directing import draft_path
 from app.gui.main.window import MainWindow
 from app.gui.view.surroundings import fitted
 from app.live.devices import SourceState
@@ -457,6 +459,28 @@ def test_a_drop_that_is_no_sound_changes_nothing(make_window: Any, plugged: Any,
     assert window.bridge.playing is None
     assert not window.bridge.session.monitoring, "the live microphone is not played back"
     assert window.store.value.audio_file is None
+
+
+def test_a_clip_is_directed(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
+    """Its cues are felt while it plays, from wherever it is played; what was edited is there again later."""
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, np.zeros(4 * 16_000), 16_000)
+    window = make_window(Settings(theme="dark", emotion="contempt", audio_file=str(clip)))
+    qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
+    panel, session = window.directing.panel, window.bridge.session
+    window.directing.toggle()
+    qtbot.waitUntil(panel.play_button.isEnabled, timeout=15000)
+    panel.strip.direction.put(0.0, "sad", 0.4)
+    panel.strip.direction.put(2.0, "angry", 0.9)
+    panel.play.emit(2.5)
+    qtbot.waitUntil(lambda: session._driver_settings.get().emotion == "angry", timeout=5000)
+    assert panel.strip.mark_s >= 2.0
+    window.bridge.stop_playing()
+    qtbot.waitUntil(lambda: session._driver_settings.get().emotion == "contempt", timeout=5000)
+    kept = Performance.load(draft_path(clip))
+    assert [(c.time_s, c.emotion) for c in kept.cues] == [(0.0, "sad"), (2.0, "angry")]
+    window.directing.save(tmp_path / "mine.json")
+    assert Performance.load(tmp_path / "mine.json") == kept
 
 
 def test_channels_of_a_microphone_can_be_picked(make_window: Any, sound_system: Any, qtbot: Any) -> None:

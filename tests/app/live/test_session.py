@@ -22,6 +22,7 @@ from app.audio_file import AudioFile
 from app.live.devices import Source
 from app.live.headless import HeadlessOptions, run_headless
 from app.live.notice import Notice
+from app.live.player import FileCapture
 from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
 from app.settings import OutputSettings, VoiceSettings
@@ -349,6 +350,20 @@ def test_a_file_that_breaks_midway_returns_to_the_microphone(
     eventually(lambda: session.devices.state.kind == "device")
     assert "pulled out" in notices[0].detail
     assert not session.failures
+
+
+def test_a_file_can_be_played_from_somewhere_in_it(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 16_000, dtype=np.float32)
+    soundfile.write(tmp_path / "ramp.wav", ramp, 16_000, subtype="FLOAT")
+    capture = FileCapture(tmp_path / "ramp.wav", start_s=0.9)
+    try:
+        eventually(lambda: capture.ended)
+        assert capture.position_s == pytest.approx(1.0)
+        samples, _ = capture.read()
+        np.testing.assert_allclose(samples[:, 0], ramp[-len(samples) :], atol=1e-3)
+        assert len(samples) == pytest.approx(1600, abs=2)
+    finally:
+        capture.close()
 
 
 def test_an_opening_that_takes_long_holds_nothing_up(make_session: Any, sound_system: Any, speech: Path) -> None:
