@@ -51,7 +51,7 @@ class RunReport:
 
 def state_path(out: Path) -> Path:
     """Where the state of a training lies that is not finished."""
-    return out.with_name(f"{out.stem}.training{out.suffix}")
+    return out.with_suffix(".training")  # no name under which the library would look for avatars
 
 
 def run_training(
