@@ -1,6 +1,7 @@
 """A head model with its ARKit map, quantised, in one safetensors file.
 
-Linear bases are stored as 16-bit integers with one step per column (about 1 micrometre), all-zero columns left out.
+Linear bases are stored as 16-bit integers with one step per column (about 1 micrometre). Columns of zeros are left
+out; of those that move few vertices only the moved rows are stored.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ Tensors = dict[str, Tensor]
 _FORMAT = "gaussian-avatar"
 _KINDS = {"avatar": "an avatar", "head": "a head model"}
 _MAX_BYTES = 512 << 20
+_SPARSE = 0.5  # columns with something in fewer of their rows are stored by rows
 _MAX_ELEMENTS = 100_000_000  # of a basis when its columns of zeros are filled in
 
 
@@ -117,20 +119,34 @@ def unpack_head(t: Tensors, info: dict[str, Any], path: Path | str) -> tuple[Hea
 
 
 def pack_columns(tensors: Tensors, name: str, values: Float[Tensor, "a b c"], dtype: torch.dtype) -> None:
-    """Quantise the last axis column by column, leaving out columns of zeros."""
-    peak = values.abs().amax((0, 1)) if values.numel() else torch.zeros(values.shape[-1])
-    kept = peak.nonzero().squeeze(-1)
-    steps = peak[kept] / torch.iinfo(dtype).max
-    tensors[f"{name}.codes"] = (values[..., kept] / steps).round().to(dtype).contiguous()
-    tensors[f"{name}.steps"] = steps
-    tensors[f"{name}.columns"] = torch.cat([kept, torch.tensor([values.shape[-1]])]).to(torch.int32)
+    """Quantise the last axis column by column.
+
+    Columns of zeros are left out; of those that are mostly zeros only the rows are stored that have something in them.
+    """
+    width = values.shape[-1]
+    peak = values.abs().amax((0, 1)) if values.numel() else torch.zeros(width)
+    steps = peak / torch.iinfo(dtype).max
+    codes = (values / steps.clamp_min(torch.finfo(steps.dtype).tiny)).round().to(dtype)
+    filled = (codes != 0).any(1).float().mean(0) if values.numel() else torch.zeros(width)
+    dense = ((peak > 0) & (filled >= _SPARSE)).nonzero().squeeze(-1)
+    sparse = ((peak > 0) & (filled < _SPARSE)).nonzero().squeeze(-1)
+    tensors[f"{name}.codes"] = codes[..., dense].contiguous()
+    tensors[f"{name}.steps"] = steps[dense]
+    tensors[f"{name}.columns"] = torch.cat([dense, torch.tensor([width])]).to(torch.int32)
+    if len(sparse):
+        rows = [(codes[..., c] != 0).any(1).nonzero().squeeze(-1) for c in sparse]
+        tensors[f"{name}.sparse_codes"] = torch.cat([codes[r, :, c] for r, c in zip(rows, sparse, strict=True)])
+        tensors[f"{name}.sparse_rows"] = torch.cat(rows).to(torch.int32)
+        tensors[f"{name}.sparse_counts"] = torch.tensor([len(r) for r in rows], dtype=torch.int32)
+        tensors[f"{name}.sparse_steps"] = steps[sparse]
+        tensors[f"{name}.sparse_columns"] = sparse.to(torch.int32)
 
 
 def unpack_columns(tensors: Tensors, name: str) -> Float[Tensor, "a b c"]:
     """The inverse of `pack_columns`.
 
     Raises:
-        ValueError: for claims that would fill the memory.
+        ValueError: for claims that would fill the memory, or that do not fit together.
     """
     codes, steps, columns = (tensors[f"{name}.{part}"] for part in ("codes", "steps", "columns"))
     width = int(columns[-1])
@@ -140,6 +156,14 @@ def unpack_columns(tensors: Tensors, name: str) -> Float[Tensor, "a b c"]:
         raise ValueError(f"{name} claims {tuple(codes.shape[:-1])} rows of {width} columns")
     values = torch.zeros(*codes.shape[:-1], width)
     values[..., columns[:-1].long()] = codes.float() * steps
+    if f"{name}.sparse_codes" in tensors:
+        codes, rows, counts, steps, columns = (
+            tensors[f"{name}.sparse_{part}"] for part in ("codes", "rows", "counts", "steps", "columns")
+        )
+        if len(counts) == 0 or int(counts.min()) < 0 or not int(counts.sum()) == len(rows) == len(codes):
+            raise ValueError(f"{name} has {len(codes)} sparse rows for {len(rows)} places")
+        which = torch.repeat_interleave(torch.arange(len(counts)), counts.long())
+        values[rows.long(), :, columns.long()[which]] = codes.float() * steps[which, None]
     return values
 
 

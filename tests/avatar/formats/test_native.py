@@ -40,6 +40,34 @@ def test_zero_columns_cost_nothing_and_come_back_zero(tmp_path: Path) -> None:
     assert (load_head(path)[0].posedirs[:, :, 5:] == 0).all()
 
 
+def test_columns_that_move_few_vertices_are_stored_by_rows_and_come_back(tmp_path: Path) -> None:
+    head = make_head()
+    head.shapedirs[2:, :, 1] = 0
+    path = tmp_path / "h.safetensors"
+    save_head(head, make_arkit(head), path)
+    stored = load_file(path)
+    assert stored["head.shapedirs.codes"].shape[-1] == head.shapedirs.shape[-1] - 1
+    assert len(stored["head.shapedirs.sparse_rows"]) == 2
+    again = load_head(path)[0].shapedirs
+    step = head.shapedirs.abs().amax((0, 1)) / 32767
+    assert ((again - head.shapedirs).abs() <= step * 0.51).all()
+
+
+@pytest.mark.parametrize("claim", [-1, 10**6])
+def test_rows_that_a_head_does_not_have_are_refused(tmp_path: Path, claim: int) -> None:
+    head = make_head()
+    head.shapedirs[2:, :, 1] = 0
+    path = tmp_path / "h.safetensors"
+    save_head(head, make_arkit(head), path)
+    with safe_open(str(path), framework="pt") as file:
+        header = file.metadata()
+    tensors = load_file(path)
+    tensors["head.shapedirs.sparse_counts"] = torch.tensor([claim], dtype=torch.int32)
+    save_file(tensors, path, header)
+    with pytest.raises(UserError, match="not a usable head"):
+        load_head(path)
+
+
 @pytest.mark.parametrize("sh", [1, 4, 9, 16])
 def test_avatar_round_trip(tmp_path: Path, sh: int) -> None:
     avatar = make_avatar(sh=sh)
