@@ -21,9 +21,9 @@ __all__ = ["Correspondence", "match_surfaces", "with_tongue"]
 _REACH_M = 0.015
 _ROUNDS = 8
 _RING = 15
-_CANDIDATES = 16
+_CANDIDATES = 48
 _JAW = 2
-_JAW_SLACK, _JAW_COST_M = 0.3, 0.03
+_JAW_SLACK, _JAW_COST_M = 0.15, 0.03
 
 
 @dataclass(frozen=True, eq=False)
