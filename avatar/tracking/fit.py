@@ -25,8 +25,8 @@ __all__ = ["FaceFit", "FaceFitter", "Intrinsics"]
 
 _SIGMA_M = 0.0015
 _DEPTH_SIGMA_M = 0.008
-_TOGETHER = 0.1
-"""Neighbouring landmarks err together: 468 of them say as much as 47 that do not."""
+_TOGETHER = 0.12
+"""Neighbouring landmarks err together: 468 of them say as much as 56 that do not."""
 _WEIGHT_SD = 0.35
 _RARE = {
     0.03: ("tongueOut", "cheekPuff", "jawForward"),

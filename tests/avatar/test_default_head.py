@@ -36,7 +36,7 @@ def test_regions_are_sets_of_vertices_of_the_head(default: tuple[HeadModel, Arki
     expected = {
         "skin", "face", "lips", "upper_lip", "lower_lip", "upper_lip_inner", "lower_lip_inner", "mouth_corner_left",
         "mouth_corner_right", "upper_lid_left", "lower_lid_left", "upper_lid_right", "lower_lid_right", "eye_left",
-        "eye_right", "upper_teeth", "lower_teeth", "tongue", "lashes", "upper_face", "forehead",
+        "eye_right", "upper_teeth", "lower_teeth", "tongue", "upper_face", "forehead",
     }  # fmt: skip
     assert expected <= set(head.regions)
     for name, members in head.regions.items():

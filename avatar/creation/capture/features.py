@@ -22,6 +22,7 @@ from avatar.binding import BoundGaussians
 from avatar.creation.capture.layers import polygon
 from avatar.creation.forge.splats import SH_DC
 from avatar.errors import UserError
+from avatar.library import open_avatar
 from avatar.rig import Avatar
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import EYE_RINGS
@@ -29,7 +30,8 @@ from avatar.tracking.topology import EYE_RINGS
 __all__ = ["EyeColours", "Features", "eye_colours", "features_of", "load_features", "save_features"]
 
 _FIELDS = ("means", "quats", "log_scales", "logit_opacities", "sh", "triangles")
-_KINDS = ("mouth", "teeth", "lashes", "sclera", "iris_left", "iris_right")
+_KINDS = ("mouth", "teeth", "lashes", "sclera", "iris_left", "iris_right", "flesh")
+_MODEL = "clara"
 _IRIS_M = 0.0062
 _PUPIL_M = 0.0024
 _GLINT = 0.72
@@ -115,8 +117,9 @@ def eye_colours(picture: Image.Image, landmarks: FaceLandmarks) -> EyeColours:
     return EyeColours((irises[0], irises[1]), sclera)
 
 
-def features_of(avatar: Avatar) -> Features:
-    """Take them from a forged avatar."""
+def features_of(avatar: Avatar | None = None) -> Features:
+    """Take them from a forged avatar; from one that ships, if none is given."""
+    avatar = open_avatar(_MODEL) if avatar is None else avatar
     head = avatar.head
     gaussians = avatar.gaussians
     faces = head.faces.numpy()
@@ -131,6 +134,7 @@ def features_of(avatar: Avatar) -> Features:
     kind = np.full(len(gaussians), -1)
     kind[on("tongue", "mouth_interior") & ~on("skin")] = _KINDS.index("mouth")
     kind[on("upper_teeth", "lower_teeth")] = _KINDS.index("teeth")
+    kind[on("caruncle_left") | on("caruncle_right")] = _KINDS.index("flesh")
     kind[lids & (sizes[:, 2] - sizes[:, 1] > _LASH)] = _KINDS.index("lashes")
     centres = avatar.pose(head.neutral()).means.numpy()
     for side in ("left", "right"):
@@ -147,11 +151,16 @@ def features_of(avatar: Avatar) -> Features:
     return Features(picked, torch.from_numpy(kind)[keep])
 
 
-def save_features(features: Features, path: Path) -> None:
-    """Write them as the asset that `load_features` reads."""
+def save_features(features: Features, path: Path | None = None) -> None:
+    """Write them as the asset that `load_features` reads; in its place, if no other is named."""
     tensors = {f: getattr(features.gaussians, f) for f in _FIELDS}
     tensors = {k: v.to(torch.int32) if k == "triangles" else v.half() for k, v in tensors.items()}
-    save_file({**{k: v.contiguous() for k, v in tensors.items()}, "kind": features.kind.to(torch.uint8)}, path)
+    tensors = {k: v.contiguous() for k, v in tensors.items()}
+    save_file({**tensors, "kind": features.kind.to(torch.uint8)}, path or _asset())
+
+
+def _asset() -> Path:
+    return Path(str(resources.files("avatar") / "creation" / "capture" / "features.safetensors"))
 
 
 @lru_cache(maxsize=1)
@@ -161,7 +170,7 @@ def load_features() -> Features:
     Raises:
         UserError: if the file is damaged.
     """
-    path = Path(str(resources.files("avatar") / "creation" / "capture" / "features.safetensors"))
+    path = _asset()
     try:
         found = load_file(path)
     except (SafetensorError, OSError) as error:

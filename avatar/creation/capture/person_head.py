@@ -27,7 +27,7 @@ _OVAL_TRUST = 0.15
 """The outline of the face is where it is seen, not a place on the skin."""
 _MOST_M = 0.008
 _LID_REACH_M = 0.004
-_INSIDE = ("upper_teeth", "lower_teeth", "tongue")
+_INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def person_head(
     regions = {name: index.numpy() for name, index in head.regions.items()}
     for side in ("left", "right"):
         rim = np.concatenate([regions[f"upper_lid_margin_{side}"], regions[f"lower_lid_margin_{side}"]])
-        bent[regions[f"eye_{side}"]] = bent[rim].mean(0)
+        bent[np.concatenate([regions[f"eye_{side}"], regions[f"caruncle_{side}"]])] = bent[rim].mean(0)
     lips = np.concatenate([regions["upper_lip_inner"], regions["lower_lip_inner"]])
     for name in _INSIDE:
         bent[regions[name]] = bent[lips].mean(0) * [0, 1, 0]

@@ -14,12 +14,17 @@ import torch
 from jaxtyping import Float, Int
 
 from avatar.creation.forge import joints as jt
-from avatar.creation.forge.body import GENERIC, body_of, head_crop, neck_weights, sculpted_units
+from avatar.creation.forge import sculpt
+from avatar.creation.forge.body import GENERIC, body_of, neck_weights, part_vertices
+from avatar.creation.forge.crop import head_crop
+from avatar.creation.forge.eyeball import ball
+from avatar.creation.forge.form import asymmetry, model_face
 from avatar.creation.forge.identity import identity_basis
-from avatar.creation.forge.makehuman import Phenotype, phenotype_offsets
+from avatar.creation.forge.lids import Lids
+from avatar.creation.forge.makehuman import Phenotype, face_units
 from avatar.creation.forge.mesh import triangulate
-from avatar.creation.forge.regions import landmarks
-from avatar.creation.forge.sculpt import seal_lips
+from avatar.creation.forge.teeth import Arch
+from avatar.creation.forge.units import sculpted_units
 from avatar.flame.arkit import NAMES, ArkitMap, weights_from_dict
 from avatar.flame.head import HeadModel
 
@@ -52,11 +57,15 @@ class Anatomy:
         posedirs, J_regressor, lbs_weights: as in `HeadModel`.
         quads: quad i is the triangles 2 i and 2 i + 1 of the head.
         quads_uv: the same into `uv`.
-        quad_parts: the part of each quad: "skin", "mouth" (its interior), "socket" (behind the lids), "eye_left",
-            "eye_right", "upper_teeth", "lower_teeth", "tongue", "lashes".
+        quad_parts: the part of each quad: "skin", "mouth" (its interior), "socket" (behind the lids), "tongue",
+            "eye_left", "eye_right", "caruncle_left", "caruncle_right" (the flesh in the inner corner), "upper_teeth",
+            "lower_teeth", "upper_gum", "lower_gum".
         regions: named vertex sets.
         arkit: blendshape weights to parameters.
-        base_index: the vertex of MakeHuman's base mesh that each vertex is.
+        units: each face unit as a displacement of the neutral head: what posing it reproduces ("mouthClose" on top of
+            "jawOpen").
+        arches: upper and lower dental arch.
+        base_index: the vertex of MakeHuman's base mesh that each vertex is, -1 for one that it does not have.
     """
 
     v_template: Float[np.ndarray, "v 3"]
@@ -71,6 +80,8 @@ class Anatomy:
     quad_parts: np.ndarray
     regions: Mapping[str, np.ndarray]
     arkit: ArkitMap
+    units: Mapping[str, np.ndarray]
+    arches: tuple[Arch, Arch]
     base_index: Int[np.ndarray, " v"]
 
     def head(self, dtype: torch.dtype = torch.float32) -> HeadModel:
@@ -114,43 +125,55 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
         n_identity: how many identity directions to add.
     """
     crop, body = head_crop(), body_of(phenotype)
-    index, members = crop.base_index, crop.members
-    vertices = body.vertices[index]
-    units = {name: field[index] for name, field in sculpted_units(body).items()}
+    members, marks = crop.members, crop.marks
+    vertices = crop.carry @ body.vertices
+    vertices += sculpt.seal_lips(vertices, marks)
+    vertices = model_face(vertices, body.eye, marks, crop.skin_quads, crop.regions["skin"], phenotype.form)
+    lids = Lids(vertices, body.eye, marks, crop.skin_quads, phenotype.form.eyes)
+    vertices = lids.vertices
+    vertices += sculpt.seal_lips(vertices, marks)
+    arches = sculpt.dental_arches(sculpt.mouth_frame(vertices, marks))
+    _place_parts(vertices, members, body.eye, lids, arches)
+    units = sculpted_units(vertices, body, crop, lids, phenotype.form)
+    if phenotype.form.asymmetry:
+        uneven = asymmetry(vertices, body.eye, marks, phenotype.form)
+        uneven[np.concatenate([members["upper_teeth"], members["upper_gum"]])] = 0
+        lower = np.concatenate([members["lower_teeth"], members["lower_gum"]])
+        uneven[lower] = uneven[lower].mean(0)
+        vertices = vertices + uneven
 
-    lower_teeth = members["lower_teeth"]
-    hinge = jt.jaw_hinge(body.raw[index][lower_teeth], units["jawOpen"][lower_teeth])
-    units["jawOpen"][lower_teeth] = hinge.carry(vertices[lower_teeth])  # they have been moved since
-    neck = neck_weights()[index]
+    lower_jaw = np.concatenate([members["lower_teeth"], members["lower_gum"]])
+    helper = part_vertices()["lower_teeth"]
+    hinge = jt.jaw_hinge(body.raw[helper], face_units()["jawOpen"][helper] / 10)
+    units["jawOpen"][lower_jaw] = hinge.carry(vertices[lower_jaw])
+    neck = crop.carry @ neck_weights()
+    neck[np.concatenate(list(members.values()))] = 1
     jaw = jt.jaw_weights(vertices, units["jawOpen"], hinge)
-    jaw[lower_teeth] = 1
+    jaw[lower_jaw] = 1
     jaw = np.minimum(jaw, neck)
     lbs = np.stack([1 - neck, neck - jaw, jaw, 0 * jaw, 0 * jaw], 1)
     for side, joint in jt.EYES.items():
         lbs[members[f"eye_{side.lower()}"]] = np.eye(5)[joint]
 
-    posedirs = np.zeros((len(index), 3, 36))
+    posedirs = np.zeros((len(vertices), 3, 36))
     missed = units["jawOpen"] - jaw[:, None] * hinge.carry(vertices)
     sine = jt.pose_feature(jt.JAW, 2, 1)
     posedirs[:, :, sine] = jt.inverse_jaw(missed, jaw, hinge) / np.sin(hinge.angle)
     looks = jt.eye_posedirs(posedirs, vertices, units, members)
 
     # mouthClose is sculpted on the open jaw: close what it leaves open, then take the jaw's turn out of it.
-    closed = body.vertices.copy()
-    closed[index] += units["jawOpen"] + units["mouthClose"]
-    sealed = units["mouthClose"] + seal_lips(closed, landmarks())[index]
-    units["mouthClose"] = jt.inverse_jaw(sealed, jaw, hinge)
-    expression = np.stack([units[n] for n in EXPRESSION_NAMES], 2)
+    closed = vertices + units["jawOpen"] + units["mouthClose"]
+    sealed = units["mouthClose"] + sculpt.seal_lips(closed, marks)
+    unturned = jt.inverse_jaw(sealed, jaw, hinge)
+    expression = np.stack([unturned if n == "mouthClose" else units[n] for n in EXPRESSION_NAMES], 2)
 
     places = np.stack([body.bone_head("neck01"), body.bone_head("neck03"), hinge.joint])
     places[:, 0] = 0
     skin = crop.regions["skin"]
     still = skin[np.abs(expression[skin]).max((1, 2)) < 1e-7]
-    identity = np.zeros((len(index), 3, 0))
+    identity = np.zeros((len(vertices), 3, 0))
     if n_identity:
-        eyeballs = np.concatenate([members["eye_left"], members["eye_right"]])
-        offsets = phenotype_offsets(phenotype)[index]
-        identity = identity_basis(n_identity, index, eyeballs, offsets, body.turns[index])
+        identity = identity_basis(n_identity, crop, phenotype, body.turns)
     return Anatomy(
         v_template=vertices,
         identity=identity,
@@ -164,8 +187,29 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
         quad_parts=crop.quad_parts,
         regions=crop.regions,
         arkit=jt.joint_arkit_map(EXPRESSION_NAMES, hinge.angle, looks, n_identity),
-        base_index=index,
+        units={**units, "mouthClose": sealed},
+        arches=arches,
+        base_index=crop.base_index,
     )
+
+
+def _place_parts(
+    vertices: Float[np.ndarray, "v 3"],
+    members: Mapping[str, np.ndarray],
+    eye: Float[np.ndarray, " 3"],
+    lids: Lids,
+    arches: tuple[Arch, Arch],
+) -> None:
+    """Put tongue, eyeballs, teeth and gums where they belong."""
+    vertices[members["tongue"]] = sculpt.place_tongue(vertices[members["tongue"]], arches[1])
+    mirror = np.array([-1.0, 1.0, 1.0])
+    flesh = lids.flesh()
+    for side, flip in (("left", 1.0), ("right", mirror)):
+        vertices[members[f"eye_{side}"]] = ball().vertices + eye * flip
+        vertices[members[f"caruncle_{side}"]] = flesh * flip
+    for row, arch in zip(("upper", "lower"), arches, strict=True):
+        vertices[members[f"{row}_teeth"]] = arch.crown_mesh().vertices
+        vertices[members[f"{row}_gum"]] = arch.gum_mesh().vertices
 
 
 def extreme_poses(anatomy: Anatomy) -> dict[str, Float[np.ndarray, "v 3"]]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from avatar.creation.forge.anatomy import Anatomy
+from avatar.creation.forge.cells import Cells, part_cells
+from avatar.creation.forge.eyeball import CORNEA_CENTRE_M, CORNEA_RADIUS_M, IRIS_RADIUS_M, IRIS_Z_M, SCLERA_RADIUS_M
 from avatar.creation.forge.lighting import MeshOccluder, Studio
 from avatar.creation.forge.mesh import catmull_clark, triangulate
 from avatar.creation.forge.noise import fbm, gradient_noise, smoothstep
-from avatar.creation.forge.regions import landmarks
 from avatar.creation.forge.shading import constant_sh, display, shade_surface
 from avatar.creation.forge.splats import Splats, concatenate, frames_from_axes
-from avatar.flame.arkit import weights_from_dict
 
 __all__ = ["IRIS_COLOURS", "IrisColour", "eye_splats"]
 
@@ -54,12 +53,11 @@ IRIS_COLOURS: dict[str, IrisColour] = {
 """Eye colours by name."""
 
 _SIDES = {"left": 1.0, "right": -1.0}
-_BELOW_MESH_M, _BELOW_LIDS_M = 0.00045, 0.00040  # the eye's surface under its mesh, and under the lids in every pose
-_IRIS_RADIUS_M = 0.00595
+_BELOW_MESH_M = 0.00008  # half the thickness of a splat
 _MAX_LOWER_M = 0.0011
 _PUPIL = 0.36  # of the iris
-_CAP_DEG = 66.0  # how far from the optical axis the sclera is drawn
-_N_IRIS, _N_SCLERA, _N_TEAR = 1500, 1700, 26
+_CAP_DEG = 100.0  # how far from the optical axis the sclera is drawn
+_N_IRIS, _N_SCLERA, _N_TEAR = 1500, 1900, 26
 _SCLERA = np.array([0.57, 0.525, 0.49])
 _FLESH = np.array([0.50, 0.22, 0.19])
 # Reflections in the cornea: offset from the optical axis (towards the subject's left, up), half size (metres), opacity.
@@ -79,52 +77,43 @@ def eye_splats(anatomy: Anatomy, colour: IrisColour, studio: Studio, seed: int =
     skin_quads = anatomy.quads[anatomy.quad_parts == "skin"]
     refine, quads = catmull_clark(skin_quads, len(anatomy.v_template))
     occluder = MeshOccluder(refine @ anatomy.v_template, triangulate(quads))
-    # The backs of the lid margins dip into the eyeball; all the rest of the skin must stay clear of it.
-    marks = landmarks()
-    backs = marks.eye.rings[marks.eye.margin + 1 :].ravel()
-    dipping = np.isin(anatomy.base_index[skin_quads], np.concatenate([backs, marks.mirror[backs]])).any(1)
-    outside = np.unique(quads[~np.repeat(dipping, 4)])
-    lids = [(refine @ vertices)[outside] for vertices in _lid_poses(anatomy)]
     parts = []
     for side, sign in _SIDES.items():
-        eye = _Eye(anatomy, side, sign, lids)
+        eye = _Eye(anatomy, side, sign)
         rng = np.random.default_rng([seed, int(sign > 0)])
         parts += [eye.surface(colour, studio, occluder, rng, seed), eye.reflections(), eye.tear_line(studio)]
+        parts.append(_flesh(part_cells(anatomy, f"caruncle_{side}", 2), sign, studio, occluder))
     return concatenate(parts)
 
 
-def _lid_poses(anatomy: Anatomy) -> list[np.ndarray]:
-    """The head with its lids open, on their way, shut, and lowered."""
-    head = anatomy.head(torch.float64)
-    poses: tuple[dict[str, float], ...] = ({}, {"eyeBlink": 0.5}, {"eyeBlink": 1.0}, {"eyeLookDown": 1.0})
-    return [
-        head.vertices(
-            anatomy.arkit.params(
-                weights_from_dict({f"{n}{side}": x for n, x in pose.items() for side in ("Left", "Right")})
-            )
-        ).numpy()
-        for pose in poses
-    ]
+def _flesh(cells: Cells, sign: float, studio: Studio, occluder: MeshOccluder) -> Splats:
+    """The wet flesh in the inner corner, which fades into the white of the eye."""
+    x = sign * cells.points[:, 0]
+    white = smoothstep((x - x.min()) / np.ptp(x), 0.30, 0.85)[:, None]
+    seen = np.clip(
+        occluder.visibility(cells.points, cells.normals, studio.directions, size=1100, bias_m=0.0009), 0.25, 1
+    )
+    albedo = (_FLESH * (1 - white) + 0.9 * _SCLERA * white) * (1 + 0.08 * fbm(cells.points, 900, 5, 2))[:, None]
+    sh = shade_surface(studio, albedo, cells.normals, seen, specular=0.8, roughness=0.32, wrap=(0.30, 0.20, 0.18))
+    return cells.splats(sh, 0.62)
 
 
 class _Eye:
     """One eye of a neutral head."""
 
-    def __init__(self, anatomy: Anatomy, side: str, sign: float, lids: list[np.ndarray]) -> None:
+    def __init__(self, anatomy: Anatomy, side: str, sign: float) -> None:
         self.sign = sign
         v = anatomy.v_template
         vertices = anatomy.regions[f"eye_{side}"]
         self.centre = v[vertices].mean(0)
-        nearest = min(float(np.linalg.norm(skin - self.centre, axis=1).min()) for skin in lids)
-        mesh = float(np.median(np.linalg.norm(v[vertices] - self.centre, axis=1)))
-        self.radius = min(mesh - _BELOW_MESH_M, nearest - _BELOW_LIDS_M)
+        self.radius = SCLERA_RADIUS_M - _BELOW_MESH_M
         triangles = triangulate(anatomy.quads)
         self.eyeball = np.flatnonzero(np.isin(triangles, vertices).all(1))
         self.eyeball_centres = v[triangles[self.eyeball]].mean(1)
         self.upper = v[anatomy.regions[f"upper_lid_margin_{side}"]]
         self.lower = v[anatomy.regions[f"lower_lid_margin_{side}"]]
         # A sagging lower lid would bare the white below the iris; the iris of such an eye sits lower.
-        bared = -self._below(self.lower, self.centre[None])[0] - 0.93 * _IRIS_RADIUS_M
+        bared = -self._below(self.lower, self.centre[None])[0] - 0.93 * IRIS_RADIUS_M
         self.lower_by = float(np.clip(bared, 0.0, _MAX_LOWER_M))
         lid = np.flatnonzero(np.isin(triangles, anatomy.regions[f"lower_lid_{side}"]).all(1))
         self.lid_triangles, self.lid_centres = lid, v[triangles[lid]].mean(1)
@@ -134,7 +123,7 @@ class _Eye:
     ) -> Splats:
         """Iris, limbus and sclera."""
         theta, phi, sizes = _spread()
-        rim = np.arcsin(_IRIS_RADIUS_M / self.radius)
+        rim = np.arcsin(IRIS_RADIUS_M / self.radius)
         theta = np.where(sizes > 0, theta * rim, theta)  # the iris is given in units of its own radius
         local = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], 1)
         c, s = np.sqrt(1 - (self.lower_by / self.radius) ** 2), self.lower_by / self.radius
@@ -143,9 +132,9 @@ class _Eye:
         points = self.centre + self.radius * normals
         r = np.sin(theta) / np.sin(rim)  # 1 at the limbus
 
-        # The iris proper lies on a shallow bowl behind the surface.
-        depth = np.where(r < 1, self.radius * (np.cos(theta) - np.cos(rim)) * 0.85, 0.0)
-        depth *= 1 - smoothstep(r, 0.86, 1.0)
+        # The iris proper lies on a plane behind the cornea.
+        depth = np.where(r < 1, self.radius * np.cos(theta) - IRIS_Z_M, 0.0)
+        depth *= 1 - smoothstep(r, 0.90, 1.0)
         points -= depth[:, None] * tilt[:, 2]
 
         iris = _iris_albedo(r, phi, colour, rng)
@@ -187,9 +176,9 @@ class _Eye:
             y = min(y - self.lower_by, lid - 1.25 * half_y)  # a low lid must not hide the light that makes the eye live
             gx, gy = (g.ravel() for g in np.meshgrid([-0.55, 0.0, 0.55], [-0.6, 0.0, 0.6]))
             offset = np.stack([x + gx * half_x, y + gy * half_y], 1)
-            z = np.sqrt(self.radius**2 - (offset**2).sum(1))
-            points = self.centre + np.column_stack([offset, z + 0.0002])
-            normals = (points - self.centre) / np.linalg.norm(points - self.centre, axis=1, keepdims=True)
+            z = np.sqrt(CORNEA_RADIUS_M**2 - (offset**2).sum(1))
+            normals = np.column_stack([offset, z]) / CORNEA_RADIUS_M
+            points = self.centre + np.column_stack([offset, CORNEA_CENTRE_M + z])
             n = len(points)
             parts.append(
                 Splats(
@@ -209,7 +198,7 @@ class _Eye:
         order = np.argsort(self.lower[:, 0])
         y = np.interp(x, self.lower[order, 0], self.lower[order, 1]) - 0.00005
         dx, dy = x - self.centre[0], y - self.centre[1]
-        z = self.centre[2] + np.sqrt(np.maximum((self.radius + 0.0004) ** 2 - dx**2 - dy**2, 0))
+        z = self.centre[2] + np.sqrt(np.maximum((self.radius + 0.0006) ** 2 - dx**2 - dy**2, 0.004**2))
         points = np.stack([x, y, z], 1)
         along = np.gradient(points, axis=0)
         normals = np.stack([dx, dy + 0.006, z - self.centre[2]], 1)
@@ -256,8 +245,8 @@ class _Eye:
         vein += 0.7 * np.exp(-((gradient_noise(stretched, 900, seed + 6) / 0.05) ** 2))
         redness = smoothstep(side, 0.42, 0.85)
         albedo = albedo * np.exp(-(redness * (0.12 + 0.28 * vein))[:, None] * np.array([0.15, 0.9, 0.95]))
-        inner = self.centre[0] + self.sign * -0.0128
-        flesh = smoothstep(-self.sign * (points[:, 0] - inner), -0.0022, 0.0012)[:, None]
+        inner = self.centre[0] + self.sign * -0.0100
+        flesh = 0.6 * smoothstep(-self.sign * (points[:, 0] - inner), -0.0022, 0.0012)[:, None]
         return albedo * (1 - flesh) + _FLESH * flesh
 
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Float, Int
+from collections.abc import Mapping
 
-from avatar.creation.forge.makehuman import Phenotype, identity_targets, load_target, phenotype_offsets
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from avatar.creation.forge.body import part_vertices
+from avatar.creation.forge.crop import Crop
+from avatar.creation.forge.makehuman import (
+    Phenotype,
+    identity_targets,
+    load_base_mesh,
+    load_target,
+    phenotype_offsets,
+)
 
 __all__ = ["identity_basis"]
 
@@ -15,46 +26,70 @@ _CONCENTRATION = 0.15  # of the Dirichlet mixture: low, so that a sample resembl
 
 
 def identity_basis(
-    n_directions: int,
-    base_index: Int[np.ndarray, " v"],
-    eyeballs: Int[np.ndarray, " e"],
-    mean_offsets: Float[np.ndarray, "v 3"],
-    turns: Float[np.ndarray, "v 3 3"],
-    seed: int = 0,
+    n_directions: int, crop: Crop, phenotype: Phenotype, turns: Float[np.ndarray, "n 3 3"], seed: int = 0
 ) -> Float[np.ndarray, "v 3 s"]:
-    """Principal components of random phenotypes with random local changes, scaled to one standard
-    deviation, metres.
+    """Principal components of random phenotypes with random local changes, scaled to one standard deviation, metres.
 
     Args:
         n_directions: how many.
-        base_index: the kept vertices of the base mesh.
-        eyeballs: among them, those of the eyes; samples are aligned there.
-        mean_offsets: the head that the directions start from, decimetres.
+        crop: the head's mesh.
+        phenotype: the head that the directions start from.
         turns: the rotation of each vertex's surroundings relative to the base mesh.
         seed: of the random people.
     """
     rng = np.random.default_rng(seed)
+    parts = part_vertices()
+    used = np.unique(np.concatenate([crop.carry.indices, *parts.values()]))
+    mean = phenotype_offsets(phenotype)[used]
     corners = [
-        phenotype_offsets(Phenotype(m, age, *race, weight=weight, proportions=0.0))[base_index]
+        phenotype_offsets(Phenotype(m, age, *race, weight=weight, proportions=0.0))[used]
         for m in (0.0, 1.0)
         for age in (25.0, 90.0)
         for race in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
         for weight in (0.0, 0.5, 1.0)
     ]
-    changes = [load_target(name)[base_index] for name in identity_targets()]
+    changes = [load_target(name)[used] for name in identity_targets()]
+    carry = crop.carry[:, used]
+    place = {name: np.searchsorted(used, members) for name, members in parts.items()}
+    rest = (load_base_mesh().vertices[used] + mean) / 10
     samples = []
     for _ in range(_SAMPLES):
         mixture = rng.dirichlet(np.full(len(corners), _CONCENTRATION))
-        sample = sum((w * c for w, c in zip(mixture, corners, strict=True) if w > 1e-3), np.zeros_like(mean_offsets))
+        sample = sum((w * c for w, c in zip(mixture, corners, strict=True) if w > 1e-3), np.zeros_like(mean))
         for change in rng.choice(len(changes), _LOCAL_CHANGES, replace=False):
             sample = sample + rng.uniform(0, 0.5) * changes[change]
-        sample = sample - mean_offsets
-        samples.append((sample - sample[eyeballs].mean(0)).ravel() / 10)
+        samples.append(_on_head((sample - mean) / 10, rest, carry, place, crop.members).ravel())
     matrix = np.array(samples)
     centred = matrix - matrix.mean(0)
     # Far fewer samples than coordinates: the eigenvectors of the small Gram matrix give the same directions.
     _, mixtures = np.linalg.eigh(centred @ centred.T)
     scaled = (mixtures[:, ::-1][:, :n_directions].T @ centred) / np.sqrt(_SAMPLES)
     scaled *= np.sign(scaled[np.arange(n_directions), np.abs(scaled).argmax(1)])[:, None]
-    fields = scaled.reshape(n_directions, len(base_index), 3)
-    return np.einsum("vij,svj->vis", turns, fields)
+    fields = scaled.reshape(n_directions, -1, 3)
+    turned = np.where((crop.base_index >= 0)[:, None, None], turns[crop.base_index], np.eye(3))
+    return np.einsum("vij,svj->vis", turned, fields)
+
+
+def _on_head(
+    change: np.ndarray,
+    rest: np.ndarray,
+    carry: sp.csr_matrix,
+    place: Mapping[str, np.ndarray],
+    members: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """A displacement of the base mesh as one of the head. Balls, teeth and gums move as the base mesh's own do but keep
+    their shape; both eyes together stay in place."""
+    out = carry @ change
+    shifts = {}
+    for side in ("left", "right"):
+        ball = place[f"eye_{side}"]
+        radial = rest[ball] - rest[ball].mean(0)
+        radial /= np.linalg.norm(radial, axis=1, keepdims=True)
+        shift = change[ball].mean(0)
+        growth = ((change[ball] - shift) * radial).sum(1).mean()
+        shifts[f"eye_{side}"] = shifts[f"caruncle_{side}"] = shift + np.array([0.0, 0.0, growth])
+    for row in ("upper", "lower"):
+        shifts[f"{row}_teeth"] = shifts[f"{row}_gum"] = change[place[f"{row}_teeth"]].mean(0)
+    for name, shift in shifts.items():
+        out[members[name]] = shift
+    return out - (shifts["eye_left"] + shifts["eye_right"]) / 2

@@ -21,6 +21,7 @@ __all__ = [
     "joint_arkit_map",
     "joint_regressor",
     "pose_feature",
+    "rigid_motion",
 ]
 
 JAW = 2
@@ -54,7 +55,7 @@ def pose_feature(joint: int, row: int, column: int) -> int:
     return 9 * (joint - 1) + 3 * row + column
 
 
-def _kabsch(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
+def rigid_motion(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, np.ndarray]:
     """The rigid motion that takes points `a` nearest to `b`: (rotation, translation).
 
     Reference: W. Kabsch, "A solution for the best rotation to relate two sets of vectors", 1976.
@@ -68,7 +69,7 @@ def _kabsch(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "n 3"]) -> tuple[n
 
 def jaw_hinge(teeth: Float[np.ndarray, "n 3"], jaw_open: Float[np.ndarray, "n 3"]) -> Hinge:
     """The hinge from how the sculpted jawOpen carries the lower teeth, which it does rigidly."""
-    rotation, shift = _kabsch(teeth, teeth + jaw_open)
+    rotation, shift = rigid_motion(teeth, teeth + jaw_open)
     joint = np.linalg.lstsq(np.eye(3) - rotation, shift, rcond=None)[0]
     joint[0] = 0
     return Hinge(joint, float(np.arcsin((rotation[2, 1] - rotation[1, 2]) / 2)))
@@ -110,7 +111,7 @@ def eye_posedirs(
             features, residuals = [], []
             for direction in pair:
                 name = f"eyeLook{direction}{side}"
-                rotation, _ = _kabsch(vertices[eyeball], vertices[eyeball] + units[name][eyeball])
+                rotation, _ = rigid_motion(vertices[eyeball], vertices[eyeball] + units[name][eyeball])
                 skew = (rotation - rotation.T) / 2
                 sine = skew[2, 1] if axis == 0 else skew[0, 2]
                 looks[name] = np.eye(3)[axis] * np.arcsin(sine)

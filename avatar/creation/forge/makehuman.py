@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from avatar.creation.forge.face_form import FaceForm
 from avatar.errors import UserError
 
 __all__ = [
@@ -70,6 +71,7 @@ class Phenotype:
         muscle: 0 slack .. 0.5 average .. 1 strong.
         weight: 0 thin .. 0.5 average .. 1 heavy.
         proportions: 0 plain .. 1 "ideal" proportions of the whole body (and with them of the face).
+        form: how the face is modelled.
         details: local changes, target name -> weight, for example `{"nose/nose-width1-incr": 0.4}`; a `*` in the name
             stands for both sides (`"cheek/*-cheek-bones-incr"`).
     """
@@ -82,6 +84,7 @@ class Phenotype:
     muscle: float = 0.5
     weight: float = 0.5
     proportions: float = 0.6
+    form: FaceForm = field(default_factory=FaceForm)
     details: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from jaxtyping import Float
 
-from avatar.creation.forge.anatomy import Anatomy, extreme_poses
+from avatar.creation.forge.anatomy import Anatomy
+from avatar.creation.forge.cells import part_cells
 from avatar.creation.forge.lighting import Studio
-from avatar.creation.forge.mesh import catmull_clark, face_areas, triangulate, vertex_normals
+from avatar.creation.forge.mesh import triangulate
 from avatar.creation.forge.noise import fbm, gradient_noise, smoothstep
 from avatar.creation.forge.shading import shade_surface
 from avatar.creation.forge.splats import Splats, concatenate, frames_from_axes
-from avatar.creation.forge.teeth import Arch, arches
+from avatar.creation.forge.teeth import Arch
 
 __all__ = ["MouthRecipe", "mouth_splats"]
 
@@ -41,7 +40,7 @@ class MouthRecipe:
 
 def mouth_splats(anatomy: Anatomy, recipe: MouthRecipe, studio: Studio, seed: int = 0) -> Splats:
     """Teeth, gums, tongue and the lining of the mouth of a neutral head."""
-    upper, lower = arches(anatomy)
+    upper, lower = anatomy.arches
     light = _MouthLight(studio, upper.front_z)
     triangles = triangulate(anatomy.quads)
     parts = [_tongue(anatomy, light, seed), _lining(anatomy, light)]
@@ -134,84 +133,8 @@ def _gums(arch: Arch, light: _MouthLight, carrier: np.ndarray, centres: np.ndarr
     )
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """The quads of a subdivided part, one splat each."""
-
-    points: Float[np.ndarray, "n 3"]
-    normals: Float[np.ndarray, "n 3"]
-    tangents: Float[np.ndarray, "n 3"]
-    extents: Float[np.ndarray, "n 2"]
-    growth: Float[np.ndarray, " n"]
-    """How much longer an edge gets in the most stretching pose, beyond what the carrying triangle passes on."""
-    triangles: np.ndarray
-
-    def select(self, index: np.ndarray) -> _Cells:
-        return _Cells(
-            self.points[index],
-            self.normals[index],
-            self.tangents[index],
-            self.extents[index],
-            self.growth[index],
-            self.triangles[index],
-        )
-
-    def splats(self, sh: np.ndarray, spread: float, opacity: float = 0.98) -> Splats:
-        sigma = spread * self.extents * self.growth[:, None]
-        return Splats(
-            self.points,
-            frames_from_axes(self.tangents, self.normals),
-            np.column_stack([sigma, 0.12 * sigma.mean(1)]),
-            np.full(len(sh), opacity),
-            sh,
-            self.triangles,
-        )
-
-
-def _cells(anatomy: Anatomy, part: str, levels: int) -> _Cells:
-    ids = np.flatnonzero(anatomy.quad_parts == part)
-    quads = anatomy.quads[ids]
-    refine = sp.identity(len(anatomy.v_template), format="csr")
-    for _ in range(levels):
-        step, quads = catmull_clark(quads, refine.shape[0])
-        refine = step @ refine
-    v = refine @ anatomy.v_template
-    normals = vertex_normals(v, triangulate(quads))[quads].mean(1)
-    corner = [v[quads[:, k]] for k in range(4)]
-    along = (corner[1] + corner[2] - corner[0] - corner[3]) / 2
-    across = (corner[2] + corner[3] - corner[0] - corner[1]) / 2
-    points = v[quads].mean(1)
-
-    faces = triangulate(anatomy.quads)
-    parent = 2 * ids[np.arange(len(quads)) // 4**levels]
-    centres = anatomy.v_template[faces].mean(1)
-    second = ((points - centres[parent]) ** 2).sum(1) > ((points - centres[parent + 1]) ** 2).sum(1)
-    triangles = parent + second
-
-    def area(vertices: np.ndarray) -> np.ndarray:
-        return np.maximum(face_areas(refine @ vertices, triangulate(quads)).reshape(-1, 2).sum(1), 1e-12)
-
-    def carried(vertices: np.ndarray) -> np.ndarray:
-        return np.maximum(_frame_scales(vertices, faces[triangles]), 1e-9)
-
-    rest_area, rest_scale = area(anatomy.v_template), carried(anatomy.v_template)
-    growth = np.ones(len(points))
-    for vertices in extreme_poses(anatomy).values():
-        grown = np.sqrt(area(vertices) / rest_area) / (carried(vertices) / rest_scale)
-        growth = np.maximum(growth, grown)
-    extents = np.stack([np.linalg.norm(along, axis=1), np.linalg.norm(across, axis=1)], 1)
-    return _Cells(points, normals, along, extents, np.clip(growth, 1, 2.0), triangles)
-
-
-def _frame_scales(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """The scale of each triangle's frame, as binding defines it: the mean of its first edge and its height."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    edge = np.linalg.norm(b - a, axis=1)
-    return (edge + np.linalg.norm(np.cross(b - a, c - a), axis=1) / np.maximum(edge, 1e-12)) / 2
-
-
 def _tongue(anatomy: Anatomy, light: _MouthLight, seed: int) -> Splats:
-    cells = _cells(anatomy, "tongue", 1)
+    cells = part_cells(anatomy, "tongue", 1)
     p = cells.points
     upper = smoothstep(cells.normals[:, 1], -0.2, 0.5)
     papillae = 1 + 0.13 * gradient_noise(p, 700, seed + 4) * upper + 0.10 * fbm(p, 220, seed + 5, 3)
@@ -226,7 +149,7 @@ def _tongue(anatomy: Anatomy, light: _MouthLight, seed: int) -> Splats:
 def _lining(anatomy: Anatomy, light: _MouthLight) -> Splats:
     """The inside of lips and cheeks, palate and throat: opaque, wet and soon black."""
     # Behind the lips the cells are small, for what sticks out of the lining there would stick out of the mouth.
-    levels = [(_cells(anatomy, "mouth", level), spread) for level, spread in ((2, 0.52), (1, 0.62), (0, 0.74))]
+    levels = [(part_cells(anatomy, "mouth", level), spread) for level, spread in ((2, 0.52), (1, 0.62), (0, 0.74))]
     limits = (-np.inf, 0.0025, 0.014, np.inf)
     parts = []
     for (cells, spread), low, high in zip(levels, limits, limits[1:], strict=False):

@@ -7,7 +7,8 @@ their margins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,9 +25,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     "upper_teeth": ("helper-upper-teeth",),
     "lower_teeth": ("helper-lower-teeth",),
     "tongue": ("helper-tongue",),
-    "lashes": tuple(f"helper-{side}-eyelashes-{n}" for side in "lr" for n in (1, 2)),
 }
-"""Parts of the head beside the skin, with the groups of the base mesh that they are made of."""
+"""Parts of the base mesh beside the skin, with its groups that they are made of. All but the tongue say only where the
+forge's own parts belong."""
 
 # Upper-lip midline, from above the vermilion border inwards; each starts a ring around the mouth.
 _MOUTH_RING_STARTS = (362, 455, 466, 467, 509, 468, 474, 520, 537, 554, 571, 588)
@@ -35,6 +36,12 @@ _VERMILION, _CONTACT, _BAG = 455, 520, 537
 _EYE_RING_STARTS = (6874, 11515, 6789, 6787, 11465, 6785, 13352, 7748)
 _LID_MARGIN, _SOCKET = 6785, 7748
 _INSIDE_BAG, _INSIDE_SOCKET = 605, 7800
+_WING = 7098
+_SOCKET_ROWS = 3  # of the pocket behind the lids, as much as is kept; behind them is the ball
+_PROFILE = {
+    "nasion": 132, "nose_tip": 5054, "subnasale": 343, "upper_lip": 455, "stomion": 520, "lower_lip": 492,
+    "sublabiale": 724, "pogonion": 733, "gnathion": 5296,
+}  # fmt: skip
 
 # The part of the neutral generic head that counts as the face: an ellipse seen from the front, metres.
 _FACE_CENTRE, _FACE_RADII, _FACE_BACK_Z = (0.0, -0.002), (0.068, 0.092), -0.012
@@ -103,14 +110,45 @@ class Landmarks:
         mouth, eye: the rings.
         bag: vertices of the mouth's interior (its border ring excluded).
         sockets: skin vertices behind the lids (border rings excluded), both eyes.
+        deep: those of them that are too far back to be seen.
         mirror: the vertex on the other side of the body.
+        profile: points on the midline: "nasion", "nose_tip", "subnasale", "upper_lip" and "lower_lip" (borders of the
+            red), "stomion" (where the lips meet), "sublabiale", "pogonion" and "gnathion" (front and underside of the
+            chin).
+        wing: outermost point of the left wing of the nose.
     """
 
     mouth: MouthRings
     eye: EyeRings
     bag: Int[np.ndarray, " b"]
     sockets: Int[np.ndarray, " s"]
+    deep: Int[np.ndarray, " d"]
     mirror: Int[np.ndarray, " n"]
+    profile: Mapping[str, int]
+    wing: int
+
+    def within(self, place: Int[np.ndarray, " n"], mirror: Int[np.ndarray, " v"]) -> Landmarks:
+        """The same in another numbering.
+
+        Args:
+            place: for each vertex of this numbering its number in the other, -1 where it is left out.
+            mirror: the vertex on the other side, in the other numbering.
+        """
+
+        def kept(members: np.ndarray) -> np.ndarray:
+            found = place[members]
+            return found[found >= 0]
+
+        return Landmarks(
+            replace(self.mouth, rings=place[self.mouth.rings]),
+            replace(self.eye, rings=place[self.eye.rings]),
+            kept(self.bag),
+            kept(self.sockets),
+            kept(self.deep),
+            mirror,
+            {name: int(place[vertex]) for name, vertex in self.profile.items()},
+            int(place[self.wing]),
+        )
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +168,16 @@ def landmarks() -> Landmarks:
     mouth = rings(_MOUTH_RING_STARTS, 38)
     eye = rings(_EYE_RING_STARTS, 28)
     mirror = mirror_map(base.vertices)
-    socket = topology.flood(_INSIDE_SOCKET, eye[_EYE_RING_STARTS.index(_SOCKET)].tolist())
+    border = eye[_EYE_RING_STARTS.index(_SOCKET)].tolist()
+    socket = topology.flood(_INSIDE_SOCKET, border)
+    seen, row = set(border), set(border)
+    for _ in range(_SOCKET_ROWS):
+        row = {n for vertex in row for n in topology.neighbours(vertex)} & socket - seen
+        seen |= row
+
+    def both(members: set[int]) -> np.ndarray:
+        return np.array(sorted(members | set(mirror[list(members)].tolist())))
+
     return Landmarks(
         MouthRings(
             mouth,
@@ -140,8 +187,11 @@ def landmarks() -> Landmarks:
         ),
         EyeRings(eye, _EYE_RING_STARTS.index(_LID_MARGIN)),
         np.array(sorted(topology.flood(_INSIDE_BAG, mouth[_MOUTH_RING_STARTS.index(_BAG)].tolist()))),
-        np.array(sorted(socket | set(mirror[list(socket)].tolist()))),
+        both(socket),
+        both(socket - seen),
         mirror,
+        _PROFILE,
+        _WING,
     )
 
 
@@ -155,23 +205,23 @@ def _lip_pairs(vertices: np.ndarray, marks: Landmarks) -> tuple[np.ndarray, np.n
 
 
 def named_regions(
-    vertices: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], skin: Int[np.ndarray, " s"]
+    vertices: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    skin: Int[np.ndarray, " s"],
+    marks: Landmarks,
+    inherited: Callable[[np.ndarray], np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """The named vertex sets of a head, in the base mesh's vertex numbers.
+    """The named vertex sets of the skin of a head.
 
     Args:
-        vertices: the generic neutral head in metres, in the head model's frame, in the base mesh's order.
+        vertices: the generic neutral head in metres, in the head model's frame.
         normals: its vertex normals.
         skin: vertices of the skin, mouth interior and sockets left out.
+        marks: landmarks in the head's numbering.
+        inherited: adds to a set the new vertices between its members.
     """
-    marks = landmarks()
     mouth, eye, mirror = marks.mouth, marks.eye, marks.mirror
-    base = load_base_mesh()
-    out: dict[str, np.ndarray] = {"skin": skin}
-    for part, groups in PARTS.items():
-        out[part] = np.unique(np.concatenate([base.groups[g][0].ravel() for g in groups]))
-    out["eyes"] = np.union1d(out["eye_left"], out["eye_right"])
-    out["mouth_interior"] = marks.bag
+    out: dict[str, np.ndarray] = {"skin": skin, "mouth_interior": inherited(marks.bag)}
 
     upper_lip, lower_lip, corner = [], [], []
     for row in range(mouth.vermilion, mouth.bag + 1):
@@ -188,7 +238,7 @@ def named_regions(
     out["upper_lip_inner"], out["lower_lip_inner"] = _lip_pairs(vertices, marks)
 
     upper_lid, lower_lid = (
-        np.unique(np.concatenate([eye.halves(vertices, row)[half][1:-1] for row in range(len(eye.rings))]))
+        inherited(np.unique(np.concatenate([eye.halves(vertices, row)[half][1:-1] for row in range(len(eye.rings))])))
         for half in (0, 1)
     )
     upper_margin, lower_margin = eye.halves(vertices, eye.margin)

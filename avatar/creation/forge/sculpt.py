@@ -1,7 +1,7 @@
-"""Corrections to the raw anatomy: lips that touch, teeth and tongue where they belong.
+"""The mouth: lips that touch, teeth and tongue where they belong.
 
-All of them are computed from the landmarks of the head at hand, so that they hold for every phenotype.
-Metres; arrays in the base mesh's vertex order.
+All of it is computed from the landmarks of the head at hand, so that it holds for every phenotype. Metres; arrays in
+the head's numbering.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from avatar.creation.forge.makehuman import load_base_mesh
-from avatar.creation.forge.regions import PARTS, Landmarks
+from avatar.creation.forge.regions import Landmarks
+from avatar.creation.forge.teeth import Arch
 
 __all__ = [
     "MouthFrame",
-    "lift_smile",
-    "lower_arms",
+    "dental_arches",
     "mouth_frame",
-    "place_mouth_parts",
+    "place_tongue",
     "seal_lips",
     "seal_units",
-    "seat_lids",
     "tongue_flattening",
     "tongue_raising",
 ]
 
 # How much a ring of the mouth follows the contact line when that is moved, by its distance in rings.
 _FOLLOW = {0: 1.0, -1: 0.8, -2: 0.5, -3: 0.25, -4: 0.1, 1: 1.0, 2: 0.6, 3: 0.3, 4: 0.1}
+_CLOSED = ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch")  # units that leave closed lips closed
 _OVERLAP_M = 0.0003
 """The lips overlap by this much at rest: subdivision draws the surface back from the vertices by about as
 much."""
@@ -37,19 +36,12 @@ _INCISOR_SHOW_M = 0.0026  # upper incisors reach this far below the line where t
 _LOWER_EDGE_M = 0.0008  # lower incisors end this far below that line (behind the upper ones)
 _LINING_GAP_M = 0.0022  # between the upper incisors' front and the lining of the lips
 _OVERJET_M = 0.0032  # front of the upper incisors to front of the lower
-_ARCH_SCALE = (0.92, 1.0, 0.97)  # the base mesh's arches are as wide as the cheeks
+_ARCH_M = {"upper": (0.0262, 0.0440), "lower": (0.0242, 0.0425)}  # half width and length
 _TONGUE_DROP_M = 0.0025
 _TONGUE_CLEARANCE_M = 0.0045  # tip of the tongue to the front of the lower incisors
 _TONGUE_RAISE_M, _TONGUE_RAISE_LENGTH_M = 0.0118, 0.032  # of the tip when the tongue comes out, fading along its back
 _TONGUE_THINNER = 0.38  # how much of its height the body of the tongue loses at rest
 _TONGUE_FLATTEN = 0.40  # how much of its height the tongue loses when the jaw is wide open
-
-_SMILE_LIFT_M, _SMILE_REACH_M = (0.0010, 0.0030, 0.0), (0.009, 0.0075, 0.0145)  # added to the corner; how far around
-
-_LID_OVERLAP_M = 0.0009
-_LID_FACTORS = (0.55, 1.35)  # how far a blink may be shortened or lengthened
-
-_CLAVICLE_DEG, _UPPER_ARM_DEG = 6.0, 34.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +115,7 @@ def seal_units(
         {"mouthPressLeft": left, "mouthPressRight": 1 - left},
         {"mouthRollUpper": upper, "mouthRollLower": 1 - upper},
         {"cheekPuff": np.ones_like(left)},
+        *({f"{stem}Left": left, f"{stem}Right": 1 - left} for stem in _CLOSED),
     )
     out: dict[str, np.ndarray] = {}
     for group in groups:
@@ -132,88 +125,29 @@ def seal_units(
     return out
 
 
-def lift_smile(vertices: Float[np.ndarray, "n 3"], marks: Landmarks, side: str) -> Float[np.ndarray, "n 3"]:
-    """What to add to mouthSmile of a side: the corner rises and widens more, which is what makes a smile kind."""
-    corners = np.array(
-        [marks.mouth.rings[row][marks.mouth.corner(vertices, row)] for row in range(len(marks.mouth.rings))]
-    )
-    corners = corners[marks.mouth.vermilion : marks.mouth.bag + 1]
-    if side == "right":
-        corners = marks.mirror[corners]
-    sign = -1.0 if side == "right" else 1.0
-    distance = (vertices - vertices[corners].mean(0)) / np.array(_SMILE_REACH_M)
-    weight = np.exp(-0.5 * (distance**2).sum(1))
-    others = np.concatenate([_part(name) for name in PARTS])
-    weight[others] = 0
-    return weight[:, None] * np.array([sign, 1.0, 1.0]) * np.array(_SMILE_LIFT_M)
-
-
-def seat_lids(
-    vertices: Float[np.ndarray, "n 3"], blink: Float[np.ndarray, "n 3"], marks: Landmarks, side: str
-) -> Float[np.ndarray, "n 3"]:
-    """A blink that ends where the lids meet, a little past the lower margin, on eyes of any opening.
-
-    Args:
-        vertices: the neutral head.
-        blink: the sculpted unit.
-        marks: landmarks.
-        side: "left" or "right".
-    """
-    upper, lower = marks.eye.halves(vertices, marks.eye.margin)
-    if side == "right":
-        upper, lower = marks.mirror[upper], marks.mirror[lower]
-    upper = upper[2:-2]
-    along = np.abs(vertices[lower, 0])
-    order = np.argsort(along)
-    closed = vertices[lower] + blink[lower]
-    target = np.interp(np.abs(vertices[upper, 0]), along[order], closed[order, 1]) - _LID_OVERLAP_M
-    factor = np.clip((target - vertices[upper, 1]) / blink[upper, 1], *_LID_FACTORS)
-    factor = np.convolve(np.pad(factor, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    x = np.abs(vertices[upper, 0])
-    order = np.argsort(x)
-    out = blink * np.interp(np.abs(vertices[:, 0]), x[order], factor[order])[:, None]
-    below = marks.eye.halves(vertices, marks.eye.margin)[1]
-    still = marks.mirror[below] if side == "right" else below
-    out[still] = blink[still]
-    return out
-
-
-def _part(name: str) -> np.ndarray:
-    groups = load_base_mesh().groups
-    return np.unique(np.concatenate([groups[g][0].ravel() for g in PARTS[name]]))
-
-
-def place_mouth_parts(vertices: Float[np.ndarray, "n 3"], marks: Landmarks) -> Float[np.ndarray, "n 3"]:
-    """A copy with the teeth moved down and forward to where they show in speech, and the tongue down
-    between them."""
-    out = vertices.copy()
-    frame = mouth_frame(vertices, marks)
+def dental_arches(frame: MouthFrame) -> tuple[Arch, Arch]:
+    """Upper and lower arch behind closed lips, down and forward to where they show in speech."""
     front = frame.lining_z - _LINING_GAP_M
-    upper, lower, tongue = _part("upper_teeth"), _part("lower_teeth"), _part("tongue")
-    arches = (
-        (upper, "min", frame.contact_y - _INCISOR_SHOW_M, front),
-        (lower, "max", frame.contact_y - _LOWER_EDGE_M, front - _OVERJET_M),
+    return (
+        Arch(front, frame.contact_y - _INCISOR_SHOW_M, *_ARCH_M["upper"], upward=1.0),
+        Arch(front - _OVERJET_M, frame.contact_y - _LOWER_EDGE_M, *_ARCH_M["lower"], upward=-1.0),
     )
-    for part, edge, edge_y, front_z in arches:
-        x = out[part] * np.array(_ARCH_SCALE)
-        middle = np.abs(x[:, 0]) < 0.002
-        extreme = x[middle, 1].min() if edge == "min" else x[middle, 1].max()
-        near_edge = middle & (np.abs(x[:, 1] - extreme) < 0.003)
-        out[part] = x + np.array([0.0, edge_y - extreme, front_z - x[near_edge, 2].max()])
-    height = out[tongue, 1] - np.interp(out[tongue, 2], *_lower_profile(out[tongue]))
-    back = np.clip((out[tongue, 2].max() - out[tongue, 2]) / 0.018, 0, 1)
-    out[tongue, 1] -= _TONGUE_THINNER * height * back
-    tip_z = front - _OVERJET_M - _TONGUE_CLEARANCE_M
-    out[tongue] += np.array([0.0, -_TONGUE_DROP_M, 0.0])
-    out[tongue, 2] += tip_z - out[tongue, 2].max()
+
+
+def place_tongue(tongue: Float[np.ndarray, "t 3"], lower: Arch) -> Float[np.ndarray, "t 3"]:
+    """The tongue, thinned and moved to the floor between the teeth."""
+    out = tongue.copy()
+    height = out[:, 1] - np.interp(out[:, 2], *_lower_profile(out))
+    back = np.clip((out[:, 2].max() - out[:, 2]) / 0.018, 0, 1)
+    out[:, 1] -= _TONGUE_THINNER * height * back + _TONGUE_DROP_M
+    out[:, 2] += lower.front_z - _TONGUE_CLEARANCE_M - out[:, 2].max()
     return out
 
 
-def tongue_flattening(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+def tongue_flattening(vertices: Float[np.ndarray, "n 3"], tongue: Int[np.ndarray, " t"]) -> Float[np.ndarray, "n 3"]:
     """What a wide open jaw adds to the tongue: its back sinks to the floor, so that the throat shows above
     it."""
     out = np.zeros_like(vertices)
-    tongue = _part("tongue")
     x = vertices[tongue]
     depth = np.clip((x[:, 2].max() - x[:, 2]) / 0.03, 0, 1)  # 0 at the tip
     low = np.interp(x[:, 2], *_lower_profile(x))
@@ -222,10 +156,9 @@ def tongue_flattening(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "
     return out
 
 
-def tongue_raising(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+def tongue_raising(vertices: Float[np.ndarray, "n 3"], tongue: Int[np.ndarray, " t"]) -> Float[np.ndarray, "n 3"]:
     """What tongueOut needs on top of the sculpted unit to pass between the teeth, over the lower lip."""
     out = np.zeros_like(vertices)
-    tongue = _part("tongue")
     z = vertices[tongue, 2]
     t = np.clip(1 - (z.max() - z) / _TONGUE_RAISE_LENGTH_M, 0, 1)
     out[tongue, 1] = _TONGUE_RAISE_M * t * t * (3 - 2 * t)
@@ -240,39 +173,3 @@ def _lower_profile(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centres = (edges[1:] + edges[:-1]) / 2
     valid = np.isfinite(low)
     return centres[valid], low[valid]
-
-
-def lower_arms(
-    vertices: Float[np.ndarray, "n 3"], rig_weights: dict[str, np.ndarray], pivots: dict[str, np.ndarray]
-) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3 3"]]:
-    """Turn the arms of the base mesh's A-pose down to the sides.
-
-    Args:
-        vertices: the body.
-        rig_weights: for "clavicle.L", "upperarm01.L" and their right twins, how much each vertex (n,) hangs
-        on the bone
-            or its descendants.
-        pivots: the bones' heads.
-
-    Returns:
-        the posed body, and for each vertex the rotation that its displacements take part in.
-    """
-    posed = vertices.copy()
-    pivots = dict(pivots)
-    rotations = np.tile(np.eye(3), (len(vertices), 1, 1))
-    for side, sign in (("L", 1.0), ("R", -1.0)):
-        for bone, degrees in ((f"clavicle.{side}", _CLAVICLE_DEG), (f"upperarm01.{side}", _UPPER_ARM_DEG)):
-            angle = -sign * np.radians(degrees) * np.clip(rig_weights[bone], 0, 1)
-            cos, sin = np.cos(angle), np.sin(angle)
-            turn = np.zeros_like(rotations)
-            turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = cos, -sin, sin, cos, 1.0
-            pivot = pivots[bone]
-            posed = pivot + np.einsum("nij,nj->ni", turn, posed - pivot)
-            rotations = turn @ rotations
-            if bone.startswith("clavicle"):  # it carries the arm's own pivot along
-                full = -sign * np.radians(degrees)
-                arm = f"upperarm01.{side}"
-                d = pivots[arm] - pivot
-                c, s = np.cos(full), np.sin(full)
-                pivots[arm] = pivot + np.array([c * d[0] - s * d[1], s * d[0] + c * d[1], d[2]])
-    return posed, rotations

@@ -1,16 +1,15 @@
-"""The shape of teeth and gums: crowns set along a dental arch."""
+"""The shape of teeth and gums: crowns set along a dental arch, as meshes and as points for splats."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from avatar.creation.forge.anatomy import Anatomy
 from avatar.creation.forge.noise import smoothstep
 
-__all__ = ["Arch", "GumSurface", "ToothSurface", "arches"]
+__all__ = ["Arch", "GumSurface", "ToothMesh", "ToothSurface"]
 
 # One half of each arch, from the midline: width, height of the crown, distance of the edge from the occlusal line,
 # thickness; millimetres. Reference: Wheeler's Dental Anatomy, table 1-4, rounded.
@@ -21,6 +20,7 @@ _UPPER = (
     (7.0, 8.4, 0.6, 6.5),
     (6.8, 7.6, 0.9, 6.5),
     (10.0, 7.0, 1.2, 8.5),
+    (9.4, 6.6, 1.5, 8.3),
 )
 _LOWER = (
     (5.2, 8.6, 0.0, 2.0),
@@ -29,10 +29,16 @@ _LOWER = (
     (7.0, 8.2, 0.4, 5.5),
     (7.1, 7.8, 0.7, 6.0),
     (10.8, 7.2, 0.9, 8.0),
+    (10.2, 6.8, 1.1, 7.8),
 )
 _N_INCISORS = 3  # with the canine: teeth with a cutting edge, not a chewing surface
 _FRONT_GRID, _SIDE_GRID, _EDGE_GRID, _LINGUAL_GRID = (7, 8), (5, 5), (6, 2), (4, 3)
 _GUM_COLUMNS, _GUM_ROWS, _GUM_STEP_M = 6, 4, 0.0014
+# The meshes: heights of the rings around a crown, from under the gum to the edge, and where its columns are.
+_CROWN_ROWS, _CROWN_COLUMNS = (1.20, 0.88, 0.52, 0.20, 0.035), (-1.06, -0.50, 0.50, 1.06)
+# Rows of the gum, from the side of the lips over its margin to that of the tongue: depth behind the margin's line,
+# distance beyond the necks of the teeth.
+_GUM_PROFILE_M = ((-0.0012, 0.0085), (0.0006, 0.0046), (0.0009, 0.0012), (-0.0004, -0.0009))
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,14 @@ class GumSurface:
 
 
 @dataclass(frozen=True)
+class ToothMesh:
+    """Crowns or gums as quads that face outwards; the same topology in every mouth."""
+
+    vertices: Float[np.ndarray, "v 3"]
+    quads: Int[np.ndarray, "q 4"]
+
+
+@dataclass(frozen=True)
 class _Tooth:
     middle_m: float  # arc length of its centre from the midline, signed
     width_m: float
@@ -99,6 +113,56 @@ class Arch:
         """All teeth: front, cutting edge or chewing surface, and the side of the tongue."""
         rows = [self._crown(tooth) for tooth in self._teeth()]
         return ToothSurface(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+    def crown_mesh(self) -> ToothMesh:
+        """Fourteen crowns, each closed at its edge and open in the gum."""
+        u = np.array(_CROWN_COLUMNS)
+        n, rows = 2 * len(u), len(_CROWN_ROWS)
+        row, column = (g.ravel() for g in np.mgrid[: rows - 1, :n])
+        following = row * n + (column + 1) % n
+        around = np.stack([row * n + column, following, following + n, row * n + n + column], 1)
+        last = (rows - 1) * n
+        cap = np.array([[k, k + 1, n - 2 - k, n - 1 - k] for k in range(len(u) - 1)]) + last
+        quads = np.concatenate([around, cap])
+        if self.upward > 0:
+            quads = quads[:, ::-1]
+        points, faces = [], []
+        for index, tooth in enumerate(self._teeth()):
+            for v in _CROWN_ROWS:
+                height = np.full(len(u), v)
+                points.append(self._side_points(tooth, u, height, False)[0])
+                points.append(self._side_points(tooth, u[::-1], height, True)[0])
+            faces.append(quads + index * n * rows)
+        return ToothMesh(np.concatenate(points), np.concatenate(faces))
+
+    def gum_mesh(self) -> ToothMesh:
+        """A scalloped band in front of the roots and behind them, from the last tooth of one side to the other's."""
+        teeth = sorted(self._teeth(), key=lambda tooth: tooth.middle_m)
+        s = np.concatenate([[t.middle_m - t.width_m / 2, t.middle_m] for t in teeth] + [[-teeth[0].middle_m]])
+        s[-1] = -s[0]
+        neck = np.array([t.edge_m + t.height_m for t in teeth])
+        between = np.concatenate([neck[:1], np.minimum(neck[1:], neck[:-1]), neck[-1:]])
+        rise = np.empty(len(s))
+        rise[1::2], rise[0::2] = neck, between - 0.0021  # the papillae reach down between the teeth
+        scallop = np.concatenate([np.stack([between[:-1], neck], 1).ravel(), between[-1:]]) - rise
+        depth = np.interp(s, [t.middle_m for t in teeth], [t.depth_m for t in teeth])
+        centre, _, outward = self._frame(s)
+        rows = []
+        for lingual in (False, True):
+            for k, (out, beyond) in enumerate(_GUM_PROFILE_M):
+                y = rise + beyond + scallop * np.clip(beyond / 0.0046, 0, 1)
+                back = depth * 0.92 * lingual
+                p = centre + outward * (self._lean(y) + (out - back if not lingual else -out - back))[:, None]
+                p[:, 1] = self.edge_y + self.upward * y
+                rows.append((k if not lingual else 2 * len(_GUM_PROFILE_M) - 1 - k, p))
+        points = np.stack([p for _, p in sorted(rows, key=lambda pair: pair[0])])
+        n = len(s)
+        row, column = (g.ravel() for g in np.mgrid[: len(points) - 1, : n - 1])
+        a = row * n + column
+        quads = np.stack([a, a + n, a + n + 1, a + 1], 1)
+        if self.upward < 0:
+            quads = quads[:, ::-1]
+        return ToothMesh(points.reshape(-1, 3), quads)
 
     def gums(self) -> GumSurface:
         """A scalloped band above the necks of the teeth (below them in the lower arch)."""
@@ -169,24 +233,31 @@ class Arch:
         u, v = (
             g.ravel() for g in np.meshgrid((np.arange(columns) + 0.5) / columns * 2 - 1, (np.arange(rows) + 0.5) / rows)
         )
-        along, rise = self._outline(tooth, u, v)
-        centre, tangent, outward = self._frame(np.full(len(u), tooth.middle_m))
-        bulge = 0.0010 * (1 - np.abs(u) ** 2.4) + 0.0006 * np.sin(np.pi * np.clip(v, 0, 1)) - 0.0011 * u**6
+        p, tangent, outward = self._side_points(tooth, u, v, lingual)
         slope_u = -0.62 * np.sign(u) * np.abs(u) ** 1.6 - 0.35 * u**5
         slope_v = 0.38 * np.cos(np.pi * v)
-        if lingual:
-            thick = tooth.depth_m * (0.35 + 0.65 * smoothstep(v, 0.0, 0.8) if tooth.incisor else 1.0)
-            offset, facing = self._lean(rise) - thick * np.sqrt(np.clip(1 - 0.55 * u**2, 0, 1)), -1.0
-        else:
-            offset, facing = self._lean(rise) + bulge, 1.0
-        p = centre + tangent * along[:, None] + outward * np.asarray(offset)[:, None]
-        p[:, 1] = self.edge_y + self.upward * rise
-        n = facing * outward - tangent * slope_u[:, None]
+        n = (-outward if lingual else outward) - tangent * slope_u[:, None]
         n[:, 1] -= self.upward * slope_v
         n /= np.linalg.norm(n, axis=1, keepdims=True)
         size = np.tile([0.66 * tooth.width_m / columns, 0.66 * tooth.height_m / rows], (len(u), 1))
         kind = np.full(len(u), float(tooth.incisor))
         return p, n, tangent, size, u, v, kind, np.full(len(u), lingual)
+
+    def _side_points(
+        self, tooth: _Tooth, u: np.ndarray, v: np.ndarray, lingual: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """On the side of the lips or that of the tongue: (points, tangents, outward directions of the arch)."""
+        along, rise = self._outline(tooth, u, v)
+        centre, tangent, outward = self._frame(np.full(len(u), tooth.middle_m))
+        bulge = 0.0010 * (1 - np.abs(u) ** 2.4) + 0.0006 * np.sin(np.pi * np.clip(v, 0, 1)) - 0.0011 * u**6
+        if lingual:
+            thick = tooth.depth_m * (0.35 + 0.65 * smoothstep(v, 0.0, 0.8) if tooth.incisor else 1.0)
+            offset = self._lean(rise) - thick * np.sqrt(np.clip(1 - 0.55 * u**2, 0, 1))
+        else:
+            offset = self._lean(rise) + bulge
+        p = centre + tangent * along[:, None] + outward * np.asarray(offset)[:, None]
+        p[:, 1] = self.edge_y + self.upward * rise
+        return p, tangent, outward
 
     def _edge(self, tooth: _Tooth) -> tuple[np.ndarray, ...]:
         """The cutting edge, or the chewing surface with its cusps."""
@@ -209,22 +280,3 @@ class Arch:
         size = np.tile([0.60 * tooth.width_m / columns, 0.62 * depth / rows], (len(u), 1))
         kind = np.full(len(u), float(tooth.incisor))
         return p, n, tangent, size, u, np.zeros(len(u)), kind, np.full(len(u), False)
-
-
-def arches(anatomy: Anatomy) -> tuple[Arch, Arch]:
-    """Upper and lower arch, where the head's own (placed) arch meshes are."""
-    found = []
-    for part, upward in (("upper_teeth", 1.0), ("lower_teeth", -1.0)):
-        x = anatomy.v_template[anatomy.regions[part]]
-        middle = x[np.abs(x[:, 0]) < 0.002]
-        edge = middle[(upward * middle[:, 1]).argmin()]
-        found.append(
-            Arch(
-                front_z=float(edge[2]),
-                edge_y=float(edge[1]),
-                half_width=0.0262 if upward > 0 else 0.0242,
-                length=0.0440 if upward > 0 else 0.0425,
-                upward=upward,
-            )
-        )
-    return found[0], found[1]

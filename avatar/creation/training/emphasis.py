@@ -1,4 +1,4 @@
-"""What counts more than its share of pixels: eyes, lips and lashes."""
+"""What counts more than its share of pixels: eyes, lids, lips and teeth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _REGIONS = {
     "upper_teeth": 2.0,
     "lower_teeth": 2.0,
     "tongue": 2.0,
-    "lashes": 4.0,
+    "caruncle_left": 4.0,
+    "caruncle_right": 4.0,
     "eyes": 4.0,
 }
 """Regions of a head, with what their triangles count; the greatest counts."""

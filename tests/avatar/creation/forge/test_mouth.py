@@ -24,7 +24,6 @@ from avatar.creation.forge.makehuman import Phenotype
 from avatar.creation.forge.mesh import rasterise, triangulate
 from avatar.creation.forge.mouth import MouthRecipe, mouth_splats
 from avatar.creation.forge.splats import SH_DC, Splats
-from avatar.creation.forge.teeth import arches
 
 PEOPLE = {"woman": Phenotype(masculinity=0.0, age_years=27), "man": Phenotype(masculinity=1.0, age_years=60)}
 
@@ -191,7 +190,7 @@ def test_the_throat_is_dark_and_the_front_teeth_are_the_brightest(mouth) -> None
 
 def test_arches_are_symmetric_and_the_upper_closes_over_the_lower(mouth) -> None:
     anatomy, _ = mouth
-    upper, lower = arches(anatomy)
+    upper, lower = anatomy.arches
     for arch in (upper, lower):
         points = arch.crowns().points
         order = np.lexsort(np.round(points * [-1, 1, 1], 9).T)
