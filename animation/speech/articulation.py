@@ -34,7 +34,8 @@ __all__ = ["closure_spans", "dominances", "targets", "trajectories"]
 #                jaw  closed round spread lip_in tongue funnel
 _TARGETS = {
     "SIL": (0.03, 0.75, 0.00, 0.00, 0.0, 0.0, 0.0),
-    "P B M": (0.05, 1.00, 0.05, 0.05, 0.0, 0.0, 0.0),
+    "P B M": (0.10, 1.00, 0.05, 0.05, 0.0, 0.0, 0.0),
+    "BH": (0.12, 0.45, 0.05, 0.05, 0.0, 0.0, 0.0),
     "F V": (0.09, 0.00, 0.05, 0.10, 1.0, 0.0, 0.0),
     "TH DH": (0.15, 0.00, 0.00, 0.15, 0.0, 1.0, 0.0),
     "T D N": (0.13, 0.00, 0.05, 0.20, 0.0, 0.8, 0.0),
@@ -77,6 +78,7 @@ _VOWEL_DOMINANCE = {
 _CONSONANT_DOMINANCE = {**_VOWEL_DOMINANCE, "jaw": 0.6, "rounding": 0.25, "spread": 0.3, "tongue": 0.8}
 _DOMINANCE_RULES: tuple[tuple[str, dict[str, float]], ...] = (
     ("P B M", {"jaw": 1.2, "closed": 1.5, "rounding": 0.15, "spread": 0.15, "tongue": 0.1}),
+    ("BH", {"jaw": 0.9, "closed": 1.0, "rounding": 0.15, "spread": 0.15, "tongue": 0.1}),
     ("F V", {"jaw": 1.2, "closed": 1.0, "lip_in": 2.0, "rounding": 0.25, "spread": 0.25, "tongue": 0.1}),
     ("S Z SH ZH CH JH", {"jaw": 2.5, "tongue": 1.5}),
     ("SH ZH CH JH", {"rounding": 1.5, "funnel": 1.5, "spread": 1.0}),
@@ -225,7 +227,7 @@ def trajectories(segments: Sequence[Segment], n_poses: int, hop_s: float = 0.02)
             inside = _hold(times, segment.start_s + 0.02, segment.end_s - 0.02) if segment.duration_s > 0.05 else 0.0
             curves[:, CLOSED] = np.minimum(curves[:, CLOSED], 1.0 - 0.7 * inside)
     # p, b and m come last: a neighbouring f or v must not part their lips early.
-    for phonemes, channel, lift in ((LABIODENTALS, LIP_IN, 0.85), (BILABIALS, CLOSED, 0.92)):
+    for phonemes, channel, lift in ((LABIODENTALS, LIP_IN, 0.85), (BILABIALS, CLOSED, 0.62)):
         for start_s, end_s in closure_spans(segments, phonemes):
             held = _hold(times, start_s, end_s)
             curves[:, channel] = np.maximum(curves[:, channel], held)

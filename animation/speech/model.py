@@ -1,15 +1,16 @@
 """The speech network in numpy: one hop of features in, one pose's worth of mouth out.
 
 Filters shared along frequency look at the last four feature frames, then two GRU layers carry the past. Everything is
-causal; the network learned to describe the mouth `lookahead_hops` hops ago, which gives it that much of the future.
-The twin in torch, `animation.lab.training.network`, trains the weights.
+causal. Several sets of heads read the same memory: each learned to describe the mouth so many hops ago, which gives it
+that much of the future, and one of them is chosen when the network is made. The twin in torch,
+`animation.lab.training.network`, trains the weights.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from avatar.formats.tensors import read_tensors, write_tensors
 
 __all__ = [
     "DEFAULT_WEIGHTS",
+    "SealRule",
     "SpeechModelConfig",
     "SpeechNetwork",
     "SpeechOutput",
@@ -32,16 +34,29 @@ __all__ = [
 ]
 
 DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "speech.safetensors"
+_HEADS = {"viseme": len(VISEMES), "articulation": len(CHANNELS), "closure": 1, "voice": 1}
 _FORMAT = "gaussian-avatar-speech"
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class SealRule:
+    """When the lips seal: on one pose of probability `on` or on two in a row of `likely`, for at least `hold` poses;
+    they part below `off`."""
+
+    on: float = 0.9
+    likely: float = 0.6
+    off: float = 0.3
+    hold: int = 2
 
 
 @dataclass(frozen=True)
 class SpeechModelConfig:
     """Shape of the network and the tuned reading of its outputs.
 
-    `mel_mean` and `mel_scale` bring level-normalised features to about zero mean and unit spread. The lips seal on one
-    pose of probability `closure_on` or on two in a row of `closure_likely`, for at least `closure_hold` poses, and part
-    below `closure_off`. `voice_on` and `voice_off` are the same for speech against everything else.
+    `mel_mean` and `mel_scale` bring level-normalised features to about zero mean and unit spread. `lookaheads_hops` are
+    those there are heads for, the best first, and `seals` the rule of each. Somebody speaks from `voice_on` on, until
+    below `voice_off`.
     """
 
     hidden: int = 256
@@ -50,15 +65,31 @@ class SpeechModelConfig:
     filter_bands: int = 7
     filter_stride: int = 2
     filter_frames: int = 4
-    lookahead_hops: int = 3
+    lookaheads_hops: tuple[int, ...] = (3, 1, 0)
+    seals: tuple[SealRule, ...] = (SealRule(), SealRule(), SealRule())
     mel_mean: float = -6.0
     mel_scale: float = 4.0
-    closure_on: float = 0.9
-    closure_likely: float = 0.6
-    closure_off: float = 0.3
-    closure_hold: int = 2
     voice_on: float = 0.5
     voice_off: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not self.lookaheads_hops or len(self.seals) != len(self.lookaheads_hops):
+            raise ValueError(f"expected a seal for each of the look-aheads {self.lookaheads_hops}, got {self.seals}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SpeechModelConfig:
+        """From what `asdict` gave, after a way through JSON; unknown names are left out."""
+        known = {field.name for field in fields(cls)}
+        kept = {name: value for name, value in values.items() if name in known}
+        if "lookaheads_hops" in kept:
+            kept["lookaheads_hops"] = tuple(int(hops) for hops in kept["lookaheads_hops"])
+        if "seals" in kept:
+            kept["seals"] = tuple(SealRule(**rule) for rule in kept["seals"])
+        return cls(**kept)
+
+    def seal(self, lookahead_hops: int) -> SealRule:
+        """The rule for a look-ahead."""
+        return self.seals[self.lookaheads_hops.index(lookahead_hops)]
 
     @property
     def patches(self) -> int:
@@ -85,13 +116,19 @@ class SpeechNetwork:
     Args:
         config: its shape.
         tensors: its weights by name, as `load_weights` gives them.
+        lookahead_hops: one of the configuration's; the first if None.
 
     Raises:
-        ValueError: a tensor is missing or has the wrong shape.
+        ValueError: a tensor is missing or has the wrong shape, or there are no heads for that look-ahead.
     """
 
-    def __init__(self, config: SpeechModelConfig, tensors: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, config: SpeechModelConfig, tensors: dict[str, np.ndarray], lookahead_hops: int | None = None
+    ) -> None:
         self.config = config
+        self.lookahead_hops = config.lookaheads_hops[0] if lookahead_hops is None else lookahead_hops
+        if self.lookahead_hops not in config.lookaheads_hops:
+            raise ValueError(f"look-ahead: expected one of {config.lookaheads_hops} hops, got {lookahead_hops}")
         for name, shape in expected_shapes(config).items():
             found = tensors[name].shape if name in tensors else None
             if found != shape:
@@ -104,7 +141,7 @@ class SpeechNetwork:
             tuple(weights[f"recurrent.{kind}_l{n}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
             for n in range(config.layers)
         ]
-        heads = ("viseme", "articulation", "closure", "voice")
+        heads = [f"heads.{self.lookahead_hops}.{head}" for head in _HEADS]
         self._head_weight = np.concatenate([weights[f"{head}.weight"] for head in heads])
         self._head_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
         # Patches of (band, frame): each row of the index picks the inputs of one place along frequency.
@@ -178,13 +215,9 @@ def expected_shapes(config: SpeechModelConfig) -> dict[str, tuple[int, ...]]:
             f"recurrent.bias_ih_l{n}": (3 * c.hidden,),
             f"recurrent.bias_hh_l{n}": (3 * c.hidden,),
         }
-    for head, size in (
-        ("viseme", len(VISEMES)),
-        ("articulation", len(CHANNELS)),
-        ("closure", 1),
-        ("voice", 1),
-    ):
-        shapes |= {f"{head}.weight": (size, c.hidden), f"{head}.bias": (size,)}
+    for hops in c.lookaheads_hops:
+        for head, size in _HEADS.items():
+            shapes |= {f"heads.{hops}.{head}.weight": (size, c.hidden), f"heads.{hops}.{head}.bias": (size,)}
     return shapes
 
 
@@ -200,7 +233,7 @@ def save_weights(
         about: data statement, training and scores: anything JSON takes.
     """
     kept = {name: np.asarray(tensors[name], np.float16) for name in expected_shapes(config)}
-    write_tensors(path, kept, {"config": asdict(config), "about": about}, _FORMAT)
+    write_tensors(path, kept, {"config": asdict(config), "about": about}, _FORMAT, version=_VERSION)
 
 
 def read_about(path: Path | None = None) -> dict[str, object]:
@@ -209,7 +242,8 @@ def read_about(path: Path | None = None) -> dict[str, object]:
     Raises:
         UserError: as `load_weights`.
     """
-    return dict(read_tensors(path or DEFAULT_WEIGHTS, _FORMAT, "the weights of a speech model")[1]["about"])
+    path = path or DEFAULT_WEIGHTS
+    return dict(read_tensors(path, _FORMAT, "the weights of a speech model", version=_VERSION)[1]["about"])
 
 
 def load_weights(path: Path | None = None) -> tuple[SpeechModelConfig, dict[str, np.ndarray]]:
@@ -219,9 +253,8 @@ def load_weights(path: Path | None = None) -> tuple[SpeechModelConfig, dict[str,
         UserError: not there, not readable, or not of this kind.
     """
     path = path or DEFAULT_WEIGHTS
-    tensors, info = read_tensors(path, _FORMAT, "the weights of a speech model")
-    values = dict(info.get("config", {}))
-    known = {field.name for field in fields(SpeechModelConfig)}
+    tensors, info = read_tensors(path, _FORMAT, "the weights of a speech model", version=_VERSION)
+    config = SpeechModelConfig.from_dict(dict(info.get("config", {})))
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise UserError(f"{path} holds numbers that are not finite")
-    return SpeechModelConfig(**{k: v for k, v in values.items() if k in known}), tensors
+    return config, tensors

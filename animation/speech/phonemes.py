@@ -1,8 +1,8 @@
 """Phonemes, visemes, and the maps into them from IPA, the CMU set and festival's voices.
 
-The 41 phonemes are the 39 of the CMU pronouncing dictionary, silence, and `UY` for the front rounded vowels that
-English lacks. Sounds of other languages map to the phoneme whose lips they share: what counts is what a lip-reader
-sees.
+The 42 phonemes are the 39 of the CMU pronouncing dictionary, silence, `UY` for the front rounded vowels that English
+lacks, and `BH` for the b between vowels of Spanish and its kin. Sounds of other languages map to the phoneme whose lips
+they share: what counts is what a lip-reader sees.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jaxtyping import Int
 __all__ = [
     "BILABIALS",
     "LABIODENTALS",
+    "NEARLY_CLOSED",
     "PHONEMES",
     "PHONEME_INDEX",
     "SILENCE",
@@ -36,20 +37,22 @@ __all__ = [
 SILENCE = "SIL"
 _NAMES = """
     SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K
-    L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH UY
+    L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH UY BH
 """
 PHONEMES = tuple(_NAMES.split())
 PHONEME_INDEX = {phoneme: index for index, phoneme in enumerate(PHONEMES)}
 VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW", "UY"))
 BILABIALS = frozenset(("P", "B", "M"))
 LABIODENTALS = frozenset(("F", "V"))
+NEARLY_CLOSED = frozenset(("BH",))
+"""Lips come near each other; whether they touch is the speaker's habit."""
 
 # The fifteen visemes of the Oculus set, the one that most tools speak.
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
 VISEME_INDEX = {viseme: index for index, viseme in enumerate(VISEMES)}
 _VISEME_MEMBERS = {
     "sil": "SIL",
-    "PP": "P B M",
+    "PP": "P B M BH",
     "FF": "F V",
     "TH": "TH DH",
     "DD": "T D",
@@ -123,14 +126,15 @@ _IPA = _table(
     UW: uː u ʉ
     UY: œ̃ y ø œ ʏ ɥ ɶ
     P: p
-    B: b β
-    M: m ɱ
+    B: b
+    BH: β
+    M: m
     T: t ʈ
     D: d ɖ r ɾ ɽ
     K: k q c ʔ
     G: ɡ g ɟ ɣ
     F: f ɸ
-    V: v ʋ ⱱ
+    V: v ʋ ⱱ ɱ
     TH: θ
     DH: ð
     S: s ts
@@ -287,7 +291,8 @@ _FESTIVAL = {
         UW: u u1
         W: w uu
         P: p
-        B: b B
+        B: b
+        BH: B
         M: m
         N: n ny Ny J nl
         NG: ng N

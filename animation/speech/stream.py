@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from animation.speech.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
 from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
-from animation.speech.model import SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
+from animation.speech.model import SealRule, SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
 from animation.speech.phonemes import VISEMES
 
 __all__ = ["Seal", "SpeechFrames", "SpeechStream"]
@@ -36,7 +36,7 @@ _SILENT_HOPS = 50
 
 _SEALED = 0.5
 _APART = 0.29
-_SEALED_JAW = 0.08
+_SEALED_JAW = 0.35
 _UNSEALED_CLOSED = 0.8  # the seal alone decides on full closure; rest lies at 0.75
 
 
@@ -85,11 +85,11 @@ class Seal:
     """Decides when the lips are together: at once when sure, after two likely poses otherwise; then hysteresis.
 
     Args:
-        config: with the probabilities and the shortest length.
+        rule: the probabilities and the shortest length.
     """
 
-    def __init__(self, config: SpeechModelConfig) -> None:
-        self._config = config
+    def __init__(self, rule: SealRule) -> None:
+        self._rule = rule
         self.reset()
 
     def reset(self) -> None:
@@ -99,28 +99,39 @@ class Seal:
 
     def step(self, probability: float) -> float:
         """0.5..1 while sealed, below 0.3 while apart: nothing in between that could half-close the lips."""
-        c = self._config
+        rule = self._rule
         if self._age == 0:
-            sure = probability >= c.closure_on
-            likely = min(probability, self._before) >= c.closure_likely
+            sure = probability >= rule.on
+            likely = min(probability, self._before) >= rule.likely
             self._age = 1 if sure or likely else 0
-        elif probability < c.closure_off and self._age >= c.closure_hold:
+        elif probability < rule.off and self._age >= rule.hold:
             self._age = 0
         else:
             self._age += 1
         self._before = probability
         if self._age:
-            return _SEALED + (1 - _SEALED) * min(1.0, max(0.0, (probability - c.closure_off) / (1 - c.closure_off)))
-        return _APART * min(1.0, probability / c.closure_on)
+            return _SEALED + (1 - _SEALED) * min(1.0, max(0.0, (probability - rule.off) / (1 - rule.off)))
+        return _APART * min(1.0, probability / rule.on)
+
+
+def _lookahead_ms(hops: int) -> float:
+    """A pose describes the middle of its hop, and needs the rest of it."""
+    return (hops + 0.5) * HOP_S * 1000
+
+
+def _nearest(config: SpeechModelConfig, lookahead_ms: float) -> int:
+    return min(config.lookaheads_hops, key=lambda hops: abs(_lookahead_ms(hops) - lookahead_ms))
 
 
 class SpeechStream:
     """Turns mono sound at 16 kHz into mouth poses, 50 a second.
 
-    Pose k leaves as soon as the sound up to (k + 1 + lookahead_hops) * hop_s is there.
+    Pose k leaves as soon as the sound up to (k + 1) * hop_s + lookahead is there.
 
     Args:
         weights: a weights file; the shipped one when None.
+        lookahead_ms: how much sound after a pose's instant is waited for: more is surer, less is quicker. The nearest
+            that the weights have is taken; the surest when None.
 
     Raises:
         UserError: the weights cannot be read.
@@ -128,14 +139,14 @@ class SpeechStream:
 
     hop_s = HOP_S
 
-    def __init__(self, weights: Path | None = None) -> None:
+    def __init__(self, weights: Path | None = None, lookahead_ms: float | None = None) -> None:
         config, tensors = load_weights(weights)
-        self._network = SpeechNetwork(config, tensors)
-        self._lookahead = config.lookahead_hops
+        self._lookahead = config.lookaheads_hops[0] if lookahead_ms is None else _nearest(config, lookahead_ms)
+        self._network = SpeechNetwork(config, tensors, self._lookahead)
         self._config = config
         self._mel = LogMel()
         self._level = LevelTracker()
-        self._seal = Seal(config)
+        self._seal = Seal(config.seal(self._lookahead))
         self._memory, self._start_db = self._listen_to_silence()
         self.reset()
 
@@ -153,7 +164,7 @@ class SpeechStream:
     @property
     def lookahead_ms(self) -> float:
         """Sound after a pose's instant that must have come before the pose can leave, in milliseconds."""
-        return (self._lookahead + 0.5) * HOP_S * 1000
+        return _lookahead_ms(self._lookahead)
 
     def reset(self) -> None:
         """Forget all sound, as if new."""

@@ -37,6 +37,8 @@ def train_speech(
     format: _Formats = (),
     out: Output = Path("out/speech"),
     head: str = "",
+    start: Path | None = None,
+    heads_only: bool = False,
     steps: int | None = None,
     seed: int = 0,
     device: _Device = "auto",
@@ -51,6 +53,8 @@ def train_speech(
         format: corpus, native, vocaset or faceformer; told by what is in the folder if not given.
         out: folder for speech.safetensors, its checkpoint and its curves.
         head: of whose topology the meshes are: an imported FLAME model or a file; the generic head if not given.
+        start: weights to begin with, such as an earlier speech.safetensors; only with the speech corpus.
+        heads_only: change nothing but their heads: cheap, and enough for another look-ahead.
         steps: how long; as the shipped weights were trained if not given.
         seed: the same seed gives the same weights.
         device: cpu, cuda or auto.
@@ -64,6 +68,10 @@ def train_speech(
     from_corpus = format == ("corpus",) or (not format and _is_speech_corpus(folders))
     if from_corpus:
         refuse("the speech corpus has no meshes", head=head or None)
+    else:
+        refuse("meshes are trained on from the beginning", start=start)
+    if start is None:
+        refuse("the heads of which weights? give --start too", heads_only=heads_only or None)
     config = speech.TrainingConfig(seed=seed)
     config = config if steps is None else replace(config, steps=_positive("steps", steps))
     options = _engine(device, devices, 250)
@@ -71,7 +79,7 @@ def train_speech(
         if from_corpus:
             if len(folders) > 1:
                 raise UserError("one corpus at a time: give --data once")
-            weights = speech.train_speech(folders[0], out, config, options, progress)
+            weights = speech.train_speech(folders[0], out, config, options, progress, start, heads_only)
         else:
             people = FaceData.open(folders, format, ("speech",), seed)
             model, arkit = open_any_head(head)
@@ -222,20 +230,28 @@ def evaluate_ablations(*, out: Output = Path("out/fusion_ablations.json"), seeds
 
 @registry.command(name="evaluate speech")
 def evaluate_speech(
-    *, data: Path = SPEECH_CORPUS, weights: Path | None = None, minutes: float | None = None, json: bool = False
+    *,
+    data: Path = SPEECH_CORPUS,
+    weights: Path | None = None,
+    lookahead: float | None = None,
+    minutes: float | None = None,
+    json: bool = False,
 ) -> int:
-    """Score the lips on held-out real recordings, for every emotion.
+    """Score the lips on held-out recordings, for every emotion.
 
     Args:
         data: the folder that `corpus speech` made.
         weights: a speech model; the one that ships if not given.
+        lookahead: of the model, milliseconds: 70, 30 or 10; the surest if not given.
         minutes: of each source at most; all if not given.
         json: print JSON.
     """
+    from animation.lab.evaluation.speech import StreamListener
     from animation.lab.evaluation.speech import evaluate_speech as evaluate
 
+    listener = StreamListener(weights, lookahead)
     with messages() as progress:
-        scores = evaluate(data, progress, minutes_per_source=minutes, weights=weights)
+        scores = evaluate(data, progress, minutes_per_source=minutes, listener=listener)
     if json:
         print_json(scores)
     else:

@@ -117,7 +117,13 @@ def test_faceformer_and_the_streaming_model_train_from_vocaset(
     assert (tmp_path / "f" / "faceformer.safetensors").is_file()
     with (tmp_path / "f" / "curves.csv").open() as file:
         assert float(list(csv.DictReader(file))[-1]["validation_rms_of_mean_mm"]) > 0
-    small = partial(speech.TrainingConfig, SpeechModelConfig(hidden=8, filters=4), batch=4, crop_hops=20, variants=1)
+    small = partial(
+        speech.TrainingConfig,
+        SpeechModelConfig(hidden=8, filters=4),
+        batch=4,
+        crop_hops=20,
+        variants=1,
+    )
     monkeypatch.setattr(speech, "TrainingConfig", small)
     monkeypatch.setattr(speech, "NoiseBank", partial(speech.NoiseBank, seconds=6.0))
     assert main(["train", "speech", *folder, *common, "--out", str(tmp_path / "s")]) == 0

@@ -135,7 +135,7 @@ class SphinxAligner:
 
 
 def _sphinx_phone(phoneme: str) -> str:
-    return {"UY": "UW"}.get(phoneme, phoneme)
+    return {"UY": "UW", "BH": "V"}.get(phoneme, phoneme)
 
 
 def _clipped(segments: Sequence[Segment], duration_s: float) -> list[Segment]:

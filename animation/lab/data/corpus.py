@@ -18,7 +18,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from animation.lab.data.recordings import SOURCES, fetch, recordings
+from animation.lab.data.neural_speech import NeuralClip, read_clips, speak_clips
+from animation.lab.data.recordings import fetch
+from animation.lab.data.sung import sung_phrases
 from animation.lab.data.synthetic_speech import (
     FESTIVAL_VOICES,
     FLITE_VOICES,
@@ -28,15 +30,18 @@ from animation.lab.data.synthetic_speech import (
     festival,
     flite,
 )
-from animation.lab.data.texts import FORTUNE_PACKAGES, sentences
+from animation.lab.data.texts import TEXT_PACKAGES, texts
 from animation.speech.audio import SAMPLE_RATE
-from animation.speech.phonemes import Segment
+from animation.speech.phonemes import SILENCE, Segment
+from animation.speech.voice.times import spoken_segments
 from avatar.errors import UserError
 
 __all__ = [
+    "NEURAL_TEST",
     "VOICE_PACKAGES",
     "CorpusConfig",
     "Utterance",
+    "label_neural",
     "load_utterances",
     "prepare_synthetic",
     "save_utterances",
@@ -56,6 +61,12 @@ VOICE_PACKAGES = (
 )
 
 _SPLIT_PARTS = 12
+CLIPS = "kokoro"
+"""The folder of what the neural voice has said."""
+_NEURAL = "kokoro"
+NEURAL_TEST = "kokoro_test"
+"""The source of the neural voices that are kept for tests."""
+_RATES = (5.0, 22.0)  # phonemes a second of speech that are believable
 # Voices of espeak-ng that no person has, and those kept back for other uses.
 _UNNATURAL_NAMES = """
     AnxiousAndy Demonic UniRobot anikaRobot croak robosoft robosoft2 robosoft3 robosoft4 robosoft5 robosoft6
@@ -89,6 +100,9 @@ class CorpusConfig:
     espeak_minutes: float = 100.0
     flite_minutes: float = 24.0
     festival_minutes: float = 10.0
+    sung_minutes: float = 6.0
+    kokoro_minutes: float = 120.0
+    kokoro_test_minutes: float = 8.0
     seed: int = 0
     aligner_steps: int = 600
     dropped_share: float = 0.12
@@ -152,15 +166,21 @@ def load_utterances(folder: Path, source: str) -> Iterator[Utterance]:
         yield Utterance(source, row["name"], row["speaker"], row["language"], samples, segments)
 
 
-def _padded(speech: SyntheticSpeech, rng: np.random.Generator) -> SyntheticSpeech:
-    """The speech with 0.1 to 0.5 s of silence on both sides."""
-    before, after = (int(x * SAMPLE_RATE) for x in rng.uniform(0.1, 0.5, 2))
+def _padded(
+    speech: SyntheticSpeech, rng: np.random.Generator, seconds: tuple[float, float] = (0.1, 0.5)
+) -> SyntheticSpeech:
+    """The speech with silence on both sides."""
+    before, after = (int(x * SAMPLE_RATE) for x in rng.uniform(*seconds, 2))
     samples = np.concatenate([np.zeros(before, np.float32), speech.samples, np.zeros(after, np.float32)])
     offset_s = before / SAMPLE_RATE
     inner = [s.shifted(offset_s) for s in speech.segments]
+    if inner[0].phoneme == SILENCE:
+        offset_s = inner.pop(0).end_s
+    if inner[-1].phoneme == SILENCE:
+        inner.pop()
     return SyntheticSpeech(
         samples,
-        (Segment("SIL", 0.0, offset_s), *inner, Segment("SIL", inner[-1].end_s, len(samples) / SAMPLE_RATE)),
+        (Segment(SILENCE, 0.0, offset_s), *inner, Segment(SILENCE, inner[-1].end_s, len(samples) / SAMPLE_RATE)),
     )
 
 
@@ -230,8 +250,13 @@ def _festival_utterances(
             return
 
 
+def _sung_utterances(config: CorpusConfig) -> Iterator[Utterance]:
+    for number, (samples, segments) in enumerate(sung_phrases(config.sung_minutes, config.seed)):
+        yield Utterance("sung", f"sung-{number}", f"singer-{number}", "", samples, segments)
+
+
 def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progress: Progress) -> None:
-    """Make the synthetic sources that are not there yet.
+    """Make the synthetic sources that are not there yet, but for the neural voice's labels.
 
     Args:
         folder: the corpus.
@@ -239,28 +264,26 @@ def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progre
         config: how much to make.
         progress: called with a message and the share done.
     """
-    fetch(sorted(FORTUNE_PACKAGES.values()), packages, progress)
-    texts = {language: sentences(packages / package, language) for language, package in FORTUNE_PACKAGES.items()}
-    french = next(source for source in SOURCES if source.name == "prompts_fr")
-    fetch(list(french.packages), packages, progress)
-    texts["fr"] = [r.text for r in recordings(french, packages) if split_of(r.name) == "train"]
+    fetch(list(TEXT_PACKAGES), packages, progress)
+    spoken = texts(packages)
     jobs: list[tuple[str, Callable[[], Iterator[Utterance]]]] = [
-        ("espeak", partial(_espeak_utterances, texts, config, progress))
+        ("espeak", partial(_espeak_utterances, spoken, config, progress))
     ]
     for flite_voice in FLITE_VOICES:
         jobs.append(
             (
                 f"flite_{flite_voice}",
-                partial(_flite_utterances, texts["en"], flite_voice, config, progress),
+                partial(_flite_utterances, spoken["en"], flite_voice, config, progress),
             )
         )
     for festival_voice in FESTIVAL_VOICES:
         jobs.append(
             (
                 f"festival_{festival_voice.name}",
-                partial(_festival_utterances, texts[festival_voice.language], festival_voice, config, progress),
+                partial(_festival_utterances, spoken[festival_voice.language], festival_voice, config, progress),
             )
         )
+    jobs.append(("sung", partial(_sung_utterances, config)))
     for name, make in jobs:
         if (folder / f"{name}.json").exists():
             continue
@@ -269,3 +292,37 @@ def prepare_synthetic(folder: Path, packages: Path, config: CorpusConfig, progre
             _log.info("%s: %.1f minutes", name, minutes)
         else:
             _log.warning("%s: this voice says nothing; is its package installed? (%s)", name, VOICE_PACKAGES)
+    speak_clips(folder / CLIPS, "test", config.kokoro_test_minutes, spoken, config.seed, progress)
+    speak_clips(folder / CLIPS, "train", config.kokoro_minutes, spoken, config.seed, progress)
+
+
+def label_neural(folder: Path, hear: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, "t p"]]) -> None:
+    """Make the corpus's sources of what the neural voice has said, where they are not there yet.
+
+    Args:
+        folder: the corpus.
+        hear: an aligner's log likelihoods of phonemes every 10 ms; they help to place boundaries.
+    """
+    if not (folder / f"{NEURAL_TEST}.json").exists():
+        save_utterances(folder, NEURAL_TEST, _neural_utterances(read_clips(folder / CLIPS, "test"), hear))
+    if any(name.startswith(_NEURAL) and name != NEURAL_TEST for name in source_names(folder)):
+        return
+    by_language: dict[str, list[Utterance]] = {}
+    for utterance in _neural_utterances(read_clips(folder / CLIPS, "train"), hear):
+        by_language.setdefault(utterance.language, []).append(utterance)
+    for language, utterances in sorted(by_language.items()):
+        save_utterances(folder, f"{_NEURAL}_{language}", utterances)
+
+
+def _neural_utterances(
+    clips: Iterable[NeuralClip], hear: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, "t p"]]
+) -> Iterator[Utterance]:
+    """Clips with their phonemes in time, and silence on both sides; implausible ones are left out."""
+    for number, clip in enumerate(clips):
+        segments = spoken_segments(clip.tokens, clip.frames, clip.samples, hear(clip.samples))
+        spoken = [s for s in segments if s.phoneme != SILENCE]
+        if len(spoken) < 2 or not _RATES[0] < len(spoken) / sum(s.duration_s for s in spoken) < _RATES[1]:
+            continue
+        speech = _padded(SyntheticSpeech(clip.samples, segments), np.random.default_rng([number]), (0.1, 0.7))
+        language = clip.language.split("-")[0]
+        yield Utterance(f"{_NEURAL}_{language}", clip.name, clip.voice, language, speech.samples, speech.segments)

@@ -13,7 +13,7 @@ from animation.expression.emotions import EMOTIONS
 from animation.face import DrivenFace
 from animation.lab.data.self_made_voices import made_up_sentences
 from animation.lab.data.synthetic_speech import FLITE_VOICES, SyntheticSpeech, flite
-from animation.lab.evaluation.speech import SEALED_GAP_MM, ClosureScore, score_closures
+from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures
 from animation.speech.audio import HOP_S
 from animation.speech.lips import LipModel
 from animation.speech.phonemes import LABIODENTALS, VOWELS, Segment

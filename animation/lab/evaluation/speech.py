@@ -7,135 +7,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS
 from animation.face import DrivenFace
-from animation.lab.data.corpus import Utterance, load_utterances, split_of
+from animation.lab.data.corpus import NEURAL_TEST, Utterance, load_utterances, split_of
 from animation.lab.data.recordings import SOURCES
+from animation.lab.evaluation.articulation import ArticulationScore
+from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures, silent_poses
 from animation.lab.training.soundscape import noise
-from animation.speech.articulation import closure_spans
 from animation.speech.audio import HOP_S, SAMPLE_RATE
 from animation.speech.lips import default_lips
-from animation.speech.phonemes import BILABIALS, SILENCE, Segment, viseme_labels
+from animation.speech.phonemes import viseme_labels
 from animation.speech.stream import SpeechFrames, SpeechStream
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 from avatar.heads import open_head
 
 __all__ = [
-    "SEALED_GAP_MM",
-    "ClosureScore",
     "Condition",
+    "Listener",
     "SpeechScore",
+    "StreamListener",
     "evaluate_speech",
-    "lip_gaps_mm",
-    "score_closures",
-    "silent_poses",
+    "spoken_weights",
     "test_utterances",
 ]
 
 _log = logging.getLogger(__name__)
 
-SEALED_GAP_MM = 1.0
-TOLERANCE_S = 0.04
-
-_SILENCE_MARGIN_S = 0.2
-
 Progress = Callable[[str, float], None]
 
-
-@dataclass
-class ClosureScore:
-    """Counts over labelled p, b and m: how many the lips sealed on, and seals where none belongs.
-
-    `offsets_ms` are of the middle of each seal inside speech from the middle of its labelled closure; positive is late.
-    """
-
-    hits: int = 0
-    closures: int = 0
-    false_closures: int = 0
-    speech_s: float = 0.0
-    offsets_ms: list[float] = field(default_factory=list)
-
-    def add(self, other: ClosureScore) -> None:
-        """Count another utterance in."""
-        self.hits += other.hits
-        self.closures += other.closures
-        self.false_closures += other.false_closures
-        self.speech_s += other.speech_s
-        self.offsets_ms += other.offsets_ms
-
-    @property
-    def rate(self) -> float:
-        """Share of closures that were hit."""
-        return self.hits / self.closures if self.closures else float("nan")
-
-    @property
-    def false_per_min(self) -> float:
-        """False seals a minute of speech."""
-        return 60 * self.false_closures / self.speech_s if self.speech_s else 0.0
-
-
-def _runs(mask: Bool[np.ndarray, " t"]) -> Int[np.ndarray, "n 2"]:
-    """First and one-past-last index of each run of True."""
-    change = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return np.stack([np.flatnonzero(change == 1), np.flatnonzero(change == -1)], axis=1)
-
-
-def score_closures(segments: Sequence[Segment], sealed: Bool[np.ndarray, " t"], hop_s: float = HOP_S) -> ClosureScore:
-    """Compare seals with labels.
-
-    A closure is hit when the lips are sealed at some pose from 40 ms before the phoneme to 40 ms after it. A seal is
-    false when all of it lies further than that from every p, b, m and every silence (at rest the lips touch).
-
-    Args:
-        segments: the phonemes in time, silences included.
-        sealed: whether the lips are together, pose by pose; pose k is at (k + 0.5) * hop_s.
-        hop_s: seconds from pose to pose.
-    """
-    times = (np.arange(len(sealed)) + 0.5) * hop_s
-    score = ClosureScore(speech_s=sum(s.duration_s for s in segments if s.phoneme != SILENCE))
-    excused = np.ones(len(sealed), bool)
-    for segment in segments:
-        if segment.phoneme not in BILABIALS and segment.phoneme != SILENCE:
-            excused &= (times < segment.start_s) | (times >= segment.end_s)
-    for segment in segments:
-        if segment.phoneme in BILABIALS or segment.phoneme == SILENCE:
-            excused |= (times > segment.start_s - TOLERANCE_S) & (times < segment.end_s + TOLERANCE_S)
-    runs = _runs(sealed)
-    score.false_closures = sum(not excused[first:last].any() for first, last in runs)
-    for index, segment in enumerate(segments):
-        if segment.phoneme not in BILABIALS:
-            continue
-        score.closures += 1
-        near = (times > segment.start_s - TOLERANCE_S) & (times < segment.end_s + TOLERANCE_S)
-        hit = bool((sealed & near).any())
-        score.hits += hit
-        neighbours = {segments[i].phoneme for i in (index - 1, index + 1) if 0 <= i < len(segments)}
-        if not hit or neighbours & (BILABIALS | {SILENCE}):
-            continue
-        spans = closure_spans([segment])
-        overlapping = [(a, b) for a, b in runs if near[a:b].any()]
-        if len(overlapping) == 1:
-            first, last = overlapping[0]
-            score.offsets_ms.append(1000 * ((first + last) / 2 * hop_s - spans[0].mean()))
-    return score
-
-
-def silent_poses(segments: Sequence[Segment], n_poses: int, hop_s: float = HOP_S) -> Bool[np.ndarray, " t"]:
-    """Poses well inside a silence: 0.2 s from any speech."""
-    times = (np.arange(n_poses) + 0.5) * hop_s
-    silent = np.ones(n_poses, bool)
-    for segment in segments:
-        if segment.phoneme != SILENCE:
-            silent &= (times < segment.start_s - _SILENCE_MARGIN_S) | (times > segment.end_s + _SILENCE_MARGIN_S)
-    return silent
+_STILL = DriverSettings(intensity=1.0, blinks=False, gaze=False, head=False)
 
 
 class _Replay:
@@ -158,13 +68,48 @@ class _Replay:
         return
 
 
-def lip_gaps_mm(frames: SpeechFrames, settings: DriverSettings) -> Float[np.ndarray, " t"]:
-    """The largest gap between the lips of the posed generic head, pose by pose, in millimetres."""
-    driver = AvatarDriver(DrivenFace.of(*open_head()), settings, _Replay(frames))
-    poses = driver.feed(np.zeros(0, np.float32))
-    weights = FlameParams.stack(poses).blendshape_weights
+def spoken_weights(frames: SpeechFrames, settings: DriverSettings) -> Float[np.ndarray, "t 52"]:
+    """The generic head's blendshape weights, pose by pose; `default_lips().opening_mm` measures the lips' gap."""
+    driver = AvatarDriver(_face(), settings, _Replay(frames))
+    weights = FlameParams.stack(driver.feed(np.zeros(0, np.float32))).blendshape_weights
     assert weights is not None
-    return default_lips().opening_mm(weights)
+    return weights
+
+
+@cache
+def _face() -> DrivenFace:
+    return DrivenFace.of(*open_head())
+
+
+class Listener(Protocol):
+    """What is scored: something that says of a whole recording what the mouth does."""
+
+    @property
+    def lookahead_ms(self) -> float | None:
+        """None: it hears everything first."""
+        ...
+
+    def frames(self, samples: Float[np.ndarray, " n"]) -> SpeechFrames:
+        """Of a sound at 16 kHz; one pose for each hop begun."""
+        ...
+
+
+class StreamListener:
+    """The streaming model.
+
+    Args:
+        weights: a weights file; the shipped one if None.
+        lookahead_ms: see `SpeechStream`.
+    """
+
+    def __init__(self, weights: Path | None = None, lookahead_ms: float | None = None) -> None:
+        self._stream = SpeechStream(weights, lookahead_ms)
+        self.lookahead_ms = self._stream.lookahead_ms
+
+    def frames(self, samples: Float[np.ndarray, " n"]) -> SpeechFrames:
+        """See `Listener.frames`."""
+        self._stream.reset()
+        return SpeechFrames.concatenate([self._stream.feed(samples), self._stream.finish()])
 
 
 @dataclass(frozen=True)
@@ -221,25 +166,23 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def test_utterances(folder: Path) -> dict[str, list[Utterance]]:
-    """Held-out speech by source: speakers kept out of training whole, and files kept out of the divided sources.
+    """Held-out speech by source: speakers kept out of training whole, files kept out of the divided sources, and the
+    neural voices kept for tests.
 
     Raises:
         UserError: the corpus has none.
     """
     found: dict[str, list[Utterance]] = {}
     for source in SOURCES:
-        if source.role == "validation" or not (folder / f"{source.name}.json").exists():
+        if source.role not in ("split", "test") or not (folder / f"{source.name}.json").exists():
             continue
         utterances = load_utterances(folder, source.name)
         found[source.name] = [u for u in utterances if source.role == "test" or split_of(u.name) == "test"]
+    if (folder / f"{NEURAL_TEST}.json").exists():
+        found[NEURAL_TEST] = list(load_utterances(folder, NEURAL_TEST))
     if not any(found.values()):
         raise UserError(f"no held-out recordings in {folder}: make them with gaussian-avatar corpus speech")
     return found
-
-
-def _frames_of(stream: SpeechStream, samples: Float[np.ndarray, " n"]) -> SpeechFrames:
-    stream.reset()
-    return SpeechFrames.concatenate([stream.feed(samples), stream.finish()])
 
 
 def _score(score: SpeechScore, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]) -> None:
@@ -265,9 +208,9 @@ def evaluate_speech(
     minutes_per_source: float | None = None,
     emotion_minutes_per_source: float = 0.5,
     condition: Condition | None = None,
-    weights: Path | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, object]:
-    """Score the shipped mouth on held-out real recordings.
+    """Score a mouth on held-out recordings.
 
     Args:
         data_dir: the corpus folder.
@@ -276,20 +219,20 @@ def evaluate_speech(
         minutes_per_source: use no more than this of each source; all of it when None.
         emotion_minutes_per_source: the same for each emotion.
         condition: what to do to the sound first.
-        weights: another weights file.
+        listener: what is scored; the shipped streaming model if None.
 
     Returns:
-        The figures, ready for JSON; `closure_rate_by_emotion` compares on the same files, 'neutral' among them;
-        `by_novelty` parts speakers that training never heard from new files of speakers that it did.
+        The figures, ready for JSON, over real recordings; `closure_rate_by_emotion` compares on the same files,
+        'neutral' among them; `by_novelty` parts speakers that training never heard from new files of speakers that it
+        did; `neural` are the neural voices kept for tests; `articulation` is how far English speech moves the mouth.
 
     Raises:
         UserError: no corpus, or no readable weights.
     """
     condition = condition or Condition()
-    stream = SpeechStream(weights)
+    listener = StreamListener() if listener is None else listener
     sources = test_utterances(Path(data_dir))
-    still = DriverSettings(blinks=False, gaze=False, head=False)
-    total = SpeechScore()
+    total, neural, articulation = SpeechScore(), SpeechScore(), ArticulationScore()
     by_source: dict[str, SpeechScore] = {}
     by_language: dict[str, SpeechScore] = {}
     by_novelty: dict[str, SpeechScore] = {}
@@ -300,28 +243,36 @@ def evaluate_speech(
         for position, utterance in enumerate(_limited(utterances, minutes_per_source)):
             share = position / max(1, len(utterances))
             progress(f"{name}: {utterance.name}", (number + share) / len(sources))
-            samples = condition.apply(utterance.samples, seed=position)
-            frames = _frames_of(stream, samples)
-            gaps_mm = lip_gaps_mm(frames, still)
-            shared = by_language.setdefault(utterance.language, SpeechScore())
+            frames = listener.frames(condition.apply(utterance.samples, seed=position))
+            weights = spoken_weights(frames, _STILL)
+            gaps_mm = default_lips().opening_mm(weights)
             spent = own.seconds
-            novelty = by_novelty.setdefault("speakers" if name in unheard else "files", SpeechScore())
-            for score in (total, own, shared, novelty):
+            if name == NEURAL_TEST:
+                concerned: tuple[SpeechScore, ...] = (own, neural)
+            else:
+                novelty = by_novelty.setdefault("speakers" if name in unheard else "files", SpeechScore())
+                concerned = (own, total, novelty, by_language.setdefault(utterance.language, SpeechScore()))
+            for score in concerned:
                 _score(score, utterance, frames, gaps_mm)
-            if spent < 60 * emotion_minutes_per_source:
+            if utterance.language == "en":
+                articulation.add(weights, frames)
+            if spent < 60 * emotion_minutes_per_source and name != NEURAL_TEST:
                 for emotion, closures in by_emotion.items():
-                    settings = DriverSettings(emotion, 1.0, blinks=False, gaze=False, head=False)
-                    closures.add(score_closures(utterance.segments, lip_gaps_mm(frames, settings) < SEALED_GAP_MM))
+                    settings = replace(_STILL, emotion=emotion)
+                    sealed = default_lips().opening_mm(spoken_weights(frames, settings)) < SEALED_GAP_MM
+                    closures.add(score_closures(utterance.segments, sealed))
     progress("done", 1.0)
     return {
         **total.summary(),
         "closure_rate_by_emotion": {e: _ratio(s.hits, s.closures) for e, s in by_emotion.items()},
         "languages": sorted(by_language),
         "condition": condition.name,
-        "lookahead_ms": stream.lookahead_ms,
+        "lookahead_ms": listener.lookahead_ms,
         "by_novelty": {novelty: score.summary() for novelty, score in sorted(by_novelty.items())},
+        "neural": neural.summary(),
         "by_language": {language: score.summary() for language, score in sorted(by_language.items())},
         "by_source": {name: score.summary() for name, score in by_source.items()},
+        "articulation": articulation.summary(),
     }
 
 

@@ -1,188 +1,35 @@
-"""Training batches for the speech model: features of altered recordings, mixed with noise on the fly.
+"""Training batches for the speech model: random crops of features, mixed with noise on the fly.
 
-Rooms, telephones and other speakers are made on the sound, once, and kept as features; noise, level, colour and
-mixtures are made on the features' power, anew for each batch.
+Rooms, microphones, effort and other speakers are made on the sound, once, and kept as features; noise, level, colour
+and held vowels are made on the features, anew for each batch.
 """
 
 from __future__ import annotations
 
-import logging
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from animation.lab.data.corpus import Utterance, load_utterances, source_names, split_of
-from animation.lab.data.recordings import SOURCES
-from animation.lab.training.soundscape import NOISE_KINDS, babble, change_speed, noise, room, telephone
-from animation.lab.training.targets import Recording, Targets
-from animation.speech.audio import FRAMES_PER_HOP, HOP_S, HOP_SAMPLES, N_MELS, LevelTracker, log_mel
+from animation.lab.training.banks import FeatureBank, NoiseBank
+from animation.speech.audio import FRAMES_PER_HOP, N_MELS, LevelTracker
 from animation.speech.channels import REST
+from animation.speech.phonemes import PHONEME_INDEX, VOWELS
 
-__all__ = [
-    "Batch",
-    "FeatureBank",
-    "NoiseBank",
-    "draw_batch",
-    "hop_energy_db",
-    "normalize_level",
-    "training_utterances",
-]
+__all__ = ["Batch", "draw_batch", "hop_energy_db", "normalize_level"]
 
-_log = logging.getLogger(__name__)
-
-Progress = Callable[[str, float], None]
-
-_MUSIC_SHARE = 0.35
 _LN10_OVER_10 = np.log(10.0) / 10.0
-
-
-def training_utterances(folder: Path, split: str = "train") -> dict[str, list[Utterance]]:
-    """The corpus's utterances for training or validation by source; speakers kept for tests never appear."""
-    roles = {source.name: source.role for source in SOURCES}
-    chosen: dict[str, list[Utterance]] = {}
-    for name in source_names(folder):
-        role = roles.get(name, "synthetic")
-        if role == "split":
-            chosen[name] = [u for u in load_utterances(folder, name) if split_of(u.name) == split]
-        elif (role, split) in (("synthetic", "train"), ("validation", "validation")):
-            chosen[name] = list(load_utterances(folder, name))
-    return chosen
-
-
-class FeatureBank:
-    """Log-mel frames and targets of one source in several variants, end to end.
-
-    Args:
-        mel: frames, two a hop.
-        targets: one row a hop.
-    """
-
-    def __init__(self, mel: Float[np.ndarray, "t2 m"], targets: Targets) -> None:
-        self.mel = mel
-        self.targets = targets
-
-    @property
-    def hops(self) -> int:
-        """Length in hops."""
-        return len(self.targets.viseme)
-
-    @classmethod
-    def build(cls, recordings: Sequence[Recording], variants: int, seed: int) -> FeatureBank:
-        """Make the features: the sound as it is, and `variants - 1` altered copies, in a random order."""
-        rng = np.random.default_rng(seed)
-        mels, targets = [], []
-        jobs = [(recording, v) for recording in recordings for v in range(variants)]
-        for index in rng.permutation(len(jobs)):
-            recording, variant = jobs[index]
-            samples, factor = recording.samples, 1.0
-            samples = samples * np.float32(0.06 / (np.sqrt(np.mean(samples**2)) + 1e-6))
-            if variant > 0:
-                factor = float(rng.uniform(0.84, 1.2))
-                samples = change_speed(samples, factor)
-                if rng.random() < 0.5:
-                    samples = room(samples, rng)
-                if rng.random() < 0.45:
-                    samples = telephone(samples, rng)
-            n_hops = len(samples) // HOP_SAMPLES
-            mels.append(log_mel(samples[: n_hops * HOP_SAMPLES]).astype(np.float16))
-            targets.append(recording.targets(factor, n_hops))
-        joined = Targets(
-            *(np.concatenate([getattr(t, name) for t in targets]) for name in Targets.__dataclass_fields__)
-        )
-        return cls(np.concatenate(mels), joined)
-
-    @classmethod
-    def cached(cls, path: Path, build: Callable[[], FeatureBank]) -> FeatureBank:
-        """Read a bank from a file, or build and keep it."""
-        if not path.exists():
-            bank = build()
-            fields = {name: getattr(bank.targets, name) for name in Targets.__dataclass_fields__}
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial.npz")
-            np.savez(partial, mel=bank.mel, **fields)
-            partial.rename(path)
-            return bank
-        with np.load(path, allow_pickle=False) as file:
-            return cls(file["mel"], Targets(*(file[name] for name in Targets.__dataclass_fields__)))
-
-
-class NoiseBank:
-    """Power of sounds without speech, and of babble, at -20 dBFS.
-
-    Args:
-        voices: sounds to make babble of.
-        music: pieces of music.
-        seed: of the random sounds.
-        seconds: how much of each kind.
-    """
-
-    def __init__(
-        self,
-        voices: Sequence[Float[np.ndarray, " n"]],
-        music: Sequence[Float[np.ndarray, " n"]],
-        seed: int,
-        seconds: float = 120.0,
-    ) -> None:
-        rng = np.random.default_rng(seed)
-        sounds = {
-            kind: np.concatenate([noise(kind, 6.0, rng) for _ in range(int(seconds / 6))]) for kind in NOISE_KINDS
-        }
-        parts = [
-            sounds.pop("band"),
-            np.concatenate([noise("band", 6.0, rng) for _ in range(int(seconds / 6))]),
-        ]
-        parts += [piece * np.float32(0.1 / (np.sqrt(np.mean(piece**2)) + 1e-9)) for piece in music]
-        sounds["music"] = np.concatenate(parts)
-        self.quiet = {kind: np.exp(log_mel(sound)) for kind, sound in sounds.items()}
-        self.babble = np.exp(log_mel(babble(voices, seconds, rng)))
-
-    @classmethod
-    def cached(cls, path: Path, build: Callable[[], NoiseBank]) -> NoiseBank:
-        """Read a bank from a file, or build and keep it."""
-        if not path.exists():
-            bank = build()
-            np.savez(path.with_suffix(".partial.npz"), babble=bank.babble, **bank.quiet)
-            path.with_suffix(".partial.npz").rename(path)
-            return bank
-        bank = cls.__new__(cls)
-        with np.load(path, allow_pickle=False) as file:
-            bank.quiet = {kind: file[kind] for kind in file.files if kind != "babble"}
-            bank.babble = file["babble"]
-        return bank
-
-    def draw(self, frames: int, rng: np.random.Generator, with_babble: float = 0.25) -> Float[np.ndarray, "t m"]:
-        """A random stretch of mel power; of babble with the given probability."""
-        kinds = list(self.quiet)
-        if rng.random() < with_babble:
-            source = self.babble
-        elif rng.random() < _MUSIC_SHARE and "music" in self.quiet:  # the sound most like speech
-            source = self.quiet["music"]
-        else:
-            source = self.quiet[kinds[rng.integers(len(kinds))]]
-        start = rng.integers(0, len(source) - frames)
-        return source[start : start + frames] * _disguise(frames, rng)
-
-
-def _disguise(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "t m"]:
-    """Random resonances, and slow or fast swelling, as factors of power: no two machines sound the same."""
-    factor = np.ones((frames, N_MELS), np.float32)
-    if rng.random() < 0.6:
-        count = int(rng.integers(4, 21))
-        knots = rng.normal(0, rng.uniform(0.5, 2.0), count)
-        factor *= np.exp(np.interp(np.linspace(0, count - 1, N_MELS), np.arange(count), knots)).astype(np.float32)
-    if rng.random() < 0.3:
-        phase = 2 * np.pi * (rng.uniform(0.2, 8) * np.arange(frames) * HOP_S / FRAMES_PER_HOP + rng.random())
-        factor *= np.exp(rng.uniform(0, 1.5) * np.sin(phase)).astype(np.float32)[:, None]
-    return factor
+_VOWELS = np.array([PHONEME_INDEX[vowel] for vowel in sorted(VOWELS)])
+_HELD = 0.06
+"""Share of crops in which one vowel is held, as in singing."""
+_HELD_HOPS = (12, 80)
+_PAUSE_NOISE = 0.25
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Features after level normalisation, and targets, one row a hop."""
+    """Features after level normalisation, and targets, one row a hop; targets begin `lookahead_hops` earlier."""
 
     features: Float[np.ndarray, "b t2 m"]
     viseme: Int[np.ndarray, "b t"]
@@ -211,6 +58,22 @@ def normalize_level(
         levels[:, t] = level
     shift = np.repeat(levels * _LN10_OVER_10, FRAMES_PER_HOP, axis=1)[..., None].astype(np.float32)
     return np.log(power) - shift
+
+
+def _held(
+    order: Int[np.ndarray, " t"], phonemes: Int[np.ndarray, " n"], rng: np.random.Generator
+) -> Int[np.ndarray, " t"]:
+    """The order of hops with a vowel among them held for up to 1.6 s: perfectly still, or wandering a little."""
+    vowels = np.flatnonzero(np.isin(phonemes[order], _VOWELS))
+    if not len(vowels):
+        return order
+    at = int(rng.choice(vowels))
+    count = int(rng.integers(*_HELD_HOPS))
+    held = np.full(count, order[at])
+    if rng.random() < 0.5:
+        wander = np.clip(order[at] + np.round(np.cumsum(rng.normal(0, 0.3, count))).astype(int), order[0], order[-1])
+        held = np.where(phonemes[wander] == phonemes[order[at]], wander, held)
+    return np.concatenate([order[:at], held, order[at:]])[: len(order)]
 
 
 def _frequency_warp(factor: float) -> Float[np.ndarray, "m m"]:
@@ -258,7 +121,7 @@ def draw_batch(
         rng: randomness.
         size: crops.
         hops: length of a crop.
-        lookahead_hops: how far the targets lag behind the features.
+        lookahead_hops: how much earlier than the features the targets begin.
         quiet_share: share of crops without any speech.
     """
     frames = hops * FRAMES_PER_HOP
@@ -267,9 +130,13 @@ def draw_batch(
     logs, rows = [], []
     for pick in picks:
         bank = banks[pick]
-        start = int(rng.integers(lookahead_hops, bank.hops - hops))
-        logs.append(bank.mel[start * FRAMES_PER_HOP : start * FRAMES_PER_HOP + frames])
-        rows.append((bank.targets, slice(start - lookahead_hops, start - lookahead_hops + hops)))
+        start = int(rng.integers(0, bank.hops - hops - lookahead_hops))
+        order = np.arange(start, start + hops + lookahead_hops)
+        if rng.random() < _HELD:
+            order = _held(order, bank.targets.phoneme, rng)
+        seen = order[lookahead_hops:, None] * FRAMES_PER_HOP + np.arange(FRAMES_PER_HOP)
+        logs.append(bank.mel[seen.reshape(-1)])
+        rows.append((bank.targets, order))
     power = np.exp(np.stack(logs).astype(np.float32))
     warped = np.where(rng.random(len(power)) < 0.5, rng.integers(0, len(_WARPS), len(power)), _NO_WARP)
     power = np.matmul(power, _WARPS[warped])
@@ -280,6 +147,11 @@ def draw_batch(
             added = noises.draw(frames, rng)
             ratio_db = rng.uniform(0, 40) if rng.random() < 0.8 else rng.uniform(-5, 5)
             power[b] += added * (speech_level[b] * 10 ** (-ratio_db / 10) / added.mean())
+        if rng.random() < _PAUSE_NOISE:  # breath, rustling, a gain that pumps: louder in pauses than in speech
+            targets, order = rows[b]
+            pause = np.repeat(targets.voice[order[lookahead_hops:]] == 0, FRAMES_PER_HOP)
+            added = noises.draw(frames, rng, 0.0)
+            power[b] += pause[:, None] * added * (speech_level[b] * 10 ** rng.uniform(-3.0, -0.5) / added.mean())
     still = [noises.draw(frames, rng, 0.0) * 10 ** rng.uniform(-5.5, 2) for _ in range(n_quiet)]
     if still:
         power = np.concatenate([power, np.stack(still)])
@@ -304,17 +176,13 @@ def draw_batch(
         parts = [getattr(targets, name)[where] for targets, where in rows]
         return np.stack(parts + [quiet_row] * n_quiet)
 
-    zeros = np.zeros(hops)
+    length = hops + lookahead_hops
+    zeros = np.zeros(length)
     return Batch(
         features,
         gathered("viseme", zeros).astype(np.int64),
         gathered("phoneme", zeros).astype(np.int64),
-        gathered("articulation", np.tile(REST, (hops, 1))).astype(np.float32),
+        gathered("articulation", np.tile(REST, (length, 1))).astype(np.float32),
         gathered("closure", zeros).astype(np.float32),
         gathered("voice", zeros).astype(np.float32),
     )
-
-
-def seed_of(name: str, seed: int) -> int:
-    """A seed of its own for each source."""
-    return zlib.crc32(f"{name}-{seed}".encode())

@@ -47,8 +47,29 @@ class _Filters(nn.Module):
         return functional.relu(functional.linear(patches, self.weight, self.bias)).flatten(-2)
 
 
+class _Heads(nn.Module):
+    """What is read from the memory for one look-ahead."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.viseme = nn.Linear(hidden, len(VISEMES))
+        self.phoneme = nn.Linear(hidden, len(PHONEMES))
+        self.articulation = nn.Linear(hidden, len(CHANNELS))
+        self.closure = nn.Linear(hidden, 1)
+        self.voice = nn.Linear(hidden, 1)
+
+    def forward(self, x: Float[Tensor, "b t h"]) -> SpeechLogits:
+        return SpeechLogits(
+            self.viseme(x),
+            self.phoneme(x),
+            self.articulation(x),
+            self.closure(x).squeeze(-1),
+            self.voice(x).squeeze(-1),
+        )
+
+
 class TrainableSpeechNetwork(nn.Module):
-    """All hops at once, from a state of zeros.
+    """All hops at once, from a state of zeros; logits for each look-ahead, in the configuration's order.
 
     Args:
         config: shape of the network.
@@ -64,23 +85,13 @@ class TrainableSpeechNetwork(nn.Module):
         between = dropout if config.layers > 1 else 0.0
         self.recurrent = nn.GRU(config.hidden, config.hidden, config.layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
-        self.viseme = nn.Linear(config.hidden, len(VISEMES))
-        self.phoneme = nn.Linear(config.hidden, len(PHONEMES))
-        self.articulation = nn.Linear(config.hidden, len(CHANNELS))
-        self.closure = nn.Linear(config.hidden, 1)
-        self.voice = nn.Linear(config.hidden, 1)
+        self.heads = nn.ModuleDict({str(hops): _Heads(config.hidden) for hops in config.lookaheads_hops})
 
-    def forward(self, features: Float[Tensor, "b t2 m"]) -> SpeechLogits:
+    def forward(self, features: Float[Tensor, "b t2 m"]) -> list[SpeechLogits]:
         """Log-mel frames less the speaker's level, two a hop, to one row of logits a hop."""
         c = self.config
         scaled = (features - c.mel_mean) / c.mel_scale
         hops = scaled.unflatten(1, (-1, FRAMES_PER_HOP)).flatten(-2)
         x = self.into(torch.cat([self.filters(scaled), hops], -1))
         x = self.dropout(self.recurrent(functional.relu(self.norm(x)))[0])
-        return SpeechLogits(
-            self.viseme(x),
-            self.phoneme(x),
-            self.articulation(x),
-            self.closure(x).squeeze(-1),
-            self.voice(x).squeeze(-1),
-        )
+        return [self.heads[str(hops)](x) for hops in c.lookaheads_hops]

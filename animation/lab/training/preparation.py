@@ -20,6 +20,7 @@ from animation.lab.data.alignment import (
 from animation.lab.data.corpus import (
     CorpusConfig,
     Utterance,
+    label_neural,
     load_utterances,
     prepare_synthetic,
     save_utterances,
@@ -74,7 +75,7 @@ def prepare_corpus(out_dir: Path | str, progress: Progress, config: CorpusConfig
     aligned_before = (folder / _ALIGNER_FILE).exists()
     needed = missing if aligned_before else [s for s in SOURCES if s in missing or _teaches(s)]
     pronunciations: dict[str, dict[str, list[str]]] = {}
-    if missing:
+    if missing or not aligned_before:
         for number, source in enumerate(needed):
             progress(f"aligning {source.name} with pocketsphinx", number / len(needed))
             pronunciations[source.name] = _pronunciations(source, packages)
@@ -86,6 +87,9 @@ def prepare_corpus(out_dir: Path | str, progress: Progress, config: CorpusConfig
             utterances = _aligned(source, packages, aligner, sphinx, pronunciations[source.name], config)
             minutes = save_utterances(folder, source.name, utterances)
             _log.info("%s: %d utterances, %.1f minutes", source.name, len(utterances), minutes)
+    aligner = Aligner.load(folder / _ALIGNER_FILE, AlignerConfig())
+    progress("labelling the neural voice", 0.0)
+    label_neural(folder, aligner.log_likelihood)
     return {name: sum(u.duration_s for u in load_utterances(folder, name)) / 60 for name in source_names(folder)}
 
 

@@ -1,4 +1,4 @@
-"""What a microphone adds to a voice: rooms, telephones, other voices, noise, music, and sounds that are not speech."""
+"""What surrounds a voice: rooms, other voices, noise, music, and sounds that are not speech."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from animation.speech.audio import SAMPLE_RATE
 
-__all__ = ["NOISE_KINDS", "babble", "change_speed", "noise", "room", "telephone"]
+__all__ = ["NOISE_KINDS", "babble", "change_speed", "noise", "room"]
 
 NOISE_KINDS = ("white", "pink", "brown", "hum", "fan", "clicks", "breath", "tones", "rumble", "band")
 
@@ -23,34 +23,15 @@ def change_speed(samples: Float[np.ndarray, " n"], factor: float) -> Float[np.nd
 
 def room(samples: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:
     """The sound in a random room: the direct sound first, then a few reflections and a decaying tail."""
-    decay_s = rng.uniform(0.1, 0.7)
-    length = int(min(decay_s, 0.5) * SAMPLE_RATE)
+    decay_s = rng.uniform(0.1, 1.0)
+    length = int(min(decay_s, 0.6) * SAMPLE_RATE)
     time_s = np.arange(length) / SAMPLE_RATE
     tail = rng.normal(0, 1, length) * np.exp(-6.9 * time_s / decay_s) * (rng.random(length) < 0.3)
     tail[: int(rng.uniform(0.002, 0.02) * SAMPLE_RATE)] = 0.0
-    direct_to_tail = 10 ** (rng.uniform(0, 18) / 20)
+    direct_to_tail = 10 ** (rng.uniform(-3, 18) / 20)
     tail /= direct_to_tail * np.sqrt((tail**2).sum()) + 1e-9
     tail[0] = 1.0
     return scipy.signal.oaconvolve(samples, tail.astype(np.float32))[: len(samples)].astype(np.float32)
-
-
-def telephone(samples: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """A narrow line: telephone band with mu-law, or a lowpass of a cheap microphone or codec, or clipping."""
-    kind = rng.integers(3)
-    peak = np.abs(samples).max() + 1e-9
-    if kind == 0:
-        low, high = rng.uniform(80, 350), rng.uniform(3300, 3900)
-        bands = scipy.signal.butter(4, (low, high), "band", fs=SAMPLE_RATE, output="sos")
-        x = np.clip(scipy.signal.sosfilt(bands, samples) / peak, -1, 1)
-        coded = np.round(np.sign(x) * np.log1p(255 * np.abs(x)) / np.log(256) * 127) / 127
-        x = np.sign(coded) * (256 ** np.abs(coded) - 1) / 255 * peak
-    elif kind == 1:
-        bands = scipy.signal.butter(6, rng.uniform(3500, 6500), "low", fs=SAMPLE_RATE, output="sos")
-        x = scipy.signal.sosfilt(bands, samples)
-    else:
-        limit = peak * rng.uniform(0.2, 0.7)
-        x = np.clip(samples, -limit, limit)
-    return x.astype(np.float32)
 
 
 def _coloured(n: int, slope_db_per_octave: float, rng: np.random.Generator) -> Float[np.ndarray, " n"]:

@@ -16,13 +16,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from animation.lab.data.sequences import MeshSequence
-from animation.lab.training.batches import FeatureBank, NoiseBank, draw_batch, seed_of, training_utterances
+from animation.lab.training.banks import FeatureBank, NoiseBank, seed_of, training_utterances
+from animation.lab.training.batches import draw_batch
 from animation.lab.training.engine import EngineOptions, batch_rng, is_first_process, run
 from animation.lab.training.speech_loss import SpeechBatch, SpeechLoss
 from animation.lab.training.targets import MouthRecording, SpokenRecording
 from animation.lab.training.tuning import Heard, tune_seal
 from animation.speech.audio import HOP_S, SAMPLE_RATE
-from animation.speech.model import SpeechModelConfig, expected_shapes, save_weights
+from animation.speech.model import SpeechModelConfig, expected_shapes, load_weights, save_weights
 from animation.speech.mouth_fit import MouthFit
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
@@ -34,7 +35,11 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 
-_SOURCE_WEIGHTS = {"espeak": 0.10, "flite": 0.055, "festival": 0.022, "prompts": 0.09, "menardi": 0.07}
+_FAMILY_SHARES = {
+    "kokoro": 0.36, "prompts": 0.32, "menardi": 0.07, "espeak": 0.05, "flite": 0.07, "festival": 0.09,
+    "sung": 0.02,
+}  # fmt: skip
+"""How much of each batch is of which kind of voice; within a kind by length."""
 _MUSIC_HELD_OUT = "reno_project-system"
 _VALIDATION_BATCHES = 4
 _WARM_UP = 100
@@ -48,7 +53,9 @@ DATA_STATEMENT = {
     ),
     "synthetic": (
         "espeak-ng; flite voices slt, rms, awb, kal16; festival voices kal, ked, us_slt_arctic_hts, lp, pc, czech "
-        "dita krb machac ph, finnish mv lj, catalan ona_hts, russian nsh; sentences of Debian's fortunes packages"
+        "dita krb machac ph, finnish mv lj, catalan ona_hts, russian nsh; singing made from formulas; Kokoro-82M "
+        "(hexgrad, Apache-2.0) in voices mixed from 44 of its 54, ten being kept for tests; sentences of Debian's "
+        "fortunes packages and of the campaigns of Wesnoth (GPL-2)"
     ),
     "noise": "synthetic noise, babble of the prompts, music on hold of asterisk-moh-opsound-g722 (CC-BY-SA 3.0)",
     "command": "gaussian-avatar corpus speech && gaussian-avatar train speech",
@@ -60,13 +67,13 @@ class TrainingConfig:
     """How to train. One step of the default size takes about 0.7 s on one core."""
 
     model: SpeechModelConfig = field(default_factory=SpeechModelConfig)
-    steps: int = 6300
+    steps: int = 5000
     batch: int = 64
     crop_hops: int = 120
     warm_up_hops: int = 3  # at the start of a crop, where the past is missing: not counted
     learning_rate: float = 2.5e-3
     weight_decay: float = 0.01
-    variants: int = 3
+    variants: int = 2
     average_decay: float = 0.998
     seed: int = 0
 
@@ -95,7 +102,7 @@ class _Material:
         self, banks: list[FeatureBank], weights: np.ndarray, config: TrainingConfig, rng: np.random.Generator
     ) -> tuple[Tensor, SpeechBatch]:
         drawn = draw_batch(
-            banks, weights, self.noises, rng, config.batch, config.crop_hops, config.model.lookahead_hops
+            banks, weights, self.noises, rng, config.batch, config.crop_hops, max(config.model.lookaheads_hops)
         )
         return torch.from_numpy(drawn.features), SpeechBatch.of(drawn)
 
@@ -113,14 +120,16 @@ class _SpeechTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         c = self._config
-        group = {"params": list(self.loss.network.parameters()), "lr": c.learning_rate}
+        learning = [parameter for parameter in self.loss.network.parameters() if parameter.requires_grad]
+        group = {"params": learning, "lr": c.learning_rate}
         return [group | {"weight_decay": c.weight_decay, "betas": (0.9, 0.999)}]
 
     def learning_rate(self, step: int) -> float:
-        """Linear rise over 100 steps, then a cosine to 2 %."""
-        if step < _WARM_UP:
-            return (step + 1) / _WARM_UP
-        return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * (step - _WARM_UP) / max(1, self.steps - _WARM_UP))))
+        """Linear rise over 100 steps, or a tenth of a short training, then a cosine to 2 %."""
+        rise = max(1, min(_WARM_UP, self.steps // 10))
+        if step < rise:
+            return (step + 1) / rise
+        return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * (step - rise) / max(1, self.steps - rise))))
 
     def batch(self, step: int, rank: int) -> tuple[Tensor, SpeechBatch]:
         return self._material.batch(self._config, batch_rng(self.seed, step, rank))
@@ -144,6 +153,8 @@ def train_speech(
     config: TrainingConfig | None = None,
     options: EngineOptions | None = None,
     progress: Progress = lambda message, share: None,
+    start: Path | None = None,
+    heads_only: bool = False,
 ) -> Path:
     """Train the speech model on the speech corpus, and tune its seal on the validation speakers.
 
@@ -156,14 +167,16 @@ def train_speech(
         config: how to train.
         options: device and pace of checkpoints.
         progress: called with a message and the share done.
+        start: weights to begin with, of the same size; they are changed at half the rate. Random ones if None.
+        heads_only: of those weights only the heads change: cheap, and enough for another look-ahead.
 
     Returns:
         The weights file.
 
     Raises:
-        UserError: there is no corpus.
+        UserError: there is no corpus, or the weights to begin with do not fit.
     """
-    config, folder = config or TrainingConfig(), Path(data_dir)
+    config, folder, out = config or TrainingConfig(), Path(data_dir), Path(out)
     utterances = {name: found for name, found in training_utterances(folder).items() if found}
     if not utterances:
         raise UserError(f"no speech corpus in {folder}: make it with gaussian-avatar corpus speech")
@@ -178,9 +191,17 @@ def train_speech(
     heard = [SpokenRecording(u.samples, u.segments) for found in validation.values() for u in found]
     held_out = FeatureBank.build(heard, 1, config.seed) if heard else None
     noises = NoiseBank.cached(features / f"noise-{config.seed}.npz", partial(_build_noises, folder, config.seed))
-    share = np.array([_SOURCE_WEIGHTS[name.split("_")[0]] for name in utterances])
-    material = _Material(banks, share / share.sum(), noises, held_out, validation)
-    return _train(material, Path(out), config, options, progress, {"data": DATA_STATEMENT})
+    material = _Material(banks, _shares(list(utterances), banks), noises, held_out, validation)
+    return _train(material, out, config, options, progress, {"data": DATA_STATEMENT}, start, heads_only)
+
+
+def _shares(names: list[str], banks: list[FeatureBank]) -> Float[np.ndarray, " s"]:
+    """How often each source is drawn."""
+    families = [name.split("_")[0] for name in names]
+    hops = np.array([bank.hops for bank in banks], float)
+    of_family = {f: sum(h for h, g in zip(hops, families, strict=True) if g == f) for f in families}
+    share = np.array([_FAMILY_SHARES[f] * h / of_family[f] for h, f in zip(hops, families, strict=True)])
+    return share / share.sum()
 
 
 def train_speech_on_meshes(
@@ -232,13 +253,13 @@ def train_speech_on_meshes(
         raise UserError("no speech with sound among the training data")
     banks = [FeatureBank.build(seen, config.variants, seed_of("meshes", config.seed))]
     shortest = min(bank.hops for bank in banks)
-    if shortest <= config.crop_hops + config.model.lookahead_hops:
+    if shortest <= config.crop_hops + max(config.model.lookaheads_hops):
         raise UserError(
             f"only {shortest * HOP_S:.1f} s of speech to train on; {config.crop_hops * HOP_S:g} s are needed"
         )
     noises = NoiseBank([recording.samples for recording in seen], [], config.seed)
     unheard = FeatureBank.build(held_out, 1, config.seed) if held_out else None
-    if unheard is not None and unheard.hops <= config.crop_hops + config.model.lookahead_hops:
+    if unheard is not None and unheard.hops <= config.crop_hops + max(config.model.lookaheads_hops):
         unheard = None
     material = _Material(banks, np.ones(1), noises, unheard, {"validation": held_out})
     return _train(material, out, config, options, progress, {"data": metadata or {}})
@@ -261,9 +282,18 @@ def _train(
     options: EngineOptions | None,
     progress: Progress,
     about: dict[str, Any],
+    start: Path | None = None,
+    heads_only: bool = False,
 ) -> Path:
     torch.manual_seed(config.seed)
+    if start is not None:
+        config = replace(config, learning_rate=0.5 * config.learning_rate)
     task = _SpeechTask(config, material)
+    if start is not None:
+        try:
+            task.loss.begin(load_weights(start)[1], heads_only)
+        except ValueError as error:
+            raise UserError(f"cannot begin with {start}: {error}") from error
 
     def tell(done: int, steps: int, measures: Mapping[str, float]) -> None:
         newest = f", loss {measures['loss']:.3f}" if "loss" in measures else ""
@@ -275,7 +305,8 @@ def _train(
     if is_first_process():
         task.loss.follow()
         tensors = {name: tensor.numpy() for name, tensor in task.loss.average.state_dict().items()}
-        training = {k: v for k, v in asdict(config).items() if k != "model"}
+        beginning = {"start": None if start is None else start.name, "heads_only": heads_only}
+        training = {k: v for k, v in asdict(config).items() if k != "model"} | beginning
         hours = round(config.steps * config.batch * config.crop_hops * HOP_S / 3600, 1)
         facts = {"training": training, "hours_heard": hours, "sample_rate": SAMPLE_RATE}
         kept = {name: tensors[name] for name in expected_shapes(config.model)}

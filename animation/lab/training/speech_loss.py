@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import functional
 from animation.lab.training.batches import Batch
 from animation.lab.training.network import SpeechLogits, TrainableSpeechNetwork
 from animation.lab.training.targets import IGNORED, UNKNOWN
+from animation.speech.audio import FRAMES_PER_HOP
 from animation.speech.channels import CHANNELS
 from animation.speech.model import SpeechModelConfig
 from animation.speech.phonemes import PHONEME_INDEX, PHONEMES, VISEME_INDEX, VISEMES
@@ -22,7 +23,7 @@ __all__ = ["SpeechBatch", "SpeechLoss", "speech_loss"]
 
 
 class SpeechBatch(NamedTuple):
-    """Targets of a batch as tensors, one row a hop."""
+    """Targets of a batch as tensors, one row a hop; see `animation.lab.training.targets.Targets`."""
 
     viseme: Int[Tensor, "b t"]
     phoneme: Int[Tensor, "b t"]
@@ -35,6 +36,11 @@ class SpeechBatch(NamedTuple):
         """The targets of a drawn batch."""
         return cls(*(torch.from_numpy(getattr(batch, name)) for name in cls._fields))
 
+
+_LOOKAHEAD_WEIGHTS = (1.0, 0.6, 0.4)
+"""Of the look-aheads in the configuration's order: the first matters most."""
+_HARDEST_SHARE = 0.06
+"""Of the hops that must not seal: those that come nearest to it count as events."""
 
 _VISEME_WEIGHT = {"PP": 1.5, "FF": 1.8, "ou": 1.2, "sil": 0.8}
 _PHONEME_WEIGHT = {"P": 1.5, "B": 1.5, "M": 1.5, "F": 1.7, "V": 1.7, "SIL": 0.8}
@@ -77,6 +83,13 @@ def _event_loss(closure: Float[Tensor, "b t"], target: Float[Tensor, "b t"]) -> 
     return functional.softplus(-best).mean()
 
 
+def _false_event_loss(closure: Float[Tensor, "b t"], target: Float[Tensor, "b t"]) -> Float[Tensor, ""]:
+    """Lips must not seal where nothing is to be sealed: cross-entropy of the hops of each crop that come nearest."""
+    held = closure.masked_fill(target != 0.0, -torch.inf)
+    count = max(1, int(_HARDEST_SHARE * closure.shape[1]))
+    return functional.softplus(held.topk(count, dim=1).values).mean()
+
+
 def _labels(logits: Float[Tensor, "b t c"], target: Int[Tensor, "b t"], weights: Tensor) -> Float[Tensor, ""]:
     """Cross-entropy over the hops whose label is known; 0 if none is."""
     if not bool((target != UNKNOWN).any()):
@@ -113,8 +126,9 @@ def speech_loss(logits: SpeechLogits, batch: SpeechBatch, skip: int) -> Float[Te
         viseme
         + 0.5 * phoneme
         + 8.0 * (channels * _CHANNEL_WEIGHTS.to(device)).mean()
-        + 1.5 * moments
+        + 1.2 * moments
         + 0.4 * _event_loss(closure, target)
+        + 0.2 * _false_event_loss(closure, target)
         + 0.4 * voice
     )
 
@@ -138,13 +152,52 @@ class SpeechLoss(nn.Module):
         self.average.requires_grad_(False)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self._warm_up_hops, self._decay = warm_up_hops, decay
+        self._lookaheads = config.lookaheads_hops
 
     def forward(self, batch: tuple[Tensor, SpeechBatch]) -> dict[str, Tensor]:
-        """The loss of a batch of (features, targets). In training the weights as they are now join the average."""
+        """The loss of a batch of (features, targets), summed over look-aheads, and of each of them.
+
+        Targets begin the longest look-ahead before the features. In training the weights as they are now join the
+        average.
+        """
         if self.training:
             self.follow()
         features, targets = batch
-        return {"loss": speech_loss(self.network(features), targets, self._warm_up_hops)}
+        logits = self.network(features)
+        hops, longest = features.shape[1] // FRAMES_PER_HOP, max(self._lookaheads)
+        losses = {}
+        for lookahead, part in zip(self._lookaheads, logits, strict=True):
+            first = longest - lookahead
+            lagging = SpeechBatch(*(target[:, first : first + hops] for target in targets))
+            losses[lookahead] = speech_loss(part, lagging, self._warm_up_hops)
+        weights = _LOOKAHEAD_WEIGHTS[: len(losses)]
+        total = sum(weight * loss for weight, loss in zip(weights, losses.values(), strict=True))
+        return {"loss": torch.as_tensor(total), **{f"loss_{hops}": loss for hops, loss in losses.items()}}
+
+    @torch.no_grad()
+    def begin(self, tensors: Mapping[str, np.ndarray], heads_only: bool = False) -> None:
+        """Take trained weights. Heads of look-aheads that they lack begin as those of a look-ahead that they have.
+
+        Args:
+            tensors: by name, as `load_weights` gives them.
+            heads_only: nothing but the heads is to learn.
+
+        Raises:
+            ValueError: they belong to a network of another size.
+        """
+        own = self.network.state_dict()
+        trained = {_without_lookahead(name): tensor for name, tensor in tensors.items()} | dict(tensors)
+        for name, now in own.items():
+            tensor = trained.get(name, trained.get(_without_lookahead(name)))
+            if tensor is None:
+                continue
+            if now.shape != tensor.shape:
+                raise ValueError(f"expected {name} of shape {tuple(now.shape)}, got {tensor.shape}")
+            now.copy_(torch.from_numpy(tensor.astype(np.float32)))
+        self.average.load_state_dict(own)
+        if heads_only:
+            for name, parameter in self.network.named_parameters():
+                parameter.requires_grad_(name.startswith("heads."))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -153,3 +206,8 @@ class SpeechLoss(nn.Module):
         decay = min(self._decay, int(self.updates) / (int(self.updates) + 9))
         for kept, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
             kept.lerp_(now, 1 - decay)
+
+
+def _without_lookahead(name: str) -> str:
+    """What a head's tensor is called, whatever its look-ahead."""
+    return ".".join(part for part in name.split(".") if not part.isdigit())

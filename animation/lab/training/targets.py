@@ -16,10 +16,10 @@ from animation.speech.articulation import closure_spans, trajectories
 from animation.speech.audio import HOP_S, HOP_SAMPLES, resample
 from animation.speech.channels import CLOSED, REST
 from animation.speech.mouth_fit import MouthFit, lips_touch, spoken_closures, voiced, widened
-from animation.speech.phonemes import Segment, phoneme_labels, viseme_labels
+from animation.speech.phonemes import NEARLY_CLOSED, Segment, phoneme_labels, viseme_labels
 from avatar.flame.head import HeadModel
 
-__all__ = ["IGNORED", "UNKNOWN", "MouthRecording", "Recording", "SpokenRecording", "Targets"]
+__all__ = ["IGNORED", "UNKNOWN", "MouthRecording", "Recording", "SpokenRecording", "Targets", "closure_targets"]
 
 IGNORED = -1.0
 """A closure target that does not count."""
@@ -43,13 +43,7 @@ class Targets:
     @classmethod
     def of(cls, segments: Sequence[Segment], n_hops: int) -> Targets:
         """Targets of phonemes in time."""
-        times = (np.arange(n_hops) + 0.5) * HOP_S
-        closure = np.zeros(n_hops, np.float32)
-        for start, end in closure_spans(segments):
-            near = (times > start - _TOLERANCE_S) & (times < end + _TOLERANCE_S)
-            closure[near & (closure == 0)] = IGNORED
-            inside = (times >= start - HOP_S / 2) & (times < end)
-            closure[inside] = 1.0
+        closure = closure_targets(segments, n_hops, HOP_S)
         phoneme = phoneme_labels(segments, n_hops)
         return cls(
             viseme_labels(segments, n_hops).astype(np.int8),
@@ -58,6 +52,27 @@ class Targets:
             closure.astype(np.float16),
             widened(phoneme != 0, _VOICE_MARGIN_S).astype(np.float16),
         )
+
+
+def closure_targets(segments: Sequence[Segment], count: int, step_s: float) -> Float32[np.ndarray, " t"]:
+    """1 where the lips are closed for a p, b or m, `IGNORED` within 40 ms of that and where they may close, else 0.
+
+    Args:
+        segments: phonemes in time.
+        count: how many rows; row k is for the time (k + 0.5) * step_s.
+        step_s: seconds from row to row.
+    """
+    times = (np.arange(count) + 0.5) * step_s
+    closure = np.zeros(count, np.float32)
+    for segment in segments:
+        if segment.phoneme in NEARLY_CLOSED:
+            near = (times > segment.start_s - _TOLERANCE_S) & (times < segment.end_s + _TOLERANCE_S)
+            closure[near] = IGNORED
+    for start, end in closure_spans(segments):
+        near = (times > start - _TOLERANCE_S) & (times < end + _TOLERANCE_S)
+        closure[near & (closure == 0)] = IGNORED
+        closure[(times >= start - step_s / 2) & (times < end)] = 1.0
+    return closure
 
 
 class Recording(Protocol):

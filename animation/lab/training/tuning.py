@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float
 
-from animation.lab.evaluation.speech import ClosureScore, score_closures
+from animation.lab.evaluation.closures import ClosureScore, score_closures
 from animation.lab.training.batches import normalize_level
 from animation.speech.audio import FRAMES_PER_HOP, HOP_SAMPLES, LevelTracker, log_mel
-from animation.speech.model import SpeechModelConfig, SpeechNetwork, load_weights, read_about, save_weights
+from animation.speech.model import SealRule, SpeechNetwork, load_weights, read_about, save_weights
 from animation.speech.phonemes import Segment
 from animation.speech.stream import Seal
 
@@ -43,7 +43,7 @@ class Heard(Protocol):
 
 def closure_probabilities(network: SpeechNetwork, samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, " t"]:
     """The network's probability of closure for each pose of a sound."""
-    lookahead = network.config.lookahead_hops
+    lookahead = network.lookahead_hops
     n_poses = -(-len(samples) // HOP_SAMPLES)
     padded = np.concatenate([samples, np.zeros((n_poses + lookahead) * HOP_SAMPLES - len(samples), np.float32)])
     power = np.exp(log_mel(padded))[None]
@@ -53,16 +53,16 @@ def closure_probabilities(network: SpeechNetwork, samples: Float[np.ndarray, " n
     return np.array([network.step(hop).closure for hop in hops], np.float32)[lookahead:]
 
 
-def seals(probabilities: Float[np.ndarray, " t"], config: SpeechModelConfig) -> Bool[np.ndarray, " t"]:
+def seals(probabilities: Float[np.ndarray, " t"], rule: SealRule) -> Bool[np.ndarray, " t"]:
     """Whether the lips are sealed at each pose."""
-    seal = Seal(config)
+    seal = Seal(rule)
     return np.array([seal.step(float(p)) >= 0.5 for p in probabilities], bool)
 
 
-def _total(heard: Iterable[tuple[Heard, np.ndarray]], config: SpeechModelConfig) -> ClosureScore:
+def _total(heard: Iterable[tuple[Heard, np.ndarray]], rule: SealRule) -> ClosureScore:
     score = ClosureScore()
     for utterance, probabilities in heard:
-        score.add(score_closures(utterance.segments, seals(probabilities, config)))
+        score.add(score_closures(utterance.segments, seals(probabilities, rule)))
     return score
 
 
@@ -72,7 +72,7 @@ def tune_seal(
     progress: Progress,
     minutes_per_source: float = 2.0,
 ) -> dict[str, float]:
-    """Find the rule that serves validation speakers best, and write it into the weights file.
+    """Find the rule of each look-ahead that serves validation speakers best, and write them into the weights file.
 
     One closure in a hundred missed weighs as much as four false seals a minute; each speaker counts the same.
 
@@ -83,10 +83,29 @@ def tune_seal(
         minutes_per_source: how much of each validation source to use.
 
     Returns:
-        The rule and what it reaches; nothing when there is nothing to listen to.
+        What the rules reach, by look-ahead in hops; nothing when there is nothing to listen to.
     """
     config, tensors = load_weights(weights)
-    network = SpeechNetwork(config, tensors)
+    rules, reached = [], {}
+    for hops in config.lookaheads_hops:
+        network = SpeechNetwork(config, tensors, hops)
+        heard = _listen(sources, network, progress, minutes_per_source)
+        if not heard:
+            return {}
+        rule = _search(heard, progress)
+        scores = [_total(source, rule) for source in heard]
+        rules.append(rule)
+        reached[f"validation_closure_rate_{hops}"] = round(float(np.mean([s.rate for s in scores if s.closures])), 4)
+        reached[f"validation_false_per_min_{hops}"] = round(float(np.mean([s.false_per_min for s in scores])), 2)
+    tuned = replace(config, seals=tuple(rules))
+    save_weights(weights, tuned, tensors, {**read_about(weights), "seals": reached})
+    return reached
+
+
+def _listen(
+    sources: Mapping[str, Iterable[Heard]], network: SpeechNetwork, progress: Progress, minutes_per_source: float
+) -> list[list[tuple[Heard, np.ndarray]]]:
+    """Utterances of each source with the probabilities of closure."""
     heard: list[list[tuple[Heard, np.ndarray]]] = []
     for number, (name, utterances) in enumerate(sources.items()):
         progress(f"listening to {name}", number / len(sources))
@@ -99,30 +118,15 @@ def tune_seal(
                 break
         if chosen:
             heard.append(chosen)
-    if not heard:
-        return {}
-    best = _search(heard, config, progress)
-    rule = {name: getattr(best, name) for name in ("closure_on", "closure_likely", "closure_off", "closure_hold")}
-    scores = [_total(source, best) for source in heard]
-    reached = {
-        "validation_closure_rate": round(float(np.mean([s.rate for s in scores if s.closures])), 4),
-        "validation_false_per_min": round(float(np.mean([s.false_per_min for s in scores])), 2),
-    }
-    save_weights(weights, best, tensors, {**read_about(weights), "seal": {**rule, **reached}})
-    return {**rule, **reached}
+    return heard
 
 
-def _search(
-    heard: Sequence[Sequence[tuple[Heard, np.ndarray]]],
-    config: SpeechModelConfig,
-    progress: Progress,
-) -> SpeechModelConfig:
+def _search(heard: Sequence[Sequence[tuple[Heard, np.ndarray]]], progress: Progress) -> SealRule:
     """The candidate with the least cost."""
-    candidates = list(product(_ON, _LIKELY, _OFF))
+    candidates = [SealRule(on, likely, off) for on, likely, off in product(_ON, _LIKELY, _OFF)]
     ranked = []
-    for number, (on, likely, off) in enumerate(candidates):
+    for number, candidate in enumerate(candidates):
         progress("trying seals", number / len(candidates))
-        candidate = replace(config, closure_on=on, closure_likely=likely, closure_off=off)
         scores = [_total(source, candidate) for source in heard]
         rate = float(np.mean([s.rate for s in scores if s.closures]))
         false = float(np.mean([s.false_per_min for s in scores]))

@@ -40,7 +40,7 @@ def test_any_speech_seals_on_p_b_m_and_only_there(word: list[tuple[str, float]])
     for start, end in closure_spans(segments):
         held = (times >= start) & (times <= end)
         assert np.all(curves[held, CLOSED] > 0.99)
-        assert np.all(curves[held, JAW] < 0.15)
+        assert np.all(curves[held, JAW] < 0.4)  # lips meet while the jaw is on its way
     for before, segment, after in zip(segments, segments[1:], segments[2:], strict=False):
         if segment.phoneme in VOWELS and segment.duration_s > 0.12:
             if {before.phoneme, after.phoneme} & (BILABIALS | {SILENCE}):

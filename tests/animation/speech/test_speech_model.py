@@ -12,6 +12,7 @@ import torch
 from animation.lab.training.network import TrainableSpeechNetwork
 from animation.speech.model import (
     DEFAULT_WEIGHTS,
+    SealRule,
     SpeechModelConfig,
     SpeechNetwork,
     expected_shapes,
@@ -34,15 +35,25 @@ def test_numpy_and_torch_agree(tensors: dict[str, np.ndarray]) -> None:
     twin.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
     features = np.random.default_rng(0).normal(-6, 4, (60, 40)).astype(np.float32)
     with torch.no_grad():
-        logits = twin(torch.from_numpy(features)[None])
-    network = SpeechNetwork(SMALL, tensors)
-    outputs = [network.step(features[2 * i : 2 * i + 2]) for i in range(30)]
-    np.testing.assert_allclose(
-        np.stack([o.articulation for o in outputs]), torch.sigmoid(logits.articulation[0]), atol=1e-5
-    )
-    np.testing.assert_allclose(np.stack([o.visemes for o in outputs]), logits.viseme[0].softmax(-1), atol=1e-5)
-    np.testing.assert_allclose([o.closure for o in outputs], torch.sigmoid(logits.closure[0]), atol=1e-5)
-    np.testing.assert_allclose([o.voice for o in outputs], torch.sigmoid(logits.voice[0]), atol=1e-5)
+        by_lookahead = twin(torch.from_numpy(features)[None])
+    for hops, logits in zip(SMALL.lookaheads_hops, by_lookahead, strict=True):
+        network = SpeechNetwork(SMALL, tensors, hops)
+        outputs = [network.step(features[2 * i : 2 * i + 2]) for i in range(30)]
+        for name, expected in (
+            ("visemes", logits.viseme[0].softmax(-1)),
+            ("articulation", torch.sigmoid(logits.articulation[0])),
+            ("closure", torch.sigmoid(logits.closure[0])),
+            ("voice", torch.sigmoid(logits.voice[0])),
+        ):
+            np.testing.assert_allclose(np.stack([getattr(o, name) for o in outputs]), expected, atol=1e-5)
+
+
+def test_only_look_aheads_with_heads_can_be_had(tensors: dict[str, np.ndarray]) -> None:
+    assert SpeechNetwork(SMALL, tensors).lookahead_hops == SMALL.lookaheads_hops[0]
+    with pytest.raises(ValueError, match="look-ahead"):
+        SpeechNetwork(SMALL, tensors, 7)
+    with pytest.raises(ValueError, match="a seal for each"):
+        replace(SMALL, lookaheads_hops=(3,))
 
 
 def test_reset_forgets_everything(tensors: dict[str, np.ndarray]) -> None:
@@ -56,7 +67,7 @@ def test_reset_forgets_everything(tensors: dict[str, np.ndarray]) -> None:
 
 def test_weights_come_back_as_they_were_saved(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
     path = tmp_path / "speech.safetensors"
-    config = replace(SMALL, closure_on=0.37)
+    config = replace(SMALL, seals=(SealRule(0.37), SealRule(hold=3), SealRule()))
     save_weights(path, config, tensors, {"scores": {"closure_rate": 0.9}})
     again, loaded = load_weights(path)
     assert again == config
@@ -79,4 +90,4 @@ def test_bad_files_and_shapes_are_named(tensors: dict[str, np.ndarray], tmp_path
 def test_the_shipped_weights_are_whole_and_small() -> None:
     config, tensors = load_weights()
     SpeechNetwork(config, tensors)
-    assert DEFAULT_WEIGHTS.stat().st_size < 4e6
+    assert DEFAULT_WEIGHTS.stat().st_size < 6e6

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from animation.lab.data.corpus import Utterance, save_utterances
-from animation.lab.evaluation.speech import ClosureScore, Condition, evaluate_speech, score_closures, silent_poses
+from animation.lab.evaluation.articulation import CAPTURED
+from animation.lab.evaluation.closures import ClosureScore, score_closures, silent_poses
+from animation.lab.evaluation.speech import Condition, evaluate_speech
 from animation.speech.phonemes import Segment
 from avatar.errors import UserError
 
@@ -58,6 +60,13 @@ def test_a_seal_in_a_vowel_is_false() -> None:
     assert score.false_per_min == pytest.approx(60 / 0.7)
 
 
+def test_lips_that_may_or_may_not_close_are_never_wrong() -> None:
+    word = [*WORD[:2], Segment("BH", 0.4, 0.5), *WORD[3:]]
+    for lips in (sealed(), sealed((0.42, 0.48))):
+        score = score_closures(word, lips)
+        assert (score.closures, score.false_closures) == (0, 0)
+
+
 def test_scores_add_up() -> None:
     total = ClosureScore()
     for _ in range(3):
@@ -100,6 +109,7 @@ def test_the_report_has_its_keys(tmp_path: Path) -> None:
         "minutes",
     ):
         assert key in report
+    assert set(report["articulation"]) <= set(CAPTURED)  # type: ignore[arg-type]
     assert report["languages"] == ["en"]
     assert report["files"] == 1
     assert set(report["closure_rate_by_emotion"]) == {"neutral", "happy"}  # type: ignore[arg-type]

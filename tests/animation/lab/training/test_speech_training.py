@@ -18,11 +18,11 @@ from animation.lab.training import speech
 from animation.lab.training.engine import EngineOptions
 from animation.lab.training.network import SpeechLogits
 from animation.lab.training.speech import TrainingConfig, train_speech, train_speech_on_meshes
-from animation.lab.training.speech_loss import SpeechBatch, speech_loss
+from animation.lab.training.speech_loss import SpeechBatch, SpeechLoss, speech_loss
 from animation.lab.training.targets import UNKNOWN, MouthRecording, Targets
 from animation.speech.audio import N_MELS, SAMPLE_RATE
 from animation.speech.channels import CHANNELS
-from animation.speech.model import SpeechModelConfig, load_weights
+from animation.speech.model import SealRule, SpeechModelConfig, load_weights
 from animation.speech.mouth_fit import MouthFit
 from animation.speech.phonemes import Segment
 from animation.speech.stream import SpeechStream
@@ -77,6 +77,24 @@ def test_a_stopped_training_ends_where_an_unbroken_one_does(corpus: Path, tmp_pa
     assert (tmp_path / "a" / "curves.csv").read_text() == (tmp_path / "b" / "curves.csv").read_text()
 
 
+def test_training_can_begin_with_other_weights(corpus: Path, tmp_path: Path) -> None:
+    quick = replace(CONFIG.model, lookaheads_hops=(0,), seals=(SealRule(),))
+    first = train_speech(corpus, tmp_path / "a", replace(CONFIG, model=quick, steps=1), OPTIONS)
+    loss = SpeechLoss(CONFIG.model, 0, 0.9)
+    tensors = load_weights(first)[1]
+    loss.begin(tensors)
+    begun = loss.average.state_dict()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(begun[name], tensor)
+        np.testing.assert_array_equal(begun[name.replace("heads.0", "heads.3")], tensor)
+    taught = load_weights(train_speech(corpus, tmp_path / "c", CONFIG, OPTIONS, start=first, heads_only=True))[1]
+    for name, tensor in tensors.items():
+        assert np.array_equal(taught[name], tensor) == (not name.startswith("heads.")), name
+    larger = replace(CONFIG, model=replace(CONFIG.model, hidden=20))
+    with pytest.raises(UserError, match=r"cannot begin with .*of shape"):
+        train_speech(corpus, tmp_path / "b", larger, OPTIONS, start=first)
+
+
 def test_training_without_a_corpus_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gaussian-avatar corpus speech"):
         train_speech(tmp_path, tmp_path / "w", CONFIG, OPTIONS)
@@ -127,14 +145,17 @@ def test_the_streaming_model_learns_from_meshes(
     monkeypatch.setattr(speech, "NoiseBank", partial(speech.NoiseBank, seconds=6.0))
     head, arkit = open_head()
     config = replace(CONFIG, steps=3)
-    weights = train_speech_on_meshes(talking[:1], talking[1:], head, arkit, tmp_path, config, OPTIONS)
+    seen, unseen = (
+        replace(s, offsets=s.offsets[:60], audio=s.audio[: s.sample_rate]) for s in talking if s.audio is not None
+    )
+    weights = train_speech_on_meshes([seen], [unseen], head, arkit, tmp_path, config, OPTIONS)
     assert SpeechStream(weights).feed(np.zeros(SAMPLE_RATE, np.float32)).articulation.shape[1] == 7
     assert "validation_loss" in (tmp_path / "curves.csv").read_text()
     silent = [replace(sequence, audio=None) for sequence in talking]
     with pytest.raises(UserError, match="no speech with sound"):
         train_speech_on_meshes(silent, [], head, arkit, tmp_path / "none", config, OPTIONS)
     with pytest.raises(UserError, match=r"s of speech to train on; 40 s are needed"):
-        train_speech_on_meshes(talking, [], head, arkit, tmp_path / "short", replace(config, crop_hops=2000), OPTIONS)
+        train_speech_on_meshes([seen], [], head, arkit, tmp_path / "short", replace(config, crop_hops=2000), OPTIONS)
 
 
 def batch_of(closure: np.ndarray) -> SpeechBatch:
@@ -147,7 +168,7 @@ def loss_of(closure_logits: np.ndarray, target: np.ndarray) -> float:
     t = target.shape[1]
     logits = SpeechLogits(
         torch.zeros(1, t, 15),
-        torch.zeros(1, t, 41),
+        torch.zeros(1, t, 42),
         torch.full((1, t, 7), -20.0),
         torch.from_numpy(closure_logits),
         torch.full((1, t), -20.0),
@@ -173,7 +194,7 @@ def test_the_loss_wants_each_closure_seen_and_nothing_else() -> None:
 def test_hops_without_a_label_do_not_count() -> None:
     target = np.zeros((1, 30), np.float32)
     logits = SpeechLogits(
-        *(torch.randn(1, 30, n, generator=torch.Generator().manual_seed(0)) for n in (15, 41, 7)),
+        *(torch.randn(1, 30, n, generator=torch.Generator().manual_seed(0)) for n in (15, 42, 7)),
         torch.zeros(1, 30),
         torch.zeros(1, 30),
     )
