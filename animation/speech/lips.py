@@ -34,7 +34,7 @@ _ROUNDS = 2
 # Taking back what opens them is cheap, mouthClose is what it is for, pressing and rolling show and so cost more.
 _CONTROLS: tuple[tuple[tuple[str, ...], float, float, float], ...] = (
     (("jawOpen",), 250.0, 1.0, 0.06),
-    (("mouthClose",), 60.0, 1.0, 1.0),
+    (("mouthClose",), 25.0, 1.0, 1.0),
     (("mouthFunnel",), 8.0, 1.0, 0.0),
     (("mouthPucker",), 60.0, 0.3, 0.15),
     (("mouthLowerDownLeft", "mouthLowerDownRight"), 4.0, 1.0, 0.35),

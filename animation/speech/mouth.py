@@ -13,30 +13,34 @@ from avatar.flame.arkit import NAMES, indices
 
 __all__ = ["ClosureGate", "MouthMap", "rest_seal"]
 
-# What each channel does to the mouth at 1. jawOpen at 1 is a shout's 25 degrees; speech uses less than half of it.
+# What each channel does to the mouth at 1. Sizes are those of people: over read sentences the standard deviations of
+# these blendshapes agree with ARKit captures (see docs/animation.md).
 _SHAPES: dict[str, dict[str, float]] = {
-    "jaw": {"jawOpen": 0.46},
-    "rounding": {"mouthPucker": 0.88, "mouthFunnel": 0.18},
+    "rounding": {"mouthPucker": 0.62, "mouthFunnel": 0.25, "mouthClose": 0.1},
     "spread": {
-        "mouthStretchLeft": 0.55, "mouthStretchRight": 0.55, "mouthSmileLeft": 0.18, "mouthSmileRight": 0.18,
-        "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.16, "mouthLowerDownRight": 0.16,
-        "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1,
+        "mouthStretchLeft": 0.48, "mouthStretchRight": 0.48, "mouthSmileLeft": 0.16, "mouthSmileRight": 0.16,
+        "mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1, "mouthLowerDownLeft": 0.28, "mouthLowerDownRight": 0.28,
+        "mouthUpperUpLeft": 0.08, "mouthUpperUpRight": 0.08,
     },
     "lip_in": {
-        "mouthRollLower": 0.55, "mouthUpperUpLeft": 0.46, "mouthUpperUpRight": 0.46, "mouthShrugLower": 0.12,
+        "mouthRollLower": 0.24, "mouthUpperUpLeft": 0.42, "mouthUpperUpRight": 0.42, "mouthShrugLower": 0.16,
     },
-    "funnel": {"mouthFunnel": 0.5, "mouthUpperUpLeft": 0.06, "mouthUpperUpRight": 0.06},
+    "funnel": {"mouthFunnel": 0.36, "mouthUpperUpLeft": 0.06, "mouthUpperUpRight": 0.06},
 }  # fmt: skip
 _OPEN_SHAPE = {
-    "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3, "mouthUpperUpLeft": 0.16, "mouthUpperUpRight": 0.16,
+    "mouthLowerDownLeft": 0.55, "mouthLowerDownRight": 0.55, "mouthUpperUpLeft": 0.13, "mouthUpperUpRight": 0.13,
 }  # fmt: skip
 """What open, unrounded vowels add, so that teeth show."""
 _PARTED_SHAPE = {
-    "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthUpperUpLeft": 0.1, "mouthUpperUpRight": 0.1,
+    "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25, "mouthUpperUpLeft": 0.08, "mouthUpperUpRight": 0.08,
 }  # fmt: skip
 """Lips that are not closed stand a little apart, even with the teeth together (s, z)."""
-_PRESSED_SHAPE = {"mouthPressLeft": 0.14, "mouthPressRight": 0.14, "mouthRollLower": 0.08, "mouthRollUpper": 0.08}
+_PRESSED_SHAPE = {"mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.06, "mouthRollUpper": 0.06}
 """What p, b and m add to the closed lips."""
+_ROUNDING_BEND = np.float32(0.65)
+"""Half rounded lips show little of it; w and oo pucker fully."""
+_WIDEST_JAW, _JAW_BEND = 0.6, 1.35
+"""jawOpen at the widest vowel, and how much more readily the jaw leaves its rest than it goes to the end of its way."""
 _TONGUE_OUT = 0.22
 """How far the tongue shows between the teeth at full `tongue` (th); t, d, n, l stay behind them."""
 
@@ -50,12 +54,18 @@ def _vector(shape: dict[str, float]) -> Float32[np.ndarray, "52"]:
 _MATRIX = np.stack([_vector(_SHAPES.get(channel, {})) for channel in CHANNELS])
 _OPEN, _PARTED, _PRESSED = _vector(_OPEN_SHAPE), _vector(_PARTED_SHAPE), _vector(_PRESSED_SHAPE)
 _TONGUE_INDEX = int(indices("tongueOut")[0])
+_JAW_INDEX = int(indices("jawOpen")[0])
 
 
 def _ramp(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
+
+
+def _bent(jaw: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+    """0 at 0 and 1 at 1, steeper at first."""
+    return np.float32(1 / -np.expm1(-_JAW_BEND)) * -np.expm1(np.float32(-_JAW_BEND) * jaw)
 
 
 def rest_seal(articulation: Float[np.ndarray, "*batch 7"]) -> Float[np.ndarray, "*batch"]:
@@ -91,13 +101,16 @@ class MouthMap:
             float32 weights, 0..1.
         """
         channels = np.clip(np.asarray(articulation, np.float32), 0.0, 1.0)
-        moved = channels * np.float32(gain)
+        moved = channels.copy()
+        moved[..., ROUNDING] *= 1 - _ROUNDING_BEND * (1 - channels[..., ROUNDING])
+        moved *= np.float32(gain)
         closure = np.asarray(closure, np.float32)
-        jaw, rounding, lip_in = moved[..., JAW], moved[..., ROUNDING], moved[..., LIP_IN]
+        jaw, rounding, lip_in = moved[..., JAW], channels[..., ROUNDING], moved[..., LIP_IN]
         free = (1.0 - _ramp(rounding, 0.1, 0.6)) * (1.0 - lip_in.clip(0, 1)) * (1.0 - channels[..., CLOSED])
         parted = (1.0 - rest_seal(channels)) * (1.0 - closure) * (1.0 - lip_in.clip(0, 1))
         parted = parted * (1.0 - 0.7 * _ramp(rounding, 0.1, 0.6))
         weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
+        weights[..., _JAW_INDEX] = np.float32(gain * _WIDEST_JAW) * _bent(channels[..., JAW])
         weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
         weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], 0.82, 1.0) * (1.0 - closure)
         weights = np.clip(weights, 0.0, 1.0).astype(np.float32)

@@ -29,6 +29,8 @@ _PRINCIPAL = 24
 _STEP = 0.04
 _RIDGE_MM = 0.15
 """What a whole unit of a channel costs, in root mean square over the mouth: it settles what the mesh does not show."""
+_STARTS, _POOR_MM = 4, 0.1
+_STEP_SHARES = (1.0, 0.4, 0.15)
 _CHUNK = 128
 
 _TOUCHING_MM = 1.0
@@ -78,8 +80,22 @@ class MouthFit:
         return moved.reshape(len(articulation), -1) * np.float32(_MM)
 
     def _fit(self, target: Float32[np.ndarray, "t n3"]) -> Float32[np.ndarray, "t 7"]:
-        _, nearest = self._tree.query((target - self._mean) @ self._axes.T)
-        x = self._known[nearest].copy()
+        """From the nearest known mouth; where that leads nowhere, from the next nearest ones, too."""
+        _, nearest = self._tree.query((target - self._mean) @ self._axes.T, k=_STARTS)
+        found, error = self._descend(self._known[nearest[:, 0]].copy(), target)
+        for start in nearest.T[1:]:
+            poor = np.flatnonzero(error > _POOR_MM**2 * len(self.vertices))
+            if not len(poor):
+                break
+            other, its_error = self._descend(self._known[start[poor]].copy(), target[poor])
+            better = its_error < error[poor]
+            found[poor[better]], error[poor[better]] = other[better], its_error[better]
+        return found
+
+    def _descend(
+        self, x: Float32[np.ndarray, "t 7"], target: Float32[np.ndarray, "t n3"]
+    ) -> tuple[Float32[np.ndarray, "t 7"], Float32[np.ndarray, " t"]]:
+        """Gauss-Newton steps, and the squared distance that is left."""
         now = self.deformation_mm(x)
         ridge = np.eye(len(CHANNELS), dtype=np.float32) * (_RIDGE_MM**2 * len(self.vertices))
         for _ in range(self._rounds):
@@ -93,11 +109,16 @@ class MouthFit:
             normal = np.swapaxes(jacobian, 1, 2) @ jacobian + ridge
             right = np.swapaxes(jacobian, 1, 2) @ (target - now)[..., None]
             change = np.linalg.solve(normal, right)[..., 0]
-            tried = np.clip(x + change, 0, 1).astype(np.float32)
-            there = self.deformation_mm(tried)
-            better = ((there - target) ** 2).sum(1) < ((now - target) ** 2).sum(1)
-            x[better], now[better] = tried[better], there[better]
-        return x
+            waiting = np.arange(len(x))
+            for share in _STEP_SHARES:  # a whole step; where that is too far, a part of it
+                tried = np.clip(x[waiting] + share * change[waiting], 0, 1).astype(np.float32)
+                there = self.deformation_mm(tried)
+                better = ((there - target[waiting]) ** 2).sum(1) < ((now[waiting] - target[waiting]) ** 2).sum(1)
+                x[waiting[better]], now[waiting[better]] = tried[better], there[better]
+                waiting = waiting[~better]
+                if not len(waiting):
+                    break
+        return x, ((now - target) ** 2).sum(1)
 
 
 def lips_touch(
