@@ -37,6 +37,10 @@ _LIDS = torch.tensor([0.0, 0.020, 0.040])  # between the lids of a head in this 
 _EYE_DEPTH = 0.016  # of an eyeball's centre behind its lids
 _LOOK_RAD = 0.25
 _THINNEST_M = 1e-5
+_REACH_M = {"mouthSmile": 0.0093}
+"""How far people go who do it as strongly as they can: LAM's own smile stops at two thirds of that, so that hardly
+anybody sees it at the size of a video call. Reference: as for `animation.lab.evaluation.emotion.NORMS`."""
+_MOST_GAIN = 1.6
 _ROOT = torch.tensor([0.0, -0.16, -0.030])
 _NECK = torch.tensor([0.0, -0.055, -0.030])
 _NECK_TURNS_Y = (-0.150, -0.075)  # below the first height nothing turns with the neck, above the second all does
@@ -53,8 +57,8 @@ def load_lam(path: Path | str) -> Avatar:
     """Read a LAM zip.
 
     Returns:
-        The avatar; `metadata["binding_error_mm"]` is the mean distance, over Gaussians and morph targets, between
-        where it puts a Gaussian and LAM's own formula.
+        The avatar, its weak targets strengthened; `metadata["binding_error_mm"]` is the mean distance, over Gaussians
+        and morph targets, between where it puts a Gaussian and LAM's own formula.
 
     Raises:
         UserError: if the zip, the mesh or the splats are damaged or do not belong together.
@@ -80,11 +84,17 @@ def load_lam(path: Path | str) -> Avatar:
         gaussians, error_mm = _bind(head, splats, path)
         expression = np.zeros((len(NAMES), head.n_expression), np.float32)
         for column, name in enumerate(head.expression_names):
-            expression[NAMES.index(name), column] = 1
+            expression[NAMES.index(name), column] = _gain(name, mesh.targets[name])
         leye, reye = _gaze()
         arkit = ArkitMap(expression, np.zeros((len(NAMES), 3), np.float32), leye, reye)
     metadata = {"source": "LAM", "binding_error_mm": round(error_mm, 4)}
     return Avatar(path.stem, head, gaussians, arkit, metadata=metadata)
+
+
+def _gain(name: str, target: Float[Tensor, "v 3"]) -> float:
+    """How many times a morph target is taken, so that a weight of 1 looks on this head as on others."""
+    reach_m = _REACH_M.get(name.removesuffix("Left").removesuffix("Right"))
+    return 1.0 if reach_m is None else min(max(reach_m / max(float(target.norm(dim=-1).max()), 1e-6), 1.0), _MOST_GAIN)
 
 
 def _gaze() -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import torch
 
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, weights_from_dict
-from avatar.formats.lam_zip import load_lam
+from avatar.formats.lam_zip import _gain, load_lam
 from avatar.formats.native import load_avatar, save_avatar
 from tests.avatar.formats.samples import LAM_NAMES, write_lam, write_lam_glb
 
@@ -39,11 +39,21 @@ def test_weights_move_the_mesh_by_the_targets_of_their_names(tmp_path: Path) -> 
     assert set(avatar.head.expression_names) == set(NAMES[:-1])
     pose = weights_from_dict({"jawOpen": 0.6, "mouthSmileLeft": 0.5, "tongueOut": 1.0})
     moved = avatar.head.vertices(avatar.arkit.params(pose)) - avatar.head.v_template
-    expected = 0.6 * targets[LAM_NAMES.index("jawOpen")] + 0.5 * targets[LAM_NAMES.index("mouthSmileLeft")]
+    smile = targets[LAM_NAMES.index("mouthSmileLeft")]
+    gain = np.clip(0.0093 / np.linalg.norm(smile, axis=-1).max(), 1.0, 1.6)
+    expected = 0.6 * targets[LAM_NAMES.index("jawOpen")] + 0.5 * gain * smile
     np.testing.assert_allclose(moved, expected, atol=1e-6)
     back = avatar.arkit.weights(avatar.arkit.params(pose))
     pose[NAMES.index("tongueOut")] = 0
     np.testing.assert_allclose(back, pose, atol=1e-5)
+
+
+@pytest.mark.parametrize(("own_mm", "reach_mm"), [(3.0, 4.8), (6.0, 9.3), (12.0, 12.0)])
+def test_a_weak_smile_is_strengthened_to_what_people_do(own_mm: float, reach_mm: float) -> None:
+    target = torch.tensor([[0.0, 0.0, 0.0], [0.0, own_mm / 1000, 0.0]])
+    for name in ("mouthSmileLeft", "mouthSmileRight"):
+        assert 1000 * float(_gain(name, target) * target.norm(dim=-1).max()) == pytest.approx(reach_mm)
+    assert _gain("jawOpen", target) == 1
 
 
 def test_neck_turns_the_head_and_leaves_the_bust(tmp_path: Path) -> None:
