@@ -219,6 +219,12 @@ def beard_density(
     jaw = (
         below * smoothstep(y - low + ragged, -0.004, 0.007) * smoothstep(z, marks.ear[2] + 0.010, marks.ear[2] + 0.018)
     )
+    # Before the ear it runs up into the hair of the temple.
+    burn = smoothstep(z, marks.ear[2] + 0.009, marks.ear[2] + 0.016) * (
+        1 - smoothstep(z, marks.ear[2] + 0.026, marks.ear[2] + 0.034)
+    )
+    burn = burn * smoothstep(y - e + 0.030 + ragged, 0.0, 0.010) * (1 - smoothstep(y - e - ragged, 0.040, 0.060))
+    jaw = np.maximum(jaw, burn * (x > 0.045))
     top = marks.subnasale[1] - 0.0015 - 0.10 * np.clip(x - 0.010, 0, 1)
     lip = (1 - smoothstep(x, 0.024, 0.029)) * smoothstep(top - y + 0.5 * ragged, -0.001, 0.003) * (y > m) * (z > 0.02)
     lip = 0.8 * lip * (1 - 0.45 * np.exp(-0.5 * (x / 0.0025) ** 2))

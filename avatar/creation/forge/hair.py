@@ -14,7 +14,7 @@ from avatar.creation.forge.fibres import DistanceField, Strands
 from avatar.creation.forge.noise import fbm, gradient_noise, smoothstep
 from avatar.errors import UserError
 
-__all__ = ["STYLES", "Hair", "HairRecipe", "grow_hair", "hair_density"]
+__all__ = ["STYLES", "Hair", "HairRecipe", "grow_hair", "hair_density", "hairline_m"]
 
 
 @dataclass(frozen=True)
@@ -100,20 +100,24 @@ def _azimuth(p: np.ndarray, marks: FaceMarks) -> np.ndarray:
     return np.arctan2(np.abs(p[:, 0]), p[:, 2] - marks.ear[2] + 0.010)
 
 
-def hair_density(points: np.ndarray, marks: FaceMarks, recipe: HairRecipe, seed: int) -> Float[np.ndarray, " n"]:
-    """How thickly hair grows at points of the scalp, 0..1, with an uneven edge that thins out."""
-    if recipe.style == "none":
-        return np.zeros(len(points))
+def hairline_m(points: np.ndarray, marks: FaceMarks, recipe: HairRecipe, seed: int) -> Float[np.ndarray, " n"]:
+    """How far points of the scalp lie behind the uneven edge of the hair, metres; negative on bare skin."""
     az = _azimuth(points, marks)
     size = (marks.hairline_y - marks.eye[1]) / 0.068
-    knots = np.array([0.0, 0.30, 0.55, 0.78, 0.98, 1.16, 1.32, 1.47, 1.62, 1.80, 2.2, 3.15])
-    line = np.array([0.068, 0.0675, 0.062, 0.044, 0.034, 0.008, -0.012, 0.010, 0.020, -0.006, -0.042, -0.056])
+    knots = np.array([0.0, 0.30, 0.55, 0.78, 0.98, 1.16, 1.32, 1.47, 1.60, 1.76, 2.0, 2.2, 3.15])
+    line = np.array([0.068, 0.0675, 0.062, 0.044, 0.034, 0.008, -0.012, 0.010, 0.014, -0.016, -0.040, -0.048, -0.056])
     y = marks.eye[1] + np.interp(az, knots, line) * size
     corner = np.exp(-0.5 * ((az - 0.62) / 0.20) ** 2)
     y = y + recipe.recession * (0.030 * np.exp(-0.5 * (az / 0.5) ** 2) + 0.045 * corner + 0.02 * (az < 1.1))
     y = y + 0.0045 * gradient_noise(points, 75, seed) + 0.0030 * gradient_noise(points, 240, seed + 1)
-    edge = points[:, 1] - y
-    density = smoothstep(edge, -0.0035, 0.0090)
+    return points[:, 1] - y
+
+
+def hair_density(points: np.ndarray, marks: FaceMarks, recipe: HairRecipe, seed: int) -> Float[np.ndarray, " n"]:
+    """How thickly hair grows at points of the scalp, 0..1, with an uneven edge that thins out."""
+    if recipe.style == "none":
+        return np.zeros(len(points))
+    density = smoothstep(hairline_m(points, marks, recipe, seed), -0.0035, 0.0090)
     if recipe.recession > 0:
         top = smoothstep(_height(points, marks), 0.72, 0.92) * smoothstep(-points[:, 2], -0.06, 0.10)
         density = density * (1 - np.clip(1.5 * recipe.recession, 0, 1) * top)

@@ -14,7 +14,19 @@ from avatar.creation.forge.shading import shade_surface
 from avatar.creation.forge.splats import Splats, frames_from_axes
 from avatar.creation.forge.surface import SkinSurface, SurfacePoints
 
-__all__ = ["BakedSkin", "SkinMaterial", "SkinRecipe", "bake_skin", "skin_material", "skin_radius", "skin_splats"]
+__all__ = [
+    "BakedSkin",
+    "SkinMaterial",
+    "SkinRecipe",
+    "bake_skin",
+    "creases",
+    "mirrored",
+    "skin_material",
+    "skin_radius",
+    "skin_splats",
+    "skin_tone",
+    "spot",
+]
 
 _TONES = np.array(
     [
@@ -76,14 +88,14 @@ class BakedSkin:
     light: Float[np.ndarray, "n 3"]
 
 
-def _spot(
+def spot(
     p: np.ndarray, centre: tuple[float, float, float] | np.ndarray, size: tuple[float, float, float]
 ) -> np.ndarray:
     """A soft ellipsoid around a point, 0..1."""
     return np.exp(-0.5 * (((p - np.asarray(centre)) / np.asarray(size)) ** 2).sum(1))
 
 
-def _fold(p: np.ndarray) -> np.ndarray:
+def mirrored(p: np.ndarray) -> np.ndarray:
     """Mirror to the left half of the face."""
     return np.stack([np.abs(p[:, 0]), p[:, 1], p[:, 2]], 1)
 
@@ -95,7 +107,7 @@ def skin_tone(recipe: SkinRecipe) -> np.ndarray:
     return tone * np.array([1.0, 1 + 0.035 * recipe.warmth, 1 - 0.10 * recipe.warmth])
 
 
-def _creases(p: np.ndarray, marks: FaceMarks, seed: int) -> np.ndarray:
+def creases(p: np.ndarray, marks: FaceMarks, seed: int) -> np.ndarray:
     """Depth of the lines of age, 0..1: forehead, between the brows, crow's feet, under the eye, beside the mouth."""
     w = marks.width
     x, y = np.abs(p[:, 0]) / w, p[:, 1]
@@ -152,7 +164,7 @@ def skin_material(
         scalp: 0..1, how thickly hair grows there; the skin takes on the colour of the roots.
         beard: 0..1, where a beard would grow.
     """
-    p = _fold(points)
+    p = mirrored(points)
     w = marks.width
     lips = region_mask("lips", uv)
     lids = region_mask("eyelids", uv)
@@ -162,19 +174,19 @@ def skin_material(
     eye, nose, mouth = marks.eye, marks.nose_tip, marks.mouth
 
     # Blood and pigment: both vary on the scale of centimetres and of millimetres.
-    cheek = _spot(p, (0.040 * w, nose[1] - 0.006, 0.032), (0.014, 0.013, 0.04))
-    tip = _spot(p, nose, (0.011, 0.008, 0.02))
-    wing = _spot(p, (0.016 * w, marks.subnasale[1] + 0.008, nose[2] - 0.014), (0.006, 0.007, 0.012))
-    chin = _spot(p, (0, marks.menton[1] + 0.013, mouth[2]), (0.014, 0.008, 0.03))
-    forehead = _spot(p, (0, marks.hairline_y - 0.012, 0.05), (0.045, 0.022, 0.05))
+    cheek = spot(p, (0.040 * w, nose[1] - 0.006, 0.032), (0.014, 0.013, 0.04))
+    tip = spot(p, nose, (0.011, 0.008, 0.02))
+    wing = spot(p, (0.016 * w, marks.subnasale[1] + 0.008, nose[2] - 0.014), (0.006, 0.007, 0.012))
+    chin = spot(p, (0, marks.menton[1] + 0.013, mouth[2]), (0.014, 0.008, 0.03))
+    forehead = spot(p, (0, marks.hairline_y - 0.012, 0.05), (0.045, 0.022, 0.05))
     blood = 0.62 * cheek + 0.62 * tip + 0.45 * wing + 0.22 * chin + 0.38 * ears - 0.18 * forehead
     blood *= 1 + 0.5 * fbm(points, 110, seed + 1, 3)
     blood += 0.22 * fbm(points, 60, seed + 2, 3) + 0.34 * fbm(points, 330, seed + 3, 3)
     blood *= 0.55 + 0.9 * recipe.redness
     pigment = 0.10 * fbm(points, 45, seed + 4, 3) + 0.14 * fbm(points, 450, seed + 5, 3)
-    socket = _spot(p, (eye[0] - 0.006, eye[1] - 0.0135, eye[2] + 0.008), (0.010, 0.0048, 0.02))
-    inner = _spot(p, (eye[0] - 0.016, eye[1] - 0.001, eye[2] + 0.004), (0.005, 0.009, 0.02))
-    lid_shade = lids * 0.16 + 0.10 * _spot(p, (eye[0], eye[1] + 0.012, eye[2] + 0.008), (0.014, 0.005, 0.02))
+    socket = spot(p, (eye[0] - 0.006, eye[1] - 0.0135, eye[2] + 0.008), (0.010, 0.0048, 0.02))
+    inner = spot(p, (eye[0] - 0.016, eye[1] - 0.001, eye[2] + 0.004), (0.005, 0.009, 0.02))
+    lid_shade = lids * 0.16 + 0.10 * spot(p, (eye[0], eye[1] + 0.012, eye[2] + 0.008), (0.014, 0.005, 0.02))
     tired = 0.42 * socket + 0.35 * inner
 
     albedo = np.tile(skin_tone(recipe), (len(points), 1))
@@ -185,7 +197,7 @@ def skin_material(
     albedo *= np.exp(-lid_shade[:, None] * np.array([0.12, 0.42, 0.42]))
 
     if recipe.freckles > 0:
-        where = _spot(p, (0.026 * w, nose[1] + 0.008, 0.05), (0.026, 0.014, 0.03)) + 0.25 * _spot(
+        where = spot(p, (0.026 * w, nose[1] + 0.008, 0.05), (0.026, 0.014, 0.03)) + 0.25 * spot(
             p, (0, marks.brow_y + 0.02, 0.05), (0.05, 0.02, 0.05)
         )
         spots = smoothstep(gradient_noise(points, 380, seed + 8), 0.28, 0.42) + 0.7 * smoothstep(
@@ -217,25 +229,23 @@ def skin_material(
     albedo = albedo * (1 - inside[:, None]) + np.array([0.20, 0.055, 0.050]) * inside[:, None]
 
     # Nostrils swallow light; so do the ear canals, which the baked occlusion sees well enough.
-    nostril = _spot(p, (0.0065 * w, marks.subnasale[1] + 0.0035, marks.subnasale[2] + 0.002), (0.0034, 0.0022, 0.0050))
+    nostril = spot(p, (0.0065 * w, marks.subnasale[1] + 0.0035, marks.subnasale[2] + 0.002), (0.0034, 0.0022, 0.0050))
     albedo *= np.exp(-1.1 * nostril * smoothstep(-normals[:, 1], 0.1, 0.7))[:, None]
 
     def height(q: np.ndarray) -> np.ndarray:
         h = 5e-5 * gradient_noise(q, 700, seed + 20) + 1.1e-4 * gradient_noise(q, 260, seed + 21)
         if recipe.lines > 0:
-            h = h - 5.5e-4 * recipe.lines * _creases(q, marks, seed + 30)
+            h = h - 5.5e-4 * recipe.lines * creases(q, marks, seed + 30)
         return h + 6e-5 * lip * gradient_noise(q * np.array([1.0, 0.16, 0.3]), 950, seed + 14)
 
     fine = bumped(normals, points, height)
     if recipe.lines > 0:
-        albedo *= np.exp(-0.42 * recipe.lines * _creases(points, marks, seed + 30))[:, None] ** np.array(
-            [0.7, 1.0, 1.0]
-        )
+        albedo *= np.exp(-0.42 * recipe.lines * creases(points, marks, seed + 30))[:, None] ** np.array([0.7, 1.0, 1.0])
 
-    t_zone = _spot(p, (0, nose[1] + 0.008, 0.065), (0.009, 0.020, 0.03)) + 0.6 * _spot(
+    t_zone = spot(p, (0, nose[1] + 0.008, 0.065), (0.009, 0.020, 0.03)) + 0.6 * spot(
         p, (0, marks.brow_y + 0.02, 0.05), (0.032, 0.018, 0.04)
     )
-    cheekbone = _spot(p, (0.042 * w, eye[1] - 0.017, 0.03), (0.015, 0.008, 0.03))
+    cheekbone = spot(p, (0.042 * w, eye[1] - 0.017, 0.03), (0.015, 0.008, 0.03))
     specular = (0.55 + 0.75 * t_zone + 0.40 * cheekbone) * (0.55 + 0.9 * recipe.gloss)
     specular *= 1 - 0.35 * np.clip(recipe.melanin, 0, 1)
     specular *= np.clip(1 + 0.55 * fbm(points, 480, seed + 16, 3), 0.2, 2)
@@ -310,15 +320,15 @@ def skin_radius(
     Args:
         hidden: 1 where clothes cover the skin for good; no splats there.
     """
-    p = _fold(surface.vertices)
+    p = mirrored(surface.vertices)
     n = len(p)
     uv = np.zeros((n, 2))
     uv[surface.triangles.ravel()] = surface.uv.reshape(-1, 2)
     radius = np.full(n, 1.75)
     face = smoothstep(p[:, 2], -0.045, -0.01) * smoothstep(p[:, 1], marks.menton[1] - 0.012, marks.menton[1] + 0.006)
     radius = radius * (1 - face) + 1.0 * face
-    eye = _spot(p, (marks.eye[0], marks.eye[1], marks.eye[2] + 0.012), (0.017, 0.011, 0.02))
-    nose = _spot(p, (0, marks.nose_tip[1] - 0.004, marks.nose_tip[2]), (0.014, 0.012, 0.03))
+    eye = spot(p, (marks.eye[0], marks.eye[1], marks.eye[2] + 0.012), (0.017, 0.011, 0.02))
+    nose = spot(p, (0, marks.nose_tip[1] - 0.004, marks.nose_tip[2]), (0.014, 0.012, 0.03))
     radius -= 0.36 * eye + 0.22 * nose
     lips = smoothstep(region_mask("lips", uv), 0.01, 0.30)
     radius = radius * (1 - lips) + 0.62 * lips
