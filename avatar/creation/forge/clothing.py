@@ -18,7 +18,17 @@ from avatar.creation.forge.splats import Splats, frames_from_axes
 from avatar.creation.forge.surface import SkinSurface
 from avatar.errors import UserError
 
-__all__ = ["GARMENTS", "ClothingRecipe", "Garment", "cut_garment", "garment_splats"]
+__all__ = [
+    "CUTS",
+    "GARMENTS",
+    "ClothingRecipe",
+    "Cut",
+    "Garment",
+    "band_angles",
+    "collar_band",
+    "cut_garment",
+    "garment_splats",
+]
 
 GARMENTS = ("jumper", "tshirt", "turtleneck", "shirt")
 
@@ -46,8 +56,11 @@ class ClothingRecipe:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """Front and back height of the neckline below the chin, height and thickness of the band, and its ribs."""
+class Cut:
+    """Front and back height of the neckline below the chin, height and thickness of the band, and its ribs.
+
+    `vee_m` is how far the neckline is open in front, `fall_m` the height of a collar that is folded down over the band.
+    """
 
     front_m: float
     back_rise_m: float
@@ -55,13 +68,15 @@ class _Cut:
     thick_m: float
     ribs: int
     loose_m: float
+    vee_m: float = 0.0
+    fall_m: float = 0.0
 
 
-_CUTS = {
-    "jumper": _Cut(0.064, 0.036, 0.020, 0.0030, 84, 0.0050),
-    "tshirt": _Cut(0.066, 0.040, 0.013, 0.0016, 0, 0.0030),
-    "turtleneck": _Cut(0.056, 0.030, 0.046, 0.0036, 84, 0.0045),
-    "shirt": _Cut(0.062, 0.032, 0.027, 0.0017, 0, 0.0035),
+CUTS = {
+    "jumper": Cut(0.086, 0.050, 0.017, 0.0030, 96, 0.0050),
+    "tshirt": Cut(0.066, 0.040, 0.013, 0.0016, 0, 0.0030),
+    "turtleneck": Cut(0.056, 0.030, 0.046, 0.0036, 84, 0.0045),
+    "shirt": Cut(0.060, 0.034, 0.027, 0.0017, 0, 0.0045, vee_m=0.034, fall_m=0.037),
 }
 
 
@@ -93,12 +108,12 @@ class Garment:
         return MeshOccluder(self.vertices, self.faces[solid])
 
 
-def _below_neckline(points: np.ndarray, marks: FaceMarks, cut: _Cut) -> np.ndarray:
+def _below_neckline(points: np.ndarray, marks: FaceMarks, cut: Cut) -> np.ndarray:
     """Metres below the neckline (negative: above it, bare skin)."""
     axis_z = marks.ear[2] - 0.012
     angle = np.arctan2(np.abs(points[:, 0]), points[:, 2] - axis_z)
     front = marks.menton[1] - cut.front_m
-    line = front + cut.back_rise_m * (1 - np.cos(angle)) / 2
+    line = front + cut.back_rise_m * (1 - np.cos(angle)) / 2 - cut.vee_m * np.clip(1 - angle / 0.46, 0, 1)
     # Sloping shoulders can rise above that line: beyond the neck everything near it is covered.
     aside = np.minimum(np.abs(points[:, 0]) - 0.95 * marks.ear[0], line + 0.035 - points[:, 1])
     return np.maximum(line - points[:, 1], aside)
@@ -108,7 +123,7 @@ def cut_garment(
     surface: SkinSurface, marks: FaceMarks, lbs_weights: Float[np.ndarray, "v 5"], recipe: ClothingRecipe
 ) -> Garment:
     """Lay a garment over the shoulders of the neutral head."""
-    cut = _CUTS[recipe.garment]
+    cut = CUTS[recipe.garment]
     v, edges = surface.vertices, surface.edges
     depth = _below_neckline(v, marks, cut)
     torso = depth > -0.03
@@ -180,7 +195,12 @@ def _sheet(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     )
 
 
-def _band(garment: Garment, cut: _Cut, columns: int) -> np.ndarray:
+def band_angles(columns: int) -> Float[np.ndarray, " m"]:
+    """Where the columns of a collar are around the neck: 0 in front, positive on the subject's left, radians."""
+    return np.linspace(-np.pi, np.pi, columns + 1)[:-1]
+
+
+def collar_band(garment: Garment, cut: Cut, columns: int) -> np.ndarray:
     """Rows of points of the collar band, from the seam on the cloth over the top edge down to the skin: (r, m, 3)."""
     m = len(garment.loop)
     where = np.arange(columns) * m / columns
@@ -194,6 +214,8 @@ def _band(garment: Garment, cut: _Cut, columns: int) -> np.ndarray:
     # The band stands straighter than the neck: blend its direction with the vertical.
     up = up + np.array([0.0, 0.35, 0.0])
     up /= np.linalg.norm(up, axis=1, keepdims=True)
+    if cut.vee_m:  # an open collar ends on either side of the opening
+        up = up * (0.05 + 0.95 * smoothstep(np.abs(band_angles(columns)), 0.14, 0.42))[:, None]
     rows = []
     for s in np.linspace(-0.42, 0.92, max(7, int(cut.band_m / 0.0012))):
         bulge = np.sqrt(max(0.0, 1 - (2 * max(s, 0.0) - 1) ** 4))
@@ -246,7 +268,7 @@ def garment_splats(
     Returns:
         (coarse layer that closes the surface, fine layer with the weave, collar)
     """
-    cut = _CUTS[recipe.garment]
+    cut = CUTS[recipe.garment]
     rng = np.random.default_rng(seed)
     cloth = SkinSurface(
         garment.vertices,
@@ -300,7 +322,7 @@ def garment_splats(
             )
         )
     columns = int(2 * np.pi * 0.068 / 0.00125)
-    sheet = _band(garment, cut, columns)
+    sheet = collar_band(garment, cut, columns)
     centres, normals, along, across = _sheet(sheet)
     outward = centres - np.array([0.0, 0.0, marks.ear[2] - 0.012])
     outward[:, 1] = 0.02

@@ -58,7 +58,7 @@ _PEPPER = (0.062, 0.055, 0.050)
 
 _CLARA = AvatarRecipe(
     name="clara",
-    description="a woman of about thirty, fair and lightly freckled, long chestnut hair",
+    description="a woman of about thirty, fair and lightly freckled, chestnut hair tied back",
     phenotype=Phenotype(
         masculinity=0.0,
         age_years=26.0,
@@ -74,7 +74,7 @@ _CLARA = AvatarRecipe(
             "chin/chin-bones-decr": 0.45,
             "chin/chin-triangle": 0.3,
             "mouth/mouth-cupidsbow-incr": 0.3,
-            "mouth/mouth-angles-up": 0.3,
+            "mouth/mouth-angles-up": 0.55,
             "mouth/mouth-scale-horiz-incr": 0.42,
             "mouth/mouth-trans-down": 0.38,
             "mouth/mouth-lowerlip-volume-incr": 0.45,
@@ -125,7 +125,7 @@ _CLARA = AvatarRecipe(
     ),
     skin=SkinRecipe(melanin=0.13, redness=0.55, freckles=0.55, gloss=0.5),
     eyes="green",
-    hair=HairRecipe(style="long", colour=_CHESTNUT, wave=0.75, strands=2150, parting_m=0.024),
+    hair=HairRecipe(style="tied", colour=_CHESTNUT, wave=0.75, strands=2150, parting_m=0.016),
     brows=BrowRecipe(thickness=0.85, density=0.85, arch=0.5, colour=(0.055, 0.030, 0.017)),
     clothing=ClothingRecipe(garment="jumper", colour=(0.045, 0.115, 0.120), heather=0.35),
     seed=11,
@@ -317,7 +317,7 @@ _RAVI = AvatarRecipe(
     ),
     skin=SkinRecipe(melanin=0.47, redness=0.35, warmth=0.35, lines=1.0, gloss=0.45, lip_tint=(0.86, 1.02, 1.0)),
     eyes="brown",
-    hair=HairRecipe(style="short", colour=_PEPPER, grey=0.65, wave=0.2, strands=3600, recession=0.34, length=0.75),
+    hair=HairRecipe(style="short", colour=_PEPPER, grey=0.65, wave=0.2, strands=3600, recession=0.20, length=0.75),
     brows=BrowRecipe(
         thickness=1.0, density=0.9, arch=-0.2, colour=_PEPPER, grey=0.35, lash_length=0.7, lash_density=0.7
     ),

@@ -62,7 +62,9 @@ def train_on_pictures(
         bound = disks_on_mesh(dataset.head, gaussians, config.seed, emphasis, config.sh_count)
     else:
         bound = _on_another_head(begin, dataset.head).first(gaussians)
-    metadata = {"description": f"{_TRAINED} on {len(dataset.train)} pictures", "source": _TRAINED}
+    metadata = {"description": f"{_TRAINED} on {len(dataset.train)} pictures"}
+    metadata |= {} if begin is None else begin.metadata  # who it is, and whose
+    metadata["source"] = _TRAINED
     start = Avatar(name, dataset.head, bound, dataset.arkit, metadata=metadata)
     if begin is not None and begin.appearance is not None:
         start = replace(start, appearance=begin.appearance.reordered(torch.arange(len(bound))))

@@ -1,0 +1,127 @@
+"""The pictures of a person: what is asked for, how a stopped run goes on, and what failures say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from avatar.creation.forge.pathtrace import environment, session
+from avatar.creation.forge.pathtrace.scene import Fibres, Material, Mesh, write_scene
+from avatar.creation.forge.pathtrace.views import EXPRESSIONS, HELD_OUT, shots
+from avatar.creation.forge.recipe import recipe_named
+from avatar.creation.training.dataset import Dataset
+from avatar.errors import UserError
+from avatar.flame.arkit import NAMES
+from avatar.library import open_avatar
+
+_STAND_IN = """
+import json, pathlib, sys
+from PIL import Image
+job = json.loads((pathlib.Path(sys.argv[1]) / "job.json").read_text())
+for picture in job["pictures"][: int(sys.argv[2])]:
+    Image.new("RGBA", (picture["width"], picture["height"])).save(picture["file"])
+    print("@", picture["file"], "1.0 1.0", flush=True)
+sys.exit(int(sys.argv[3]))
+"""
+
+
+def test_what_is_tested_is_never_trained_on_and_every_first_part_is_a_useful_set() -> None:
+    wanted = shots(pictures=60, size=64, samples=1)
+    train = {s.pose for s in wanted if s.division == "train"}
+    test = [s for s in wanted if s.division == "test"]
+    assert {s.pose for s in test} == {"neutral", *HELD_OUT}
+    assert not train & set(HELD_OUT)
+    assert {s.pose for s in wanted[: 16 + len(EXPRESSIONS)]} == {"neutral", *EXPRESSIONS}
+    places = [s.camera.position for s in wanted]
+    assert len(np.unique(np.round(places, 5), axis=0)) == len(wanted)
+    moved = {name for weights in EXPRESSIONS.values() for name in weights}
+    assert len(moved) > 40
+    assert moved <= set(NAMES)
+
+
+def test_a_scene_names_its_objects_and_keeps_their_arrays(tmp_path: Path) -> None:
+    mesh = Mesh("skin", Material("skin"), np.eye(3), np.array([[0, 1, 2]]), {"lips": np.ones(3)})
+    hairs = Fibres("hair", Material("hair", {"melanin": 0.5}), np.zeros((2, 4, 3)), np.ones(2), np.ones(4))
+    described = write_scene([mesh, hairs], tmp_path / "scene.npz")
+    assert [(d["name"], d["kind"], d["material"]) for d in described] == [
+        ("skin", "mesh", "skin"),
+        ("hair", "strands", "hair"),
+    ]
+    with np.load(tmp_path / "scene.npz") as arrays:
+        assert arrays["skin.faces"].dtype == np.int32
+        np.testing.assert_array_equal(arrays["skin.vertices"], np.eye(3, dtype=np.float32))
+        assert arrays["hair.points"].shape == (2, 4, 3)
+    with pytest.raises(ValueError, match="names of their own"):
+        write_scene([mesh, mesh], tmp_path / "twice.npz")
+
+
+def test_without_python_3_11_the_path_tracer_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAUSSIAN_AVATAR_HOME", str(tmp_path))
+    monkeypatch.setattr(environment.sys, "version_info", (3, 13, 0))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"needs Python 3\.11 .* uv python install") as caught:
+        environment.blender_python()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_environment_that_is_ready_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAUSSIAN_AVATAR_HOME", str(tmp_path))
+    folder = tmp_path / "cache" / environment.BLENDER.replace("==", "-")
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    python.parent.mkdir(parents=True)
+    python.touch()
+    (folder / "ready").touch()
+    assert environment.blender_python() == python
+
+
+def test_a_stopped_run_goes_on_with_the_pictures_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([("3", "1"), ("99", "0")])
+    script = tmp_path / "stand_in.py"
+    script.write_text(_STAND_IN)
+    monkeypatch.setattr(session, "blender_python", lambda tell: Path(sys.executable))
+    monkeypatch.setattr(session, "Portrait", lambda recipe: _Person())
+    monkeypatch.setattr(session, "beginning", lambda person, count: open_avatar("kenji").gaussians.first(100))
+    monkeypatch.setattr(
+        session, "_command", lambda python, scene: [str(python), str(script), str(scene), *next(answers)]
+    )
+    wanted = [s for s in shots(20, 32, 1) if s.pose in ("neutral", "grin", "delighted")]
+    folder = tmp_path / "set"
+    recipe = recipe_named("clara")
+    told: list[tuple[float, str]] = []
+    with pytest.raises(UserError, match=rf"stopped after 3 of {len(wanted)} pictures"):
+        session.photograph(recipe, folder, lambda share, what: told.append((share, what)), wanted)
+    assert len(Dataset.open(folder, finished_only=True).train) >= 1
+    session.photograph(recipe, folder, lambda share, what: told.append((share, what)), wanted)
+    asked = json.loads((folder / "scene" / "job.json").read_text())["pictures"]
+    assert len(asked) == len(wanted) - 3
+    assert any("min left" in what for _, what in told)
+    found = Dataset.open(folder)
+    assert len(found.train) + len(found.held_out) == len(wanted)
+    for view in (*found.train, *found.held_out):
+        assert Image.open(view.picture).size == (view.camera.width, view.camera.height)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="another recipe"):
+        session.photograph(recipe_named("kenji"), folder, wanted=wanted)
+
+
+class _Person:
+    """A head without anything on it: what the session asks of a portrait."""
+
+    recipe = recipe_named("kenji")
+
+    def __init__(self) -> None:
+        avatar = open_avatar("kenji")
+        self.anatomy = SimpleNamespace(head=lambda: avatar.head, arkit=avatar.arkit)
+        self.objects: list[Mesh] = []
+
+    def places(self, weights: dict[str, float]) -> dict[str, np.ndarray]:
+        return {}
