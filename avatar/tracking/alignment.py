@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float64
 
-__all__ = ["align", "rotation_matrix"]
+__all__ = ["align"]
 
 
 def align(
@@ -21,13 +21,3 @@ def align(
     rotation = u @ np.diag(d) @ vt
     scale = float((s * d).sum() / np.square(source - a).sum())
     return rotation, scale, b - scale * rotation @ a
-
-
-def rotation_matrix(axis_angle: Float[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
-    """Rodrigues' formula in double precision."""
-    angle = float(np.linalg.norm(axis_angle))
-    x, y, z = axis_angle
-    k = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    if angle < 1e-8:
-        return np.eye(3) + k
-    return np.eye(3) + np.sin(angle) / angle * k + (1 - np.cos(angle)) / angle**2 * (k @ k)

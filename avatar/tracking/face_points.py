@@ -17,7 +17,7 @@ from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
 from avatar.flame.correspondence import match_surfaces
 from avatar.flame.head import HeadModel
-from avatar.flame.skinning import axis_angle_to_matrix
+from avatar.flame.rotations import axis_angle_to_matrix
 from avatar.heads import open_head
 from avatar.tracking.topology import COUNT
 
@@ -124,24 +124,28 @@ class FaceModel:
         self, shape: Float[np.ndarray, " s"], weights: Float[np.ndarray, "52"], derivatives: bool = True
     ) -> PosedPoints:
         """Landmarks in the head's frame, metres."""
+        weights = np.asarray(weights, np.float64)
         unposed = self._rest + self._shape @ shape + self._by_weight @ weights
         pivot = self._joints[_JAW] + self._joints_by_shape[_JAW] @ shape
         points = self._skinned(unposed, pivot, weights)
         if not derivatives:
             return PosedPoints(points, np.zeros((COUNT, 3, 0)), np.zeros((COUNT, 3, 0)))
-        jaw = _matrix(weights @ self.arkit.jaw)
+        jaw = axis_angle_to_matrix(weights @ self.arkit.jaw)
         blend = np.eye(3) + self._jaw_share[:, None, None] * (jaw - np.eye(3))
         moved_pivot = (jaw - np.eye(3)) @ self._joints_by_shape[_JAW]
         by_shape = blend @ self._shape - self._jaw_share[:, None, None] * moved_pivot
         by_weight = blend @ self._by_weight
         for k in self._turning:
-            further = weights.astype(np.float64).copy()
+            further = weights.copy()
             further[k] += _STEP
             by_weight[..., k] += (self._skinned(unposed, pivot, further) - points) / _STEP
         return PosedPoints(points, by_shape, by_weight)
 
     def _skinned(self, unposed: np.ndarray, pivot: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        turns = [_matrix(weights @ table) - np.eye(3) for table in (self.arkit.jaw, self.arkit.leye, self.arkit.reye)]
+        turns = [
+            axis_angle_to_matrix(weights @ table) - np.eye(3)
+            for table in (self.arkit.jaw, self.arkit.leye, self.arkit.reye)
+        ]
         corrected = unposed
         for joint, turn in enumerate(turns, start=1):
             if np.abs(turn).max() > 1e-9:
@@ -162,10 +166,6 @@ def _eyeballs(head: HeadModel, joints: np.ndarray) -> tuple[float, np.ndarray]:
         if r is not None
     ]
     return float(np.mean(radii)), centres
-
-
-def _matrix(axis_angle: np.ndarray) -> np.ndarray:
-    return axis_angle_to_matrix(torch.from_numpy(np.asarray(axis_angle, np.float64))).numpy()
 
 
 def closest_on_triangles(

@@ -16,7 +16,8 @@ from numba import njit
 
 from avatar.camera import Camera
 from avatar.flame.arkit import NAMES, indices
-from avatar.tracking.alignment import align, rotation_matrix
+from avatar.flame.rotations import axis_angle_to_matrix
+from avatar.tracking.alignment import align
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import COUNT, LIDS, LIPS_INNER, LIPS_OUTER, OVAL, STILL
@@ -226,7 +227,7 @@ class FaceFitter:
         shape[:ns] += step
         turned = replace(
             fit,
-            rotation=rotation_matrix(placed[:3]) @ fit.rotation,
+            rotation=axis_angle_to_matrix(placed[:3]) @ fit.rotation,
             translation=fit.translation + placed[3:6],
             shape=shape,
             weights=weights,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from avatar.flame.arkit import indices, weights_from_dict
+from avatar.flame.rotations import axis_angle_to_matrix
 from avatar.heads import open_head
-from avatar.tracking.alignment import align, rotation_matrix
+from avatar.tracking.alignment import align
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarks
@@ -26,7 +27,9 @@ def face() -> FaceModel:
 
 def seen(face: FaceModel, shape: np.ndarray, weights: np.ndarray, turn: np.ndarray) -> tuple[FaceFit, FaceLandmarks]:
     """A face before the camera and its exact landmarks."""
-    fit = FaceFit(rotation_matrix(turn) @ FRONT, np.array([0.01, -0.02, 0.7]), shape, weights, np.zeros((2, 3)), 0.0)
+    fit = FaceFit(
+        axis_angle_to_matrix(turn) @ FRONT, np.array([0.01, -0.02, 0.7]), shape, weights, np.zeros((2, 3)), 0.0
+    )
     points = face.pose(shape, weights, derivatives=False).points @ fit.rotation.T + fit.translation
     pixels = CAMERA.focal * points[:, :2] / points[:, 2:] + [CAMERA.x, CAMERA.y]
     depth = (points[:, 2:] - points[:, 2:].mean()) * CAMERA.focal / points[:, 2:].mean()
