@@ -59,7 +59,7 @@ class LiveSession:
         on_request: a request is in `requests`; the same, but only while `paint_directly` is on.
         on_source: `source` or `inputs` has changed; called on the devices thread.
         on_failure: a worker has died; called on its thread.
-        on_notice: news for the user; called on any thread.
+        on_notice: a line for the user; called on any thread.
         on_avatar: what was picked moves on the screen; called on the render thread.
         on_avatar_failed: what was picked cannot be opened, driven or drawn; with one line on why; on any thread.
         on_face: `face.state` has changed; called on the face thread.

@@ -120,7 +120,7 @@ def compile_all(progress: str) -> None:
     over = threading.Event()
 
     def tell() -> None:
-        while not over.wait(_TELL_S):
+        while not over.wait(_TELL_S) and Path(progress).parent.is_dir():  # else nobody is there any more to be told
             write_bytes(progress, f"{compiled_share():.3f}".encode())
 
     teller = threading.Thread(target=tell, name="progress")

@@ -30,7 +30,7 @@ MakeSession = Callable[..., LiveSession]
 
 
 class Bridge(QObject):
-    """Owns the session; carries settings into it and news out of it. Lives on the GUI thread."""
+    """Owns the session; carries settings into it and events out of it. Lives on the GUI thread."""
 
     ready = pyqtSignal()
     """There is a new image, or request; one signal stands for all that came since it was sent."""
@@ -219,7 +219,7 @@ class Bridge(QObject):
         if not self.session.painting_directly:
             self._announce(image)
 
-    def _announce(self, news: LiveImage | ImageRequest) -> None:
+    def _announce(self, made: LiveImage | ImageRequest) -> None:
         """On the render thread."""
         if not self._pending:
             self._pending = True

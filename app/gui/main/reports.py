@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class EngineReports(QObject):
-    """Puts news into the banner, with what can be done about it."""
+    """Puts messages into the banner, with what can be done about it."""
 
     waiting = pyqtSignal(str)
     """What is to stand where there is no picture yet."""

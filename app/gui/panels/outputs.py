@@ -47,7 +47,7 @@ class OutputsPanel(Panel):
         field.setAccessibleName(name)
         field.setToolTip(name)
 
-        def take() -> None:
+        def apply() -> None:
             try:
                 host, number = parse_target(field.text(), port)
             except UserError as error:
@@ -57,5 +57,5 @@ class OutputsPanel(Panel):
             self._store.change(**{setting: f"{host}:{number}"})
             field.setText(f"{host}:{number}")
 
-        field.editingFinished.connect(take)
+        field.editingFinished.connect(apply)
         return field
