@@ -121,8 +121,9 @@ class SoundSystem:
         self.unreadable: set[str] = set()
         """Names that the library cannot decode."""
         self.apis = [{"name": "Test", "default_input_device": 0}]
-        self.opening_s = 0.0
-        """How long a device takes to open."""
+        self.may_open = threading.Event()
+        """Devices take so long to open."""
+        self.may_open.set()
         self.default = SimpleNamespace(device=(0, 0))
         self.amplitude = 0.25
         self.gains: tuple[float, ...] = ()
@@ -168,7 +169,7 @@ class SoundSystem:
         if device["name"] in self.busy:
             raise PortAudioError("Error opening InputStream: Device busy")
         self.opened += 1
-        threading.Event().wait(self.opening_s)
+        self.may_open.wait(60)
         return FakeStream(self, device["name"], options)
 
     def OutputStream(self, **options: Any) -> None:

@@ -117,18 +117,19 @@ def test_a_voice_is_seen_and_measured(make_window: Any, plugged: Any, qtbot: Any
 
 
 def test_no_images_pile_up_behind_a_slow_window(make_window: Any, plugged: Any, qtbot: Any) -> None:
-    """The window is busy for a second; the next image it shows is a fresh one, and only one signal waited."""
+    """The window is busy for a second; what it shows then is fresh, and only one signal waited."""
     window = make_window()
     qtbot.waitUntil(lambda: window.viewport.picture is not None, timeout=15000)
     signals: list[float] = []
     window.bridge.ready.connect(lambda: signals.append(time.perf_counter()))
-    ages: list[float] = []
-    window.viewport.painted.connect(lambda image, at_s: ages.append(at_s - image.drawn_s))
+    drawn: list[float] = []
+    window.viewport.painted.connect(lambda image, at_s: drawn.append(image.drawn_s))
     time.sleep(1.0)
-    qtbot.waitUntil(lambda: len(ages) >= 3, timeout=5000)
+    over_s = time.perf_counter()
+    qtbot.waitUntil(lambda: len(drawn) >= 3, timeout=15000)
     late = [s for s in signals if s < signals[0] + 0.005]
     assert len(late) <= 2
-    assert max(ages[1:3]) < 0.3
+    assert drawn[2] > over_s, "one that was to be painted already, the one in the mailbox, then those drawn since"
 
 
 def take_keys(window: MainWindow, qtbot: Any) -> None:
@@ -227,9 +228,8 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     qtbot.waitUntil(lambda: window.bar.clock.text() == "00:01", timeout=8000)
     assert ".mp4" in window.bar.file.text()
     assert window.bar.record_button.text().strip() == "Stop"
-    begun = time.perf_counter()
     window.bar.record_button.click()
-    assert time.perf_counter() - begun < 0.1, "the window goes on while the file is finished"
+    assert window.bridge.session.finishing, "the window goes on while the file is finished"
     assert not window.bar.record_button.isEnabled()
     qtbot.waitUntil(lambda: "Saved Avatar" in window.banner.text, timeout=8000)
     assert window.bar.record_button.text().strip() == "Record"
@@ -319,9 +319,8 @@ def test_a_worker_that_dies_is_shown_and_can_be_restarted(make_window: Any, plug
     dialog._copy()
     dialog.close()
     old = window.bridge.session
-    begun = time.perf_counter()
     window.reports.restart()
-    assert time.perf_counter() - begun < 0.1
+    assert window.bridge.session is old, "the window goes on while the old engine stops"
     qtbot.waitUntil(lambda: window.bridge.session is not old, timeout=8000)
     count = window.bridge.session.rendering.count
     qtbot.waitUntil(lambda: window.bridge.session.rendering.count > count + 3, timeout=8000)

