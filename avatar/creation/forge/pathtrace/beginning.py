@@ -62,7 +62,7 @@ def beginning(person: Portrait, count: int, seed: int = 0) -> BoundGaussians:
             parts.append(_disks(thing, n, _carriers(person, name), rng, _density(person, thing)))
         else:
             parts.append(_rods([thing], n, _ROD_M[name], _FACE_WIDTH_M, person.carriers[name], rng))
-    hair = [objects[name] for name in _HAIR if name in objects]
+    hair = [thing for name in _HAIR if isinstance(thing := objects.get(name), Fibres)]
     if hair:
         parts.append(_rods(hair, left, _HAIR_ROD_M, _HAIR_WIDTH_M, _skull(person), rng))
     whole = concatenate(parts)
