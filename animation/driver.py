@@ -95,13 +95,13 @@ class AvatarDriver:
         """
         self._performance = Performance() if performance is None else performance
         self._track, self._overlay = self._performance.track, Overlay(self._performance.curves)
-        self._speech: SpeechSource = _shipped_speech() if speech is None else speech
+        settings = DriverSettings() if settings is None else settings
+        self._speech: SpeechSource = _shipped_speech(settings.lookahead_ms) if speech is None else speech
         self._fusion: Fusion = LearnedFusion.shipped() if fusion is None else fusion
         self.face = face
         self._rate = 1 / self._speech.hop_s
         self._ahead = int(max(min(self._speech.lookahead_ms / 1000 * self._rate - 0.4, AHEAD_HOPS), 0))
         """Hops of sound after a pose's own that are there whenever it is due."""
-        settings = DriverSettings() if settings is None else settings
         self._settings = settings if performance is None else performance.applied(settings)
         self._restart()
 
@@ -253,10 +253,10 @@ class AvatarDriver:
         )
 
 
-def _shipped_speech() -> SpeechSource:
+def _shipped_speech(lookahead_ms: float) -> SpeechSource:
     from animation.speech.stream import SpeechStream  # the model is loaded only when it is needed
 
-    return SpeechStream()
+    return SpeechStream(lookahead_ms=lookahead_ms)
 
 
 def _smoother(calm: float, rate_hz: float) -> OneEuro | None:

@@ -44,6 +44,9 @@ class DriverSettings:
     """0 follows the model pose by pose, 1 is calm; closures are sharp at any value."""
     gate_db: float = -60.0
     """Sound below this loudness leaves the mouth at rest."""
+    lookahead_ms: float = 70.0
+    """How much sound after a moment the speech model that ships waits for: 70 is surest, 30 and 10 are quicker.
+    A driver keeps the one it was made with."""
     closure: ClosureGate = field(default_factory=ClosureGate)
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class DriverSettings:
             ("emotion_over_speech", 0.0, 1.0),
             ("calm", 0.0, 1.0),
             ("gate_db", -120.0, 0.0),
+            ("lookahead_ms", 0.0, 1000.0),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

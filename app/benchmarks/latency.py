@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.doctor import has_display
 from app.live.device_list import find_device
@@ -45,6 +45,8 @@ class LatencyOptions:
     """A sound file that is played in time in place of a microphone; None is the sample clip."""
     device: str | None = None
     """A microphone's name, to measure with a real device instead of a file."""
+    lookahead_ms: Literal[70, 30, 10] = 70
+    """How much sound after a moment the speech model waits for."""
     record: str | None = None
     """Record a video meanwhile: `mp4`, or with alpha `mov`, `webm` or `png` (a sequence)."""
 
@@ -180,6 +182,7 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
             max_gaussians=options.gaussians,
             source="none" if device is None else "device",
             device=device,
+            lookahead_ms=options.lookahead_ms,
             background="transparent" if options.record in _WITH_ALPHA else "colour",
             theme="dark",
             collapsed=(),

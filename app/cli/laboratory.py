@@ -49,16 +49,18 @@ def bench_render(*, json: bool = False, quick: bool = False, plot: Path | None =
 
 
 @registry.command(name="bench latency")
-def bench_latency(*, json: bool = False, seconds: float = 30.0) -> int:
+def bench_latency(*, json: bool = False, seconds: float = 30.0, lookahead: Literal[70, 30, 10] = 70) -> int:
     """Measure the time from sound at the device to the painted image.
 
     Args:
         json: print JSON.
         seconds: how long to measure.
+        lookahead: how much sound after a moment the speech model waits for, milliseconds.
     """
+    from app.benchmarks.latency import LatencyOptions
     from app.benchmarks.latency import bench_latency as bench
 
-    report = bench(seconds=seconds)
+    report = bench(seconds, LatencyOptions(lookahead_ms=lookahead))
     if json:
         print_json(report)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
@@ -171,6 +171,7 @@ def live(
     track: int | None = None,
     device: str | None = None,
     channel: int | None = None,
+    lookahead: Literal[70, 30, 10] | None = None,
     avatar: str | None = None,
     backend: str | None = None,
 ) -> int:
@@ -183,6 +184,8 @@ def live(
         track: its sound track, counted from 1; the default one if not given.
         device: the microphone: part of its name; the system's default if not given.
         channel: of the microphone or the file, counted from 1; those that speech is in if not given.
+        lookahead: how much sound after a moment the lips wait for, milliseconds: 70 is surest, 10 is quickest; the
+            window's own setting, or 70, if not given.
         avatar: a name or a file.
         backend: auto, gsplat, opengl or cpu; the window's own setting if not given.
     """
@@ -192,7 +195,7 @@ def live(
         refuse("only with --headless; the window has controls for this", **vars(headless_only))
         from app.gui import run as run_window
 
-        return run_window(audio_file, device, avatar, backend, track, channel)
+        return run_window(audio_file, device, avatar, backend, track, channel, lookahead)
     from app.live import HeadlessOptions, run_headless
     from app.live.devices import Source
     from app.live.outputs import checked_outputs
@@ -214,6 +217,7 @@ def live(
         avatar=avatar,
         emotion=options.emotion or "neutral",
         intensity=1.0 if options.intensity is None else options.intensity,
+        lookahead_ms=lookahead or 70,
         width=width,
         height=height,
         background=parse_background(options.background or "#dbdde2"),

@@ -31,6 +31,8 @@ class HeadlessOptions:
     """What `gaussian-avatar live --headless` takes."""
 
     source: Source = field(default_factory=Source)
+    lookahead_ms: float = 70.0
+    """How much sound after a moment the speech model waits for."""
     avatar: str | None = None
     """Name or file; None is the default."""
     emotion: str = "neutral"
@@ -92,7 +94,12 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             options.background,
             backend=options.backend,
         ),
-        driver=DriverSettings(emotion=options.emotion, intensity=options.intensity, seed=options.seed),
+        driver=DriverSettings(
+            emotion=options.emotion,
+            intensity=options.intensity,
+            seed=options.seed,
+            lookahead_ms=options.lookahead_ms,
+        ),
         on_image=lambda image: session.painted(image),
         on_failure=lambda failure: failed.set(),
         on_notice=notice,

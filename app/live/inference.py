@@ -192,16 +192,16 @@ class Inference(Worker):
             if wanted is not None and self._driver is not None:
                 self._driver.face = wanted.face
             elif wanted is not None:
-                self._settings_seen, settings = self._settings.versioned()
-                self._driver = self._make_driver(wanted.face, settings)
-                self.lookahead_ms = self._driver.lookahead_ms
-                self._start_at_newest()
+                self._drive(wanted)
         driver, active = self._driver, self._driven
         if driver is None or active is None:
             self._reader.skip_to(self._voice.voice.written)
             return
         version, settings = self._settings.versioned()
         if version != self._settings_seen:
+            if settings.lookahead_ms != driver.settings.lookahead_ms:
+                self._drive(active)
+                return
             self._settings_seen = version
             driver.settings = settings
         if self._reader.available > self._LATE_S * SAMPLE_RATE:
@@ -210,6 +210,14 @@ class Inference(Worker):
             self._begin_anew(driver)
             return
         self._advance(driver, active, self._start_s)
+
+    def _drive(self, active: ActiveAvatar) -> None:
+        """With a new driver, from the newest sound on."""
+        self._settings_seen, settings = self._settings.versioned()
+        self._driver = self._make_driver(active.face, settings)
+        self.lookahead_ms = self._driver.lookahead_ms
+        self.delay.forget()
+        self._start_at_newest()
 
     def _begin_anew(self, driver: Driver) -> None:
         driver.reset()

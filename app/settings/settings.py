@@ -105,6 +105,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     gate: bool = False
     gate_db: Annotated[float, Meta(ge=-60.0, le=-10.0)] = -48.0
     monitor: bool = False
+    lookahead_ms: Literal[70, 30, 10] = 70
+    """How much sound after a moment the speech model waits for."""
 
     face_from: FaceFrom = "voice"
     webcam: str | None = None
@@ -178,6 +180,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             variety=self.variety,
             follow_voice=self.follow_voice,
             calm=self.calm,
+            lookahead_ms=self.lookahead_ms,
         )
 
     @property

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
 from PyQt6.QtCore import QTimer
 from PyQt6.QtGui import QSurfaceFormat
@@ -36,6 +37,7 @@ def run_application(
     backend: str | None = None,
     track: int | None = None,
     channel: int | None = None,
+    lookahead_ms: Literal[70, 30, 10] | None = None,
 ) -> int:
     """See `app.gui.run`."""
     if backend is not None and backend not in ("auto", *BACKENDS):
@@ -56,6 +58,8 @@ def run_application(
         if channel < 1:
             raise UserError(f"channel {channel}: channels are counted from 1")
         store.change(channel=channel)
+    if lookahead_ms is not None:
+        store.change(lookahead_ms=lookahead_ms)
     if avatar is not None:
         store.change(avatar=avatar)
     if backend is not None:

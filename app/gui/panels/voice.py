@@ -76,7 +76,13 @@ class VoicePanel(Panel):
         )
         self.monitor.toggled.connect(lambda on: store.change(monitor=on))
         self.add(row, self.channel, self.problem, self.words, self.meter, self.gain)
-        self.add(self.gate, self.gate_db, self.muted, self.monitor)
+        self.lookahead = Picker(self.tr("Lips"))
+        self.lookahead.setToolTip(self.tr("How much sound the lips wait for: more is surer, less is quicker"))
+        self.lookahead.addItem(self.tr("Surest lips (70 ms)"), 70)
+        self.lookahead.addItem(self.tr("Quicker lips (30 ms)"), 30)
+        self.lookahead.addItem(self.tr("Quickest lips (10 ms)"), 10)
+        self.lookahead.activated.connect(lambda: store.change(lookahead_ms=self.lookahead.currentData()))
+        self.add(self.gate, self.gate_db, self.muted, self.monitor, self.lookahead)
         self.dress()
 
     def show_settings(self, settings: Settings) -> None:
@@ -88,6 +94,7 @@ class VoicePanel(Panel):
             (self.monitor, settings.monitor),
         ):
             switch.setChecked(on)
+        self.lookahead.choose(settings.lookahead_ms)
         self.gate_db.set_value(settings.gate_db)
         self.gate_db.setEnabled(settings.gate)
         self._choose(settings)

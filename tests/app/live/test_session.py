@@ -517,6 +517,9 @@ def test_settings_reach_the_driver_while_it_runs(make_session: Any, loudness_dri
     session.set_driver(DriverSettings(emotion="happy", intensity=0.3))
     session.set_voice(VoiceSettings(muted=True))
     eventually(lambda: drivers[0].settings.emotion == "happy")
+    session.set_driver(DriverSettings(lookahead_ms=30))
+    eventually(lambda: len(drivers) == 2)  # another look-ahead is another model
+    assert drivers[1].settings.lookahead_ms == 30
 
 
 def test_an_overrun_skips_to_the_newest_sound(make_session: Any, sound_system: Any, loudness_driver: Any) -> None:
