@@ -100,6 +100,7 @@ class LiveSession:
         self._result: RecorderStatus | None = None
         self._started = False
         self._starting_overflows: int | None = None
+        self._images = 0
         self._interval_s = sys.getswitchinterval()
         self._pools, self._timers = PoolLimits(), FineTimers()
         self._pause = threading.Event()  # never set: to wait on
@@ -418,8 +419,9 @@ class LiveSession:
         return pose if source == "voice" else follow_face(pose, self.face.seen.at(pose.stream_time_s), source, face)
 
     def _request(self, request: ImageRequest) -> None:
-        if request.number == _SETTLED_IMAGES:  # what starting up delayed says nothing about what comes
-            self.inference.settle()
+        self._images += self.rendering.preparing is None
+        if self._images >= _SETTLED_IMAGES and self._starting_overflows is None:
+            self.inference.settle()  # what starting up delayed says nothing about what comes
             self._starting_overflows = self.devices.overflows
         if self.rendering.direct:
             self._on_request(request)
