@@ -30,7 +30,7 @@ from avatar.creation.forge.pathtrace.complexion import skin_maps
 from avatar.creation.forge.pathtrace.eyeball import eye_of
 from avatar.creation.forge.pathtrace.garment import garment_objects
 from avatar.creation.forge.pathtrace.scene import Fibres, Material, Mesh
-from avatar.creation.forge.recipe import AvatarRecipe
+from avatar.creation.forge.recipe import AvatarRecipe, BeardRecipe, BrowRecipe, HairRecipe
 from avatar.creation.forge.surface import SkinSurface
 from avatar.flame.arkit import weights_from_dict
 
@@ -39,6 +39,10 @@ __all__ = ["Portrait"]
 _LEVELS = 3
 _HAIRS_A_STRAND = 14
 """A strand of the quick way stands for so many hairs."""
+
+_BEARD_HAIRS = 14_000
+_WHITE, _DARKEST = 0.22, 0.016
+"""Linear albedo of hair without pigment, and of hair full of it."""
 _GUM = Material("flesh", {"colour": (0.52, 0.22, 0.20)})
 _CARUNCLE = Material("flesh", {"colour": (0.62, 0.36, 0.32)})
 _PARTS = {
@@ -98,7 +102,7 @@ class Portrait:
         for eye in self._eyes:
             out += eye.meshes()
         out += [mesh for mesh, _ in self._parts]
-        out += [_fibres(b, self._hair_material()) for b in self._hair]
+        out += [_fibres(b, _pigmented(self.recipe.hair, 0.06, 0.18)) for b in self._hair]
         out += [fibres for fibres, _ in self._face_hair]
         return out
 
@@ -163,10 +167,6 @@ class Portrait:
             out.append((Mesh(part, material, vertices, quads.reshape(-1, 4), attributes), refine))
         return out
 
-    def _hair_material(self) -> Material:
-        hair = self.recipe.hair
-        return Material("hair", {**_pigment(hair.colour), "tip": 0.06, "variety": 0.18, "grey": hair.grey})
-
     @cached_property
     def _hair(self) -> list[Bundle]:
         hair = self.recipe.hair
@@ -182,9 +182,7 @@ class Portrait:
         upper, lower = tufted_lashes(self.rest, shut, self.faces, self.anatomy.regions, recipe.brows, recipe.seed)
         down = grow_down(self.scalp, 14_000, recipe.seed)
         rng = np.random.default_rng(recipe.seed)
-        brow = Material(
-            "hair", {**_pigment(recipe.brows.colour), "tip": 0.0, "variety": 0.35, "grey": recipe.brows.grey}
-        )
+        brow = _pigmented(recipe.brows, 0.0, 0.35)
         fuzz = [0.25 + 0.55 * (1 - recipe.skin.melanin) * c for c in (1.0, 0.87, 0.72)]
         lash = Material("lash", {"colour": (0.010, 0.007, 0.006)})
         out = [
@@ -199,12 +197,10 @@ class Portrait:
             density = beard_density(surface.vertices, uv, marks, "short", recipe.seed)
             stubble = grow_stubble(self.scalp, density, int(9000 * recipe.skin.stubble), 0.0011, recipe.seed)
             out.append(self._carried_fibres("stubble", stubble, brow, stubble.width_m, 0.3))
-        beard = grow_beard(points, marks, recipe.beard, recipe.seed)
+        beard = grow_beard(points, marks, recipe.beard, recipe.seed, _BEARD_HAIRS)
         if beard is not None:
-            material = Material(
-                "hair", {**_pigment(recipe.beard.colour), "tip": 0.0, "variety": 0.4, "grey": recipe.beard.grey}
-            )
-            out.append(self._carried_fibres("beard", beard, material, rng.uniform(3.5e-5, 5.5e-5, len(beard)), 0.6))
+            width_m = rng.uniform(3.5e-5, 5.5e-5, len(beard))
+            out.append(self._carried_fibres("beard", beard, _pigmented(recipe.beard, 0.0, 0.4), width_m, 0.6))
         return out
 
     def _carried_fibres(
@@ -248,12 +244,15 @@ def _fibres(bundle: Bundle, material: Material) -> Fibres:
     return Fibres(bundle.name, material, bundle.curves, bundle.radius_m, 1 - bundle.taper * t**2)
 
 
-def _pigment(colour: tuple[float, float, float]) -> dict[str, float]:
-    """Melanin and its redness for a colour as seen in daylight."""
-    light = float(np.mean(colour))
-    melanin = float(np.clip(0.985 - 0.33 * np.log1p(light * 55), 0.15, 0.985))
-    red = float(np.clip((colour[0] - colour[2]) / max(colour[0], 1e-6) * 0.75, 0.0, 0.9))
-    return {"melanin": melanin, "redness": red}
+def _pigmented(recipe: HairRecipe | BrowRecipe | BeardRecipe, tip: float, variety: float) -> Material:
+    """Hair as dark and red as the colour asks that all hairs have together in daylight, the grey share among them."""
+    mixed = np.asarray(recipe.colour)
+    kept = np.maximum((mixed - recipe.grey * _WHITE) / max(1 - recipe.grey, 0.05), np.minimum(mixed, _DARKEST))
+    light = 55 * float(kept.mean())
+    black = 1 / (1 + light**4)
+    melanin = float(np.clip(0.985 - 0.33 * (1 - black) * np.log1p(light), 0.15, 0.985))
+    red = float(np.clip((kept[0] - kept[2]) / max(kept[0], 1e-6) * 0.75, 0.0, 0.9))
+    return Material("hair", {"melanin": melanin, "redness": red, "tip": tip, "variety": variety, "grey": recipe.grey})
 
 
 def _mean(colours: Float[np.ndarray, "n 3"]) -> list[float]:

@@ -109,7 +109,7 @@ def hair(melanin: float, redness: float, tip: float, variety: float, roughness: 
     chance = g.node("ShaderNodeHairInfo", output="Random")
     pigment = melanin - tip * along
     if grey > 0:
-        pigment = pigment * g.math("FRACT", chance * 7.31, 0.0).ramp(grey - 0.02, grey + 0.02, 0.10, 1.0)
+        pigment = pigment * g.math("FRACT", chance * 7.31, 0.0).ramp(grey - 0.02, grey + 0.02, 0.04, 1.0)
     inputs = {
         "Melanin": pigment,
         "Melanin Redness": redness,
