@@ -29,6 +29,7 @@ _JAW_UNITS = ("jawOpen", "jawForward", "jawLeft", "jawRight")
 _STEP_RAD = np.array([0.25, 0.05, 0.05])
 _MOVES_M = 1e-4  # vertices that a blendshape moves by less do not count in its residual
 _NEAR_M = 0.004
+_TURNS_M = 1e-4  # a radian of the jaw that moves no vertex by more moves nothing: that jaw is among the expressions
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +105,13 @@ def fit_fields(
     penalty = ridge * float(np.square(basis).sum(0).mean())
     gram = basis.T @ basis + penalty * np.eye(basis.shape[1])
     turns = _jaw_columns(target)[rows]
+    has_jaw = bool(np.abs(turns).max(initial=0) > _TURNS_M)
     expression = np.zeros((len(fields), target.n_expression), np.float32)
     jaw = np.zeros((len(fields), 3), np.float32)
     left = {}
     for i, (name, field) in enumerate(fields.items()):
         wanted = field.reshape(-1)[rows]
-        if name in _JAW_UNITS:
+        if has_jaw and name in _JAW_UNITS:
             both = np.concatenate([turns, basis], 1)
             free = np.diag(np.concatenate([np.full(3, 1e-9), np.full(basis.shape[1], penalty)]))
             found = np.linalg.solve(both.T @ both + free, both.T @ wanted)

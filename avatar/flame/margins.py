@@ -61,6 +61,7 @@ def closest_pairs(
     lower: Bool[Tensor, " v"],
     count: int,
     apart_at: Float[Tensor, "v 3"] | None = None,
+    within_m: float = _TOUCH_M,
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]] | None:
     """The closest pairs of upper and lower vertices, one for each of `count` bins from side to side.
 
@@ -68,12 +69,13 @@ def closest_pairs(
         touching: positions in which pairs touch.
         upper, lower: which vertices may be what.
         apart_at: positions in which they do not.
+        within_m: how near is touching.
     """
     uppers, lowers = upper.nonzero().squeeze(-1), lower.nonzero().squeeze(-1)
     if not len(uppers) or not len(lowers):
         return None
     distance, nearest = cKDTree(touching[uppers].numpy()).query(touching[lowers].numpy())
-    near = distance < _TOUCH_M
+    near = distance < within_m
     if apart_at is not None:
         near &= ((apart_at[lowers] - apart_at[uppers[nearest]]).norm(dim=-1) > _TOUCH_M).numpy()
     if not near.any():

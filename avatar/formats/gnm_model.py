@@ -47,6 +47,7 @@ _GROUPS = {
 """Our regions, and the vertex groups that they are made of; all must be there."""
 _EYES_M = np.array([0.0, 0.020, 0.024])  # between the eyeballs of a head in this program's frame
 _EYES_APART_M = (0.045, 0.085)
+_PARTED_M = 0.006  # named lips may stand apart at rest by so much
 _MAX_VERTICES = 200_000
 _REGRESSING = 6000  # vertices that the joints are read from, at most
 
@@ -233,8 +234,10 @@ def _regions(path: Path, arrays: dict[str, np.ndarray], vertices: Tensor) -> dic
         regions[ours] = torch.from_numpy(np.flatnonzero(members))
     upper, lower = (torch.zeros(len(vertices), dtype=torch.bool) for _ in range(2))
     upper[regions["upper_lip"]], lower[regions["lower_lip"]] = True, True
-    pairs = closest_pairs(vertices, upper, lower, LIP_PAIRS)
+    pairs = closest_pairs(vertices, upper, lower, LIP_PAIRS, within_m=_PARTED_M)
     if pairs is None:
-        raise UserError(f"{path}: its lips do not touch at rest: their edges cannot be found")
+        raise UserError(
+            f"{path}: its lips are more than {1000 * _PARTED_M:.0f} mm apart at rest: their edges cannot be found"
+        )
     regions["upper_lip_inner"], regions["lower_lip_inner"] = pairs
     return regions
