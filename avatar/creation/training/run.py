@@ -68,7 +68,8 @@ def run_training(
         load_checkpoint(trainer, state)
         _log.info("going on after %d steps", trainer.step_count)
     watched = list(held_out) or list(trainer.views)
-    message = _Message(trainer, watched[:: max(1, len(watched) // _SHOWN)], tell)
+    front = max(watched, key=lambda view: float(view.camera.position[2]))
+    message = _Message(trainer, [front, *watched[:: max(1, len(watched) // _SHOWN)]], tell)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with interrupts() as interrupted:
         while trainer.step_count < trainer.config.steps and not interrupted.is_set():
