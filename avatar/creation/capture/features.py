@@ -36,6 +36,8 @@ _IRIS_M = 0.0062
 _PUPIL_M = 0.0024
 _GLINT = 0.72
 _LASH = 0.7
+_FAINT = 0.5
+"""Of a lash's opacity: a photo blurs them."""
 _SEEN = 0.25
 """What lies less far forward on an eyeball is never seen."""
 _MOST = 2200
@@ -80,7 +82,9 @@ class Features:
         sh[lashes] = 0
         sh[lashes, 0] = (torch.from_numpy(lash).float() - 0.5) / SH_DC
         _shade(sh, self.of("mouth", "teeth"), torch.full((3,), mouth_gain), 0.4, 1.4)
-        return replace(self.gaussians, sh=sh)
+        logits = self.gaussians.logit_opacities.clone()
+        logits[lashes] = torch.logit(_FAINT * torch.sigmoid(logits[lashes]))
+        return replace(self.gaussians, sh=sh, logit_opacities=logits)
 
 
 @dataclass(frozen=True, eq=False)

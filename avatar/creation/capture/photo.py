@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
+from scipy import ndimage
 
 from avatar.binding import BoundGaussians
 from avatar.camera import Camera
-from avatar.creation.capture.depth import depth_picture
+from avatar.creation.capture.depth import depth_picture, project
 from avatar.creation.capture.features import eye_colours, load_features
 from avatar.creation.capture.layers import Layers, separate
 from avatar.creation.capture.person_head import Person, person_head
@@ -51,6 +52,8 @@ _REST_M = 0.0044
 _LIPS_M = 0.001
 _BUST_M = 0.26
 _PREVIEW_PX = 320
+_OUTSIDE = 0.05
+"""Of the matte: less is background."""
 _PLACES = ((0.0, 0.6, True), (0.0, 0.12, False), (0.05, 1.0, False), (0.0, 0.1, False), (0.05, 1.0, False))
 """Where in the order of importance features, the layer under the skin, skin, lids and shell come: first, last, and
 whether in an order of their own."""
@@ -170,6 +173,10 @@ def capture(
     bound = [load_features().tinted(eyes, lash, 1.0), *parts]
     trust = [np.zeros(len(bound[0])), *(laid.trust for laid in skin), shell_trust]
     gaussians, trusted = _ordered(bound, trust)
+    shown = [
+        Shown(c, p, np.concatenate([m.foreground * m.alpha[..., None], m.alpha[..., None]], 2).astype(np.float32))
+        for c, p, m in zip(cameras, poses, mattes, strict=True)
+    ]
     made = Avatar(
         name,
         person.head,
@@ -177,10 +184,8 @@ def capture(
         person.arkit,
         metadata={"description": f"made from {len(photos)} photo{'s' if len(photos) > 1 else ''}"},
     )
-    shown = [
-        Shown(c, p, np.concatenate([m.foreground * m.alpha[..., None], m.alpha[..., None]], 2).astype(np.float32))
-        for c, p, m in zip(cameras, poses, mattes, strict=True)
-    ]
+    inside = _inside(made, shown)
+    made, trusted = replace(made, gaussians=_selected(gaussians, inside)), trusted[inside]
     show(_portrait(made))
     finished = refine(
         made,
@@ -210,10 +215,25 @@ def _ordered(
         along = np.linspace(0, 1, len(part)) if own_order else rng.random(len(part))
         place.append(first + (last - first) * along)
     order = np.argsort(np.concatenate(place), kind="stable")[:MAX_GAUSSIANS]
-    fields = ("means", "quats", "log_scales", "logit_opacities", "sh", "triangles")
-    index = torch.from_numpy(order)
-    joined = BoundGaussians(*(torch.cat([getattr(part, f) for part in parts])[index] for f in fields))
-    return joined, np.concatenate(list(trust))[order]
+    joined = BoundGaussians(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(parts[0])))
+    return _selected(joined, order), np.concatenate(list(trust))[order]
+
+
+def _selected(gaussians: BoundGaussians, which: np.ndarray) -> BoundGaussians:
+    index = torch.from_numpy(which)
+    return BoundGaussians(*(getattr(gaussians, field.name)[index] for field in fields(gaussians)))
+
+
+def _inside(avatar: Avatar, shown: Sequence[Shown]) -> Bool[np.ndarray, " n"]:
+    """Which Gaussians lie within the person's outline in every picture: ears under hair do not stick out."""
+    inside = np.ones(len(avatar.gaussians), bool)
+    for view in shown:
+        pixels, _ = project(avatar.pose(view.params).means.double().numpy(), view.camera)
+        at = np.floor(pixels).astype(int)
+        framed = ((at >= 0) & (at < [view.camera.width, view.camera.height])).all(1)
+        x, y = at[framed].T
+        inside[framed] &= ndimage.grey_dilation(view.picture[..., 3], 3)[y, x] > _OUTSIDE
+    return inside
 
 
 def pose_of(person: Person, fit: FaceFit) -> FlameParams:

@@ -27,6 +27,8 @@ _FLAT, _STEEP = 0.6, 0.25
 _OUTLINE_M = 0.02
 _MIRROR_TRUST = 0.3
 _SURE = 60.0
+_HAIRLINE = 0.2
+"""How sharply skin becomes hair or clothes where neither is seen."""
 _SUPER = 2
 
 
@@ -67,7 +69,9 @@ class SkinSight:
 
     colours: Float64[np.ndarray, "n 3"]
     trust: Float64[np.ndarray, " n"]
-    """0..1; 0 where it is hidden, outside the picture, or where an eye, teeth or hair is seen instead."""
+    """0..1; 0 where it is hidden, outside the picture, or where an eye or teeth are seen instead."""
+    covered: Float64[np.ndarray, " n"]
+    """1 where hair or clothes are seen on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +133,7 @@ def see_skin(
         layers.rest, iterations=margin
     )
     trust *= np.where(edge[at[:, 1], at[:, 0]], 0.05, 1.0)
-    return SkinSight(sample(image, pixels), trust)
+    return SkinSight(sample(image, pixels), trust, layers.rest[at[:, 1], at[:, 0]].astype(float))
 
 
 def sample(image: Float[np.ndarray, "h w c"], pixels: Float[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n c"]:
@@ -144,13 +148,15 @@ def paint(body: SkinBody, sights: list[SkinSight]) -> Painted:
     """One colour for each vertex, from all pictures; what none of them shows comes from the other side of the face, and
     what neither side shows from what is around it."""
     trust = np.sum([s.trust**2 for s in sights], 0)
-    colours = np.sum([s.trust[:, None] ** 2 * s.colours for s in sights], 0) / np.maximum(trust, 1e-9)[:, None]
+    values = np.sum([s.trust[:, None] ** 2 * np.c_[s.colours, s.covered] for s in sights], 0)
+    values /= np.maximum(trust, 1e-9)[:, None]
     seen = np.clip(np.max([s.trust for s in sights], 0), 0, 1)
     vertices = body.surface.vertices
     _, mirror = cKDTree(vertices).query(vertices * [-1, 1, 1])
     borrowed = _MIRROR_TRUST * seen[mirror] * np.clip(1 - seen / 0.3, 0, 1)
     known = seen + borrowed
-    colours = (seen[:, None] * colours + borrowed[:, None] * colours[mirror]) / np.maximum(known, 1e-9)[:, None]
+    values = (seen[:, None] * values + borrowed[:, None] * values[mirror]) / np.maximum(known, 1e-9)[:, None]
+    colours = values[:, :3]
     red = (body.lips > 0.6) & (known > 0.5)
     pale = (body.lips > 0.6) & (known < 0.05)
     if red.sum() > 20 and pale.any():  # the inside of the lips: as the reddest half of what is seen of them
@@ -158,7 +164,11 @@ def paint(body: SkinBody, sights: list[SkinSight]) -> Painted:
         colours[pale] = colours[red][chroma >= np.median(chroma)].mean(0)
         known[pale] = 0.15
     adjacency = graph(body.surface.triangles, len(vertices))
-    return Painted(_continued(colours, known, adjacency), seen)
+    covered = _continued(values[:, 3:], known, adjacency)[:, 0]
+    # Skin continues as skin and hair as hair: between them the eye expects a hairline, not a mixture.
+    bare, hidden = (_continued(colours, known * kind, adjacency) for kind in (values[:, 3] < 0.5, values[:, 3] >= 0.5))
+    share = np.clip((covered - 0.5) / _HAIRLINE + 0.5, 0, 1)[:, None]
+    return Painted(bare + share * (hidden - bare), seen)
 
 
 def _continued(

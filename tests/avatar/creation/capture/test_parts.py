@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from PIL import Image
 
 from avatar.camera import Camera
 from avatar.creation.capture.depth import depth_picture
 from avatar.creation.capture.features import EyeColours, load_features
+from avatar.creation.capture.layers import separate
 from avatar.creation.capture.person_head import bend, close_lids, graph
 from avatar.creation.capture.shell import inflate
 from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
 from avatar.creation.forge.splats import SH_DC
 from avatar.flame.arkit import weights_from_dict
 from avatar.heads import open_head
+from avatar.tracking.landmarker import FaceLandmarks
+from avatar.tracking.matte import Matte
+from avatar.tracking.topology import BROWS, CHIN, OVAL
 
 
 def test_a_disc_inflates_to_a_hemisphere() -> None:
@@ -68,7 +73,7 @@ def test_paint_keeps_what_is_seen_and_mirrors_the_rest() -> None:
     face = body.surface.vertices[:, 2] > 0.02
     colours = np.full((n, 3), 0.5)
     colours[:, 0] = np.where(body.surface.vertices[:, 1] > -0.03, 0.9, 0.2)
-    painted = paint(body, [SkinSight(colours, (left & face).astype(float))])
+    painted = paint(body, [SkinSight(colours, (left & face).astype(float), np.zeros(n))])
     seen = left & face
     assert np.abs(painted.colours[seen] - colours[seen]).mean() < 0.05
     right = (body.surface.vertices[:, 0] < -0.015) & face & (np.abs(body.surface.vertices[:, 1] + 0.03) > 0.015)
@@ -77,6 +82,38 @@ def test_paint_keeps_what_is_seen_and_mirrors_the_rest() -> None:
     laid = lay_skin(body, painted, closed, np.full(n, 0.004), 0.002)
     assert len(laid) == 3 and all(len(part.splats) == len(part.trust) for part in laid)
     assert not laid[0].trust.any() and laid[1].trust.max() > 0.9
+
+
+def test_hair_continues_as_hair_and_skin_as_skin() -> None:
+    body = SkinBody.of(open_head()[0])
+    places = body.surface.vertices
+    hair = places[:, 1] > 0.03
+    colours = np.where(hair[:, None], [0.1, 0.1, 0.1], [0.9, 0.9, 0.9])
+    seen = (places[:, 2] > 0.03) & (np.abs(places[:, 1] - 0.03) > 0.01)
+    painted = paint(body, [SkinSight(colours, seen.astype(float), hair.astype(float))]).colours[:, 0]
+    mixed = (painted > 0.2) & (painted < 0.8)
+    assert mixed.mean() < 0.05 and (painted < 0.2).any() and (painted > 0.8).any()
+
+
+def test_a_cheek_in_the_shade_stays_skin() -> None:
+    """Shaded skin has the hair's colour here; only the edge tells where hair begins."""
+    size = 220
+    y, x = np.mgrid[:size, :size]
+    shade = np.clip((x - 110) / 45, 0, 1)[..., None]
+    image = (1 - shade) * [0.85, 0.65, 0.55] + shade * [0.5, 0.39, 0.31]
+    image[x > 165] = [0.25, 0.18, 0.12]
+    image[y < 55] = [0.3, 0.22, 0.15]
+    points = np.zeros((468, 3))
+    turn = np.linspace(0, 2 * np.pi, len(OVAL), endpoint=False)
+    points[:, :2] = [110, 110]
+    points[OVAL, :2] = np.c_[110 + 50 * np.sin(turn), 115 - 60 * np.cos(turn)]
+    points[BROWS, 1] = 85
+    points[CHIN, :2] = [110, 175]
+    face = FaceLandmarks(points, np.zeros((2, 5, 2)), 1.0, (size, size))
+    everywhere = Matte(np.ones((size, size)), image)
+    found = separate(Image.fromarray((255 * image).astype(np.uint8)), face, everywhere)
+    assert (found.skin[100:140, 130:158] > 0.5).all() and not found.rest[100:140, 130:158].any()
+    assert found.rest[100:150, 172:].all() and found.rest[10:45, 60:160].all()
 
 
 def test_eyes_take_the_colours_of_a_photo() -> None:
