@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -44,10 +44,13 @@ class _Seeded:
         feeling = self.emotion.step(
             time_s, prosody, gain, settings.emotion_over_speech, settings.emphasis * settings.liveliness
         )
+        manner = feeling.manner
+        if settings.blink_rate != 1:
+            manner = replace(manner, blink_rate=manner.blink_rate * settings.blink_rate)
         idle = self.idle.step(
             time_s,
             prosody,
-            feeling.manner,
+            manner,
             turning=feeling.turning,
             liveliness=settings.liveliness,
             emphasis=settings.emphasis,

@@ -98,11 +98,11 @@ class AvatarDriver:
         settings = DriverSettings() if settings is None else settings
         self._speech: SpeechSource = _shipped_speech(settings.lookahead_ms) if speech is None else speech
         self._fusion: Fusion = LearnedFusion.shipped() if fusion is None else fusion
+        self._settings = settings if performance is None else performance.applied(settings)
         self.face = face
         self._rate = 1 / self._speech.hop_s
         self._ahead = int(max(min(self._speech.lookahead_ms / 1000 * self._rate - 0.4, AHEAD_HOPS), 0))
         """Hops of sound after a pose's own that are there whenever it is due."""
-        self._settings = settings if performance is None else performance.applied(settings)
         self._restart()
 
     @property
@@ -113,6 +113,7 @@ class AvatarDriver:
     @face.setter
     def face(self, face: DrivenFace) -> None:
         self._face = face
+        self._own = face.style.applied(self._settings)
         self._fusion = self._fusion.for_lips(face.lips)
         self._mouth = MouthMap(face.lips)
 
@@ -133,6 +134,7 @@ class AvatarDriver:
     @settings.setter
     def settings(self, settings: DriverSettings) -> None:
         old, self._settings = self._settings, settings
+        self._own = self._face.style.applied(settings)
         if settings.seed != old.seed:
             self._behaviour = Behaviour(self._rate, settings, self._performance.variations)
             self._feel(self._cue or settings, 0.0)
@@ -197,7 +199,7 @@ class AvatarDriver:
     def _pose(
         self, articulation: Float[np.ndarray, "7"], closure: float, voice: float, loudness_db: float
     ) -> FlameParams:
-        settings = self._settings
+        settings = self._own
         time_s = (self._count + 0.5) * self._speech.hop_s
         self._count += 1
         self._follow_track(time_s)

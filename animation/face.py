@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from animation.life.lids import LidModel, default_lids
+from animation.life.style import NOBODYS, PersonalStyle
 from animation.speech.lips import LipModel, default_lips
 from avatar.flame.arkit import ArkitMap, indices
 from avatar.flame.head import HeadModel
@@ -36,14 +37,17 @@ class DrivenFace:
     """For exact closures."""
     lids: LidModel
     """For blinks that close exactly."""
+    style: PersonalStyle = NOBODYS
+    """How the person moves that the head was captured from."""
 
     @classmethod
-    def of(cls, head: HeadModel, arkit: ArkitMap) -> DrivenFace:
+    def of(cls, head: HeadModel, arkit: ArkitMap, style: PersonalStyle = NOBODYS) -> DrivenFace:
         """The face of this very head where it says which vertices are lips and lids; else with the generic head's."""
         return cls(
             arkit,
             LipModel.from_head(head, arkit) if LipModel.fits(head) else default_lips(),
             LidModel.from_head(head, arkit) if LidModel.fits(head) else default_lids(),
+            style,
         )
 
     def __post_init__(self) -> None:

@@ -32,6 +32,10 @@ class DriverSettings:
     """Size of the mouth's movements, 0..2; closing the lips is not affected."""
     liveliness: float = 1.0
     """Size of the movements of head and brows that accompany speech, 0..2."""
+    blink_rate: float = 1.0
+    """How often the eyes blink, 0..4."""
+    personal: float = 1.0
+    """How far mouth, blinks and head move as with the person that the avatar was captured from, 0..1."""
     variety: float = 0.5
     """How far a feeling may go from its prototype as it lives on, 0..1."""
     emphasis: float = 1.0
@@ -56,6 +60,8 @@ class DriverSettings:
         for name, low, high in (
             ("mouth_opening", 0.0, 2.0),
             ("liveliness", 0.0, 2.0),
+            ("blink_rate", 0.0, 4.0),
+            ("personal", 0.0, 1.0),
             ("variety", 0.0, 1.0),
             ("emphasis", 0.0, 2.0),
             ("emotion_over_speech", 0.0, 1.0),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from animation.life.style import PersonalStyle
+from app.track import track_curves
 from avatar.creation.capture.frames import choose_frames
 from avatar.creation.capture.photo import Photo, capture, look_at
 from avatar.errors import UserError
@@ -40,11 +42,14 @@ def capture_files(
     name: str,
     out: Path | None = None,
     tell: Callable[[str, float], None] = lambda what, share: None,
+    style: Path | None = None,
 ) -> Captured:
     """Make an avatar of the person in some photos, or in one clip.
 
     Args:
         out: the file to write; the user's own folder, where it is found by name, if None.
+        style: a video of the person talking, which says how they move; a clip that the avatar is made from says it
+            itself if somebody talks in it.
 
     Raises:
         UserError: for files or a name that cannot be used.
@@ -56,19 +61,35 @@ def capture_files(
     if any(is_clip(source) for source in sources) and len(sources) > 1:
         raise UserError("give photos or one clip, not both")
     path = avatar_path(name) if out is None else out  # a mistake is noticed before the work is done
+    moves = None if style is None else _style(style, lambda share: tell("how the person moves", 0.2 * share))
     if is_clip(sources[0]):
-        return _capture_clip(sources[0], name, path, tell)
-    tell("looking at the photos", 0.0)
-    return capture_pictures(
-        [(open_picture(s), s.name, focal_35mm(s)) for s in sources], name, path, lambda share, what: tell(what, share)
-    )
+        return _capture_clip(sources[0], name, path, tell, moves)
+    tell("looking at the photos", 0.2)
+    pictures = [(open_picture(s), s.name, focal_35mm(s)) for s in sources]
+    return capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.2 + 0.8 * share), style=moves)
 
 
-def _capture_clip(source: Path, name: str, path: Path, tell: Callable[[str, float], None]) -> Captured:
-    frames = choose_frames(Clip.open(source), lambda share: tell("looking through the clip", 0.3 * share))
+def _capture_clip(
+    source: Path, name: str, path: Path, tell: Callable[[str, float], None], style: PersonalStyle | None
+) -> Captured:
+    frames = choose_frames(Clip.open(source), lambda share: tell("looking through the clip", 0.2 + 0.1 * share))
+    missing = frames.missing
+    if style is None:
+        try:
+            style = _style(source, lambda share: tell("how the person moves", 0.3 + 0.1 * share))
+        except UserError as error:
+            missing = (*missing, f"how the person moves is not known: {str(error).removeprefix(f'{source}: ')}")
     pictures = [(picture, source.name, None) for picture in frames.pictures]
-    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.3 + 0.7 * share))
-    return Captured(made.path, made.gaussians, frames.missing)
+    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.4 + 0.6 * share), style=style)
+    return Captured(made.path, made.gaussians, missing)
+
+
+def _style(clip: Path, tell: Callable[[float], None]) -> PersonalStyle:
+    curves, _ = track_curves(Clip.open(clip), progress=lambda done, total: tell(done / total if total else 0.0))
+    try:
+        return PersonalStyle.measured(curves.times_s, curves.weights, curves.neck)
+    except UserError as error:
+        raise UserError(f"{clip}: {error}") from error
 
 
 def capture_pictures(
@@ -77,12 +98,14 @@ def capture_pictures(
     path: Path,
     tell: Callable[[float, str], None] = lambda share, what: None,
     show: Callable[[Image.Image], None] = lambda picture: None,
+    style: PersonalStyle | None = None,
 ) -> Captured:
     """Make an avatar of pictures in memory.
 
     Args:
         pictures: each with a name for messages, and the focal length that it notes.
         show: given a picture of the avatar as it is so far.
+        style: how the person moves, kept with the avatar.
 
     Raises:
         UserError: if a face cannot be used.
@@ -91,6 +114,8 @@ def capture_pictures(
     photos = [look_at(picture, landmarker, label, focal) for picture, label, focal in pictures]
     photos.sort(key=_turn)
     avatar = capture(photos, name, tell, show)
+    if style is not None:
+        avatar = replace(avatar, metadata=avatar.metadata | {"style": style.stored})
     part = path.with_name(path.name + ".part")
     save_avatar(avatar, part)
     part.replace(path)

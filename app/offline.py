@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ImageColor
 
 from animation.driver import AvatarDriver, DriverSettings, SpeechSource
+from animation.life.style import NOBODYS
 from animation.performance.document import Performance
 from animation.speech.audio import StreamingResampler
 from animation.speech.prompted import PromptedSpeech
@@ -298,7 +299,10 @@ def _film(
 
 def _driver(tools: OfflineTools, options: RenderOptions, speech: SpeechSource | None = None) -> AvatarDriver:
     speech = speech or tools.speech(options.speech_model, tools.avatar(options.avatar))
-    return AvatarDriver(tools.face(options.avatar), options.driver, speech, performance=options.performance)
+    face = tools.face(options.avatar)
+    if options.driver.personal != DriverSettings().personal and face.style == NOBODYS:
+        raise UserError(f"{tools.avatar(options.avatar).name} has no personal style (capture --style gives it one)")
+    return AvatarDriver(face, options.driver, speech, performance=options.performance)
 
 
 def _driven(

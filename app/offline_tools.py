@@ -6,6 +6,7 @@ from pathlib import Path
 
 from animation.driver import SpeechSource
 from animation.face import DrivenFace
+from animation.life.style import PersonalStyle
 from animation.speech.stream import SpeechStream
 from avatar.heads import head_names, open_flame, open_head
 from avatar.library import default_name, open_avatar
@@ -79,8 +80,12 @@ class OfflineTools:
             while len(self._avatars) >= _MOST_AVATARS:
                 self._avatars.pop(next(iter(self._avatars)))
             avatar = open_avatar(name or default_name())
-            self._avatars[name] = avatar, DrivenFace.of(avatar.head, avatar.arkit)
+            self._avatars[name] = avatar, _driven(avatar)
         return self._avatars[name]
+
+
+def _driven(avatar: Avatar) -> DrivenFace:
+    return DrivenFace.of(avatar.head, avatar.arkit, PersonalStyle.of(avatar.metadata))
 
 
 def _open_model(path: Path, avatar: Avatar) -> SpeechSource:

@@ -44,6 +44,8 @@ class Acting:
     """how well the emotion's mouth holds while speaking, 0 to 1; 0.5 if not given."""
     liveliness: float | None = None
     """size of the movements of head and brows, 0 to 2; 1 if not given."""
+    personal: float | None = None
+    """how far a captured avatar moves as its person does, 0 to 1; 1 if not given."""
     variety: float | None = None
     """how freely an emotion changes while it lasts, 0 to 1; 0.5 if not given."""
     calm: float | None = None

@@ -56,20 +56,24 @@ def track(
 
 
 @registry.command
-def capture(sources: Positional[tuple[Path, ...]], *, name: str, out: Path | None = None) -> int:
+def capture(
+    sources: Positional[tuple[Path, ...]], *, name: str, style: Path | None = None, out: Path | None = None
+) -> int:
     """Make an avatar of the person in one or several photos, or in a clip; on this machine alone.
 
     Args:
         sources: photos from the front, lips closed, well lit (more from the sides make the sides better); or one
             video of 10 to 20 seconds: look ahead, turn to both sides, blink, say "ah".
         name: what to call it; `gaussian-avatar render speech.wav --avatar NAME` uses it.
+        style: a video of the person talking, at least eight seconds: how widely they open the mouth, how often they
+            blink and how much the head moves is kept with the avatar; a clip says it itself.
         out: write the file here instead of the folder of your avatars.
     """
     from app.capture import CONSENT, capture_files
 
     console.print(CONSENT)
     with messages() as tell:
-        made = capture_files(sources, name, out, tell)
+        made = capture_files(sources, name, out, tell, style)
     for note in made.notes:
         console.print(f"Note: {note}.")
     console.print(f"Wrote {made.path}: {made.gaussians:,} Gaussians")

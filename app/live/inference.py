@@ -13,6 +13,7 @@ from jaxtyping import Float32
 
 from animation.driver import DriverSettings
 from animation.face import DrivenFace
+from animation.life.style import PersonalStyle
 from animation.speech.audio import SAMPLE_RATE
 from app.live.clock import StreamClock
 from app.live.exchange import Latest
@@ -55,7 +56,8 @@ class ActiveAvatar:
     @classmethod
     def of(cls, avatar: Avatar, asked: str | None = None, on_trial: bool = False) -> ActiveAvatar:
         """An avatar to be shown; takes some milliseconds."""
-        return cls(avatar, DrivenFace.of(avatar.head, avatar.arkit), asked=asked, on_trial=on_trial)
+        face = DrivenFace.of(avatar.head, avatar.arkit, PersonalStyle.of(avatar.metadata))
+        return cls(avatar, face, asked=asked, on_trial=on_trial)
 
 
 @dataclass(frozen=True)

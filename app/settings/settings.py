@@ -119,6 +119,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     emphasis: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
     emotion_over_speech: Unit = 0.5
     liveliness: Annotated[float, Meta(ge=0.0, le=2.0)] = 1.0
+    personal: Unit = 1.0
     variety: Unit = 0.5
     calm: Unit = 0.5
 
@@ -177,6 +178,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             emphasis=self.emphasis,
             emotion_over_speech=self.emotion_over_speech,
             liveliness=self.liveliness,
+            personal=self.personal,
             variety=self.variety,
             follow_voice=self.follow_voice,
             calm=self.calm,
@@ -226,7 +228,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 LOOK_FIELDS = (
     "avatar", "emotion", "intensity", "transition_s", "follow_voice", "expression", "expression_amount",
-    "mouth_opening", "emphasis", "emotion_over_speech", "liveliness", "variety", "calm", "camera", "yaw_deg",
-    "pitch_deg", "zoom", "pan", "background", "background_colour", "background_image",
+    "mouth_opening", "emphasis", "emotion_over_speech", "liveliness", "personal", "variety", "calm", "camera",
+    "yaw_deg", "pitch_deg", "zoom", "pan", "background", "background_colour", "background_image",
 )  # fmt: skip
 """What a preset holds."""

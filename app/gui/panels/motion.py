@@ -163,6 +163,10 @@ class MotionPanel(Panel):
                 self.tr("While speaking: low lets the words have the mouth, high keeps the emotion on it"),
             ),
             "liveliness": (self.tr("Liveliness"), 2.0, 1.0, self.tr("Size of the movements of head and brows")),
+            "personal": (
+                self.tr("Personal style"), 1.0, 1.0,
+                self.tr("How far an avatar captured from a clip moves as its person does: mouth, blinks, head"),
+            ),
             "variety": (self.tr("Variety"), 1.0, 0.5, self.tr("How freely an emotion changes while it lasts")),
             "calm": (self.tr("Calm"), 1.0, 0.5, self.tr("Low follows every sound, high is calm")),
         }  # fmt: skip
