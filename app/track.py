@@ -55,7 +55,7 @@ def track_clip(
         format: one of `app.output.curves.FORMATS`; told by the suffix of `out_path` if None.
         avatar: whose mesh or splats go into a GLB or PLY.
         neutral_s: from when to when the face is at rest; found in the clip if None.
-        rate_hz: poses a second; the video's own if None.
+        rate_hz: poses a second; if None the video's own, or its usual one where pictures come unevenly.
         moment_s, flame: as for `app.animate.animate`.
 
     Raises:
@@ -67,8 +67,8 @@ def track_clip(
         raise UserError(f"{out_path}: this is the input; give the output another name")
     who = open_avatar(avatar or default_name())
     curves, missed = track_curves(Clip.open(clip_path), neutral_s, progress)
-    if rate_hz is not None and len(curves) > 1:
-        curves = curves.resampled(rate_hz)
+    if len(curves) > 1:
+        curves = curves.even() if rate_hz is None else curves.resampled(rate_hz)
     write_curves(curves, out_path, kind, avatar=who, moment_s=moment_s, flame=flame)
     return TrackedClip(out_path, kind, len(curves), curves.rate_hz, float(curves.times_s[-1]), missed)
 

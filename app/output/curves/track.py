@@ -16,6 +16,8 @@ __all__ = ["MAX_POSES", "Curves", "checked"]
 
 MAX_POSES = 1_000_000
 _MAX_WEIGHT = 10.0
+_UNEVEN = 1.5
+"""Longest step between poses, relative to the usual one, that a steady rate may have."""
 _MAX_TIME_S = 7 * 24 * 3600.0
 
 
@@ -104,6 +106,14 @@ class Curves:
             return np.stack(columns, 1).astype(np.float32)
 
         return Curves(times, at(self.weights), at(self.neck), at(self.transl))
+
+    def even(self) -> Curves:
+        """The same, or resampled at its usual rate if poses come at uneven times: most formats know a rate alone."""
+        steps = np.diff(self.times_s)
+        usual = float(np.median(steps)) if len(steps) else 0.0
+        if usual <= 0 or float(steps.max()) < _UNEVEN * usual:
+            return self
+        return self.resampled(min(max(1 / usual, 1.0), 1000.0))
 
 
 def checked(

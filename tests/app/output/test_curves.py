@@ -413,3 +413,14 @@ def test_formats_by_suffix_and_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose one of"):
         format_of("x.csv", "fbx")
     assert set(FORMATS) >= {"flame", "diffposetalk", "arkit", "livelink", "audio2face", "glb", "ply"}
+
+
+def test_poses_at_uneven_times_come_evenly() -> None:
+    steady = make_curves(40, rate_hz=30.0)
+    assert steady.even() is steady
+    keep = np.delete(np.arange(40), [7, 8, 21])  # a video that drops pictures
+    gaps = Curves(steady.times_s[keep], steady.weights[keep], steady.neck[keep], steady.transl[keep])
+    even = gaps.even()
+    assert np.allclose(np.diff(even.times_s), 1 / 30) and len(even) == 40
+    kept = np.abs(even.weights - steady.weights)[keep].max()
+    assert kept < 1e-5
