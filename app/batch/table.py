@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +73,21 @@ def _table(path: Path) -> Iterator[Line]:
         text = raw.decode(encoding)
     except UnicodeDecodeError:
         text = raw.decode("cp1252", "replace")  # what spreadsheets on Windows write without being asked
-    rows = list(csv.reader(text.splitlines(), delimiter=_delimiter(text, path)))
-    names = [cell.strip().lower().replace("-", "_").replace(" ", "_") for cell in rows[0]] if rows else []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text, path))
+    rows: list[tuple[int, list[str]]] = []
+    first = 1  # of the lines that a row takes: a cell in quotes may hold several
+    try:
+        for row in reader:
+            rows.append((first, row))
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{path.name}, line {reader.line_num}: {error}") from error
+    names = [cell.strip().lower().replace("-", "_").replace(" ", "_") for cell in rows[0][1]] if rows else []
     if not {"audio", "text"} & set(names):
         raise UserError(f"{path}: its first line must name the columns, 'audio' or 'text' among them")
     if double := sorted({name for name in names if name and names.count(name) > 1}):
         raise UserError(f"{path}: two columns are called {', '.join(double)}")
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in rows[1:]:
         if not any(cell.strip() for cell in row):
             continue
         where = f"{path.name}, line {number}"

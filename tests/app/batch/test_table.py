@@ -25,6 +25,14 @@ def test_spreadsheets_of_every_kind_say_the_same(tmp_path: Path, delimiter: str,
     assert first.folder == tmp_path
 
 
+def test_a_text_of_several_lines_is_one_cell(tmp_path: Path) -> None:
+    path = tmp_path / "lines.csv"
+    path.write_bytes('text;output\r\n"One.\r\nTwo\u2028and a half.";a\r\nThree;b\r\n'.encode())
+    first, second = read_lines([str(path)])
+    assert first.values["text"] == "One.\r\nTwo\u2028and a half." and first.where == "lines.csv, line 2"
+    assert second.values == {"text": "Three", "output": "b"} and second.where == "lines.csv, line 4"
+
+
 def test_folders_patterns_and_files(tmp_path: Path) -> None:
     for name in ("a.wav", "deep/b.flac", "notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -42,6 +50,7 @@ def test_folders_patterns_and_files(tmp_path: Path) -> None:
         ("audio,emotion,Emotion\na.wav,happy,sad\n", "two columns are called emotion"),
         ("audio\na.wav,happy\n", "line 2: has more cells"),
         ("", "first line"),
+        ("audio,output\na.wav," + 200_000 * "x" + "\n", "line 2: field larger"),
     ],
 )
 def test_tables_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:
