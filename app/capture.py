@@ -43,6 +43,7 @@ def capture_files(
     out: Path | None = None,
     tell: Callable[[str, float], None] = lambda what, share: None,
     style: Path | None = None,
+    show: Callable[[Image.Image], None] = lambda picture: None,
 ) -> Captured:
     """Make an avatar of the person in some photos, or in one clip.
 
@@ -50,6 +51,7 @@ def capture_files(
         out: the file to write; the user's own folder, where it is found by name, if None.
         style: a video of the person talking, which says how they move; a clip that the avatar is made from says it
             itself if somebody talks in it.
+        show: given a picture of the avatar as it is so far.
 
     Raises:
         UserError: for files or a name that cannot be used.
@@ -63,14 +65,19 @@ def capture_files(
     path = avatar_path(name) if out is None else out  # a mistake is noticed before the work is done
     moves = None if style is None else _style(style, lambda share: tell("how the person moves", 0.2 * share))
     if is_clip(sources[0]):
-        return _capture_clip(sources[0], name, path, tell, moves)
+        return _capture_clip(sources[0], name, path, tell, show, moves)
     tell("looking at the photos", 0.2)
     pictures = [(open_picture(s), s.name, focal_35mm(s)) for s in sources]
-    return capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.2 + 0.8 * share), style=moves)
+    return capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.2 + 0.8 * share), show, moves)
 
 
 def _capture_clip(
-    source: Path, name: str, path: Path, tell: Callable[[str, float], None], style: PersonalStyle | None
+    source: Path,
+    name: str,
+    path: Path,
+    tell: Callable[[str, float], None],
+    show: Callable[[Image.Image], None],
+    style: PersonalStyle | None,
 ) -> Captured:
     frames = choose_frames(Clip.open(source), lambda share: tell("looking through the clip", 0.2 + 0.1 * share))
     missing = frames.missing
@@ -80,7 +87,7 @@ def _capture_clip(
         except UserError as error:
             missing = (*missing, f"how the person moves is not known: {str(error).removeprefix(f'{source}: ')}")
     pictures = [(picture, source.name, None) for picture in frames.pictures]
-    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.4 + 0.6 * share), style=style)
+    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.4 + 0.6 * share), show, style)
     return Captured(made.path, made.gaussians, missing)
 
 

@@ -13,18 +13,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from avatar.errors import UserError
 
-__all__ = ["Clip", "focal_35mm", "is_clip", "open_picture"]
+__all__ = ["CLIPS", "Clip", "focal_35mm", "is_clip", "open_picture"]
 
 _MAX_PIXELS = 250_000_000
 _MAX_SIDE = 2400
 _LEAST_SIDE = 64
 _EXIF, _FOCAL_35MM = 0x8769, 0xA405
-_CLIPS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".mts", ".3gp", ".ogv", ".wmv"}
+CLIPS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".mts", ".3gp", ".ogv", ".wmv")
+"""Suffixes of videos."""
 
 
 def is_clip(path: Path | str) -> bool:
     """Whether a file's name is that of a video."""
-    return Path(path).suffix.lower() in _CLIPS
+    return Path(path).suffix.lower() in CLIPS
 
 
 def open_picture(path: Path | str, max_side: int = _MAX_SIDE) -> Image.Image:

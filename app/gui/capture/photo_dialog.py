@@ -1,4 +1,4 @@
-"""New avatar from a photo: pick or drop photos, give a name, watch, done."""
+"""New avatar from a photo: pick or drop photos or a clip, give a name, watch, done."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _PREVIEW = 220
 
 Pictures = list[tuple[Image.Image, str, float | None]]
-Make = Callable[[Pictures, str, Callable[[float, str], None], Callable[[Image.Image], None]], list[str]]
-"""Pictures, a name, who is told of progress and who is shown the avatar -> what could be better, a line each."""
+Make = Callable[[Pictures | Path, str, Callable[[float, str], None], Callable[[Image.Image], None]], list[str]]
+"""Pictures or a clip, a name, who is told of progress and who is shown the avatar -> what could be better, line by
+line."""
 
 
 class PhotoDialog(QDialog):
-    """Asks for photos and makes the avatar in a thread of its own."""
+    """Asks for photos, or a clip, and makes the avatar in a thread of its own."""
 
     made = pyqtSignal(str)
     """An avatar of this name is there."""
@@ -56,6 +57,7 @@ class PhotoDialog(QDialog):
         self.setWindowTitle(self.tr("New avatar from a photo"))
         self.setAcceptDrops(True)
         self._pictures: Pictures = []
+        self._clip: Path | None = None
         self._webcam_still = webcam_still
         self._make = _make_avatar if make is None else make
         self._thread: threading.Thread | None = None
@@ -89,11 +91,16 @@ class PhotoDialog(QDialog):
         self._refresh()
 
     def add_file(self, path: Path) -> None:
-        """Take a photo along; what cannot be read is said."""
-        from avatar.tracking.pictures import focal_35mm, open_picture
+        """Take a photo along, or a clip in place of photos; what cannot be read is said."""
+        from avatar.tracking.pictures import Clip, focal_35mm, is_clip, open_picture
 
         try:
-            self._pictures.append((open_picture(path), path.name, focal_35mm(path)))
+            if is_clip(path):
+                _, first = next(Clip.open(path).pictures(2 * _PREVIEW))
+                self._pictures, self._clip = [(first, path.name, None)], path
+            else:
+                photos = [] if self._clip else self._pictures
+                self._pictures, self._clip = [*photos, (open_picture(path), path.name, focal_35mm(path))], None
         except UserError as error:
             self.words.setText(str(error))
             return
@@ -138,7 +145,12 @@ class PhotoDialog(QDialog):
             row.addWidget(button)
         column.addLayout(row)
         column.addWidget(
-            muted_label(self.tr("From the front, lips closed, evenly lit; one or two more from the sides help."))
+            muted_label(
+                self.tr(
+                    "From the front, lips closed, evenly lit; one or two more from the sides help. Or a clip of ten to "
+                    "twenty seconds: look ahead, turn to both sides, blink, say “ah”, show your teeth, talk."
+                )
+            )
         )
         naming = QHBoxLayout()
         naming.addWidget(QLabel(self.tr("Name")))
@@ -150,8 +162,11 @@ class PhotoDialog(QDialog):
         column.addWidget(self.buttons)
 
     def _choose(self) -> None:
-        kinds = " ".join(f"*{suffix}" for suffix in PICTURES)
-        paths, _ = QFileDialog.getOpenFileNames(self, self.tr("Photos"), "", self.tr("Pictures ({})").format(kinds))
+        from avatar.tracking.pictures import CLIPS
+
+        kinds = " ".join(f"*{suffix}" for suffix in (*PICTURES, *CLIPS))
+        filters = self.tr("Pictures and clips ({})").format(kinds)
+        paths, _ = QFileDialog.getOpenFileNames(self, self.tr("Photos or a clip"), "", filters)
         for path in paths:
             self.add_file(Path(path))
 
@@ -160,11 +175,12 @@ class PhotoDialog(QDialog):
         if picture is None:
             self.words.setText(self.tr("The webcam shows no picture: first choose “Face from the webcam”."))
             return
-        self._pictures.append((picture.copy(), self.tr("the webcam's picture"), None))
+        photos = [] if self._clip else self._pictures
+        self._pictures, self._clip = [*photos, (picture.copy(), self.tr("the webcam's picture"), None)], None
         self._refresh()
 
     def _clear(self) -> None:
-        self._pictures = []
+        self._pictures, self._clip = [], None
         self.preview.setPixmap(QPixmap())
         self.preview.setText(self.tr("Drop a photo here"))
         self._refresh()
@@ -195,11 +211,12 @@ class PhotoDialog(QDialog):
         self.preview.setPixmap(QPixmap.fromImage(image.copy()))
 
     def _start(self) -> None:
-        pictures, name = list(self._pictures), self.name.text().strip()
+        source: Pictures | Path = self._clip or list(self._pictures)
+        name = self.name.text().strip()
 
         def work() -> None:
             try:
-                self._done.emit((name, self._make(pictures, name, self._told.emit, self._shown.emit)))
+                self._done.emit((name, self._make(source, name, self._told.emit, self._shown.emit)))
             except UserError as error:
                 self._done.emit(error)
             except Exception as error:
@@ -234,9 +251,11 @@ class PhotoDialog(QDialog):
 
 
 def _make_avatar(
-    pictures: Pictures, name: str, tell: Callable[[float, str], None], show: Callable[[Image.Image], None]
+    source: Pictures | Path, name: str, tell: Callable[[float, str], None], show: Callable[[Image.Image], None]
 ) -> list[str]:
-    from app.capture import capture_pictures
+    from app.capture import capture_files, capture_pictures
     from avatar.importing import avatar_path
 
-    return list(capture_pictures(pictures, name, avatar_path(name), tell, show).notes)
+    if isinstance(source, Path):
+        return list(capture_files([source], name, tell=lambda what, share: tell(share, what), show=show).notes)
+    return list(capture_pictures(source, name, avatar_path(name), tell, show).notes)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from PIL import Image
 
@@ -73,6 +74,31 @@ def test_a_still_of_the_webcam(qtbot: Any) -> None:
     assert dialog.create_button.isEnabled()
     dialog.clear.click()
     assert not dialog.create_button.isEnabled()
+
+
+def test_a_clip_takes_the_place_of_photos(qtbot: Any, photo: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "talk.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (96, 64)))))
+        container.mux(stream.encode())
+    asked: list[Any] = []
+
+    def make(source: Any, *rest: Any) -> list[str]:
+        asked.append(source)
+        return []
+
+    dialog = dialog_with(qtbot, make)
+    dialog.add_file(photo)
+    dialog.add_file(clip)
+    with qtbot.waitSignal(dialog.made, timeout=10_000):
+        dialog.create_button.click()
+    dialog.add_file(photo)
+    with qtbot.waitSignal(dialog.made, timeout=10_000):
+        dialog.create_button.click()
+    assert asked[0] == clip and [label for _, label, _ in asked[1]] == ["anna.jpg"]
 
 
 def test_the_panel_follows_settings_and_camera(qtbot: Any) -> None:
