@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from avatar.camera import Camera
-from avatar.creation.capture.person_head import person_head
+from avatar.creation.capture.person_head import fit_person, person_head
 from avatar.creation.capture.photo import Photo, capture, pose_of
 from avatar.creation.capture.rendered_people import draw, people, sittings
 from avatar.flame.arkit import NAMES, indices
@@ -22,8 +22,7 @@ from avatar.render.protocol import Renderer
 from avatar.rig import Avatar
 from avatar.tracking.alignment import align
 from avatar.tracking.driving import DrivingModel
-from avatar.tracking.face_points import FaceModel
-from avatar.tracking.fit import FaceFitter, Intrinsics
+from avatar.tracking.fit import Intrinsics
 from avatar.tracking.landmarker import FaceLandmarker
 from avatar.tracking.tracker import FaceTracker, Rest
 
@@ -102,8 +101,7 @@ def _shape_errors(person: Avatar, renderer: Renderer, landmarker: FaceLandmarker
         shape = torch.from_numpy(model.shape(used)).to(head.v_template)
         out[name] = error(head.shaped(shape, torch.zeros(head.n_expression)).double().numpy())
     marks, cameras = [views[0].landmarks], [views[0].intrinsics]
-    fits = FaceFitter(FaceModel(head, arkit)).fit_all(marks, cameras)
-    made = person_head(head, arkit, marks, cameras, fits)
+    made = person_head(head, arkit, marks, cameras, fit_person(head, arkit, marks, cameras))
     out["of the avatar"] = error(made.head.v_template.double().numpy())
     return out
 
@@ -113,9 +111,8 @@ def _photo_quality(person: Avatar, renderer: Renderer, landmarker: FaceLandmarke
     front = _camera(0.0)
     photo = _photo(person, front, renderer, landmarker)
     made = capture([photo], "made")
-    fitter = FaceFitter(FaceModel(head, arkit))
-    fit = fitter.fit(photo.landmarks, photo.intrinsics)
-    own = person_head(head, arkit, [photo.landmarks], [photo.intrinsics], [fit])
+    fits = fit_person(head, arkit, [photo.landmarks], [photo.intrinsics])
+    own = person_head(head, arkit, [photo.landmarks], [photo.intrinsics], fits)
     params = pose_of(own, own.fits[0])
     nearer = float(own.fits[0].translation[2]) / _FAR_M
     out = {}

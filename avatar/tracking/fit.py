@@ -39,6 +39,8 @@ _RARE = {
     0.5: ("jawOpen",),
 }  # fmt: skip
 _GAZE = tuple(f"eyeLook{way}{side}" for side in ("Right", "Left") for way in ("Up", "Down", "In", "Out"))
+_GUESSED = 9.0
+"""How much surer a guess of the shape is than the average."""
 _ROUNDS, _SWEEPS = 8, 60
 _MAX_TURN_RAD = 0.6
 
@@ -130,8 +132,13 @@ class FaceFitter:
         shape: bool = True,
         rounds: int = _ROUNDS,
         calm: float = 0.0,
+        likely: Float[np.ndarray, " s"] | None = None,
     ) -> list[FaceFit]:
-        """Fit pictures of one person, with one shape in all of them."""
+        """Fit pictures of one person, with one shape in all of them.
+
+        Args:
+            likely: what the shape is guessed to be by other means; the average if None.
+        """
         cameras = [intrinsics] * len(pictures) if isinstance(intrinsics, Intrinsics) else list(intrinsics)
         fits = list(start) if start is not None else [self._begin(p, c) for p, c in zip(pictures, cameras, strict=True)]
         before = [f.weights for f in fits]
@@ -139,6 +146,8 @@ class FaceFitter:
         for _ in range(rounds):
             beta = fits[0].shape
             gram, right = np.eye(ns), -beta[:ns]
+            if likely is not None:
+                gram, right = _GUESSED * gram, _GUESSED * (right + likely[:ns])
             solved = []
             for picture, camera, fit, old in zip(pictures, cameras, fits, before, strict=True):
                 H, g = self._normal_equations(picture, camera, fit, ns)

@@ -12,19 +12,23 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-from avatar.flame.arkit import ArkitMap
+from avatar.flame.arkit import ArkitMap, indices
 from avatar.flame.head import HeadModel
+from avatar.tracking.driving import DrivingModel
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import COUNT, LIPS_INNER, OVAL
 
-__all__ = ["Person", "bend", "graph", "person_head"]
+__all__ = ["Person", "bend", "fit_person", "graph", "person_head"]
 
 _STIFFNESS = 2.0
 _RIDGE = 1e-4
 _OVAL_TRUST = 0.15
 """The outline of the face is where it is seen, not a place on the skin."""
+_SPOILING = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthPucker", "mouthFunnel")
+_CALM, _MOST_SD = 0.25, 2.5
+"""Weights of these up to which a face counts as at rest, and how far from the average a guess of its shape may go."""
 _MOST_M = 0.008
 _LID_REACH_M = 0.004
 _INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue")
@@ -39,6 +43,20 @@ class Person:
     fits: tuple[FaceFit, ...]
     offset_m: float
     """How far the landmarks moved the template beyond what its shape coefficients say: mean over the face."""
+
+
+def fit_person(
+    head: HeadModel, arkit: ArkitMap, pictures: Sequence[FaceLandmarks], intrinsics: Sequence[Intrinsics]
+) -> list[FaceFit]:
+    """Fit pictures of one person. Where a face is at rest, what renders of known faces looked like says more of its
+    shape than where its landmarks are."""
+    fitter, model = FaceFitter(FaceModel(head, arkit)), DrivingModel.shipped()
+    fits = fitter.fit_all(pictures, intrinsics)
+    moved = indices(*_SPOILING)
+    calm = [model.features(p) for p, f in zip(pictures, fits, strict=True) if f.weights[moved].max() < _CALM]
+    if not calm or model.shape_offset.shape != (head.n_shape,):
+        return fits
+    return fitter.fit_all(pictures, intrinsics, likely=model.shape(calm).clip(-_MOST_SD, _MOST_SD))
 
 
 def person_head(

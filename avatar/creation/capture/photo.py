@@ -17,7 +17,7 @@ from avatar.camera import Camera
 from avatar.creation.capture.depth import depth_picture, project
 from avatar.creation.capture.features import eye_colours, load_features
 from avatar.creation.capture.layers import Layers, separate
-from avatar.creation.capture.person_head import Person, person_head
+from avatar.creation.capture.person_head import Person, fit_person, person_head
 from avatar.creation.capture.refine import Shown, refine
 from avatar.creation.capture.shell import ShellPlace, grow_shell
 from avatar.creation.capture.skin_paint import SkinBody, lay_skin, paint, see_skin
@@ -28,8 +28,7 @@ from avatar.flame.params import FlameParams
 from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.rig import Avatar
-from avatar.tracking.face_points import FaceModel
-from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
+from avatar.tracking.fit import FaceFit, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarker, FaceLandmarks
 from avatar.tracking.matte import Matte, PersonSegmenter, soft_matte
 
@@ -147,9 +146,8 @@ def capture(
         raise UserError("an avatar needs at least one photo")
     tell(0.02, "shape")
     head, arkit = open_head()
-    fitter = FaceFitter(FaceModel(head, arkit))
-    fits = fitter.fit_all([p.landmarks for p in photos], [p.intrinsics for p in photos])
-    person = person_head(head, arkit, [p.landmarks for p in photos], [p.intrinsics for p in photos], fits)
+    landmarks, intrinsics = [p.landmarks for p in photos], [p.intrinsics for p in photos]
+    person = person_head(head, arkit, landmarks, intrinsics, fit_person(head, arkit, landmarks, intrinsics))
     tell(0.15, "cutting out")
     segmenter = PersonSegmenter(threads)
     mattes = [soft_matte(p.picture, segmenter(p.picture)) for p in photos]
