@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.creation.training.initial import one_disk_each
@@ -12,7 +12,7 @@ from avatar.creation.training.splatting import Splatter
 from avatar.creation.training.view import View
 from avatar.flame.head import HeadModel
 
-__all__ = ["EmphasisMap", "face_emphasis"]
+__all__ = ["EmphasisMap", "expressive_triangles", "face_emphasis"]
 
 _REGIONS = {
     "face": 1.5,
@@ -41,6 +41,24 @@ def face_emphasis(head: HeadModel) -> Float[Tensor, " f"]:
             index = head.regions[name]
             vertices[index] = vertices[index].clamp_min(value)
     return vertices[head.faces].amin(1)
+
+
+_MOVED_M = 0.0005
+_SHADED = ("eyes", "caruncle_left", "caruncle_right", "upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue")
+
+
+def expressive_triangles(head: HeadModel) -> Bool[Tensor, " f"]:
+    """Which triangles of a head may look different in an expression: what one moves, and what lids and lips shade.
+
+    Hair, neck and clothes are told apart by this: few pictures of expressions show them, and colors learned for them
+    would turn up in combinations that none does.
+    """
+    directions = head.shapedirs[:, :, head.n_shape :]
+    vertices = directions.norm(dim=1).amax(1) > _MOVED_M
+    for name in _SHADED:
+        if name in head.regions:
+            vertices[head.regions[name]] = True
+    return vertices[head.faces].all(1)
 
 
 class EmphasisMap:

@@ -25,11 +25,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.accelerators import laplacian_smoothing_loss
+from avatar.appearance import Appearance
 from avatar.binding import triangle_frames
 from avatar.creation.training.adam import open_adam
 from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.cpu.loss import CpuLoss
-from avatar.creation.training.emphasis import EmphasisMap
+from avatar.creation.training.emphasis import EmphasisMap, expressive_triangles
 from avatar.creation.training.exposure import Exposures
 from avatar.creation.training.loss import Loss, LossValue, TorchLoss
 from avatar.creation.training.parameters import RAW, Parameters
@@ -308,10 +309,18 @@ class Trainer:
         return replace(
             self._start,
             gaussians=self.parameters.finished(),
-            appearance=self.parameters.appearance(),
+            appearance=self._appearance(),
             static_offset=offset,
             metadata=self._start.metadata | {"least_gaussians": min(self.config.least, len(self.parameters))},
         )
+
+    def _appearance(self) -> Appearance | None:
+        """What expressions change, on the parts of the head that show them."""
+        learned = self.parameters.appearance()
+        if learned is None:
+            return None
+        shown = expressive_triangles(self._start.head)[self.parameters.triangles.cpu()]
+        return Appearance.rounded(learned.channels, learned.tints * shown[:, None], learned.fades * shown)
 
     def _weights_of(self, view: View) -> Float[np.ndarray, " c"]:
         """How much of each channel that changes colors a view's pose has."""
