@@ -28,6 +28,8 @@ __all__ = [
     "user_dir",
 ]
 
+_DEFAULT = "clara"
+
 
 @dataclass(frozen=True)
 class AvatarInfo:
@@ -70,12 +72,13 @@ def shipped_names() -> list[str]:
 
 
 def default_name() -> str:
-    """The avatar that is used when none is named: the first of those that ship.
+    """The avatar that is used when none is named: `_DEFAULT` where it ships, else the first of those that do.
 
     Raises:
         UserError: if there is none.
     """
-    return shipped_names()[0]
+    shipped = shipped_names()
+    return _DEFAULT if _DEFAULT in shipped else shipped[0]
 
 
 def describe() -> list[AvatarInfo]:
