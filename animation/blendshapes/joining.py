@@ -30,9 +30,9 @@ def hold_back(
     emotion = np.array(emotion, np.float32)
     rounding = np.minimum(speech[..., _ROUND].sum(-1, keepdims=True), 1.0)
     emotion[..., _CORNERS] *= 1.0 - 0.75 * rounding
-    bitten = np.minimum(1.8 * speech[..., [_ROLLED]], 1.0)
-    emotion[..., _PARTING] *= (1.0 - 0.8 * bitten) * (1.0 - 0.6 * rounding)
-    emotion[..., _JAW] *= 1.0 - 0.9 * bitten
+    bitten = np.minimum(3.0 * speech[..., [_ROLLED]], 1.0)
+    emotion[..., _PARTING] *= (1.0 - 0.95 * bitten) * (1.0 - 0.6 * rounding)
+    emotion[..., _JAW] *= 1.0 - 0.95 * bitten
     return emotion
 
 
