@@ -40,4 +40,4 @@ def test_nothing_in_the_current_folder_is_executed(trapped: Path) -> None:
 def test_there_is_no_other_way_to_start_python() -> None:
     sources = [path for part in ("app", "animation", "avatar") for path in (ROOT / part).rglob("*.py")]
     found = [path.name for path in sources if re.search(r"sys\.executable|\"-c\"", path.read_text())]
-    assert sorted(found) == ["availability.py", "child.py", "doctor.py", "models.py", "setup.py"]
+    assert sorted(found) == ["availability.py", "child.py", "doctor.py", "environment.py", "models.py", "setup.py"]

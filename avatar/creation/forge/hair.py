@@ -396,6 +396,7 @@ def _lay(
             + (0.6 if recipe.style != "curly" else 1.0) * normal * np.cos(bend)[..., None]
         )
     flat = strands.reshape(-1, 3)
-    inside = np.clip(0.0006 - head.field.at(flat), 0, None)
-    flat = flat + head.field.gradient(flat) * inside[:, None]
+    for _ in range(3):  # the way out bends where the head does
+        inside = np.clip(0.0006 - head.field.at(flat), 0, None)
+        flat = flat + head.field.gradient(flat) * inside[:, None]
     return flat.reshape(n, k, 3)
