@@ -20,6 +20,9 @@ import pytest
 import soundfile
 import soxr
 
+import avatar.render
+from avatar.render.kernel_cache import kernel_folder
+
 RATE = 16_000
 BLOCK = 160
 
@@ -83,6 +86,9 @@ def sound_server(
     folder.mkdir(mode=0o700)
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "PULSE_RUNTIME_PATH": str(folder / "pulse")}
     environment["HOME"] = str(tmp_path_factory.mktemp("home"))
+    compiled = kernel_folder(Path(avatar.render.__file__).parent / "cpu")
+    if compiled is not None:  # of the user's own home: once is enough
+        environment["NUMBA_CACHE_DIR"] = str(compiled.parent)
     environment.pop("PULSE_SERVER", None)
     fifo = folder / "mic.fifo"
     server = subprocess.Popen(
@@ -336,7 +342,7 @@ def test_capture_is_continuous_and_a_sound_server_that_dies_is_survived(
         env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    watchdog = threading.Timer(120, program.kill)
+    watchdog = threading.Timer(300, program.kill)
     watchdog.start()
     assert program.stdout is not None
     assert program.stdin is not None
