@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ import torch  # isort: skip
 
 from tests.threads import left_running, remember_starts
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; tests interrupt what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 remember_starts()
 
