@@ -37,7 +37,7 @@ class Rendering(Worker):
 
     _BUDGET_SHARE = 0.62
     """Of the time between images, so that sound, models and the window keep their part of the cores."""
-    _MAKESHIFT_S = 1.0
+    _MAKESHIFT_S = 2.0
     """Between the images of a makeshift: the cores are wanted for what comes after it."""
     _HELD_PER_S = 36.0
     """Images a second that the level of detail is chosen for, whatever the pace."""

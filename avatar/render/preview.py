@@ -17,8 +17,8 @@ from avatar.rig import Avatar
 
 __all__ = ["PreviewRenderer"]
 
-_MOST_PIXELS = 200 * 200
-_MOST_FRAGMENTS = 6_000_000
+_MOST_PIXELS = 128 * 128
+_MOST_FRAGMENTS = 2_500_000
 _MOST_GAUSSIANS = 45_000
 
 
