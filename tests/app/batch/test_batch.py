@@ -23,6 +23,7 @@ from app.batch.pool import run_here
 from app.cli import main
 from app.options import Acting, Picture
 from avatar.errors import UserError
+from tests.app.batch.dying import die_or_double
 
 SMALL = Picture(size="32", fps=5.0, backend="cpu", quality="draft")
 HERE = BatchOptions(jobs=1)
@@ -166,17 +167,9 @@ def test_what_a_process_that_died_left_is_removed_once_its_output_is_there(clips
     assert sorted(contents(settings.out)) == [stranger.name, "0 [take].mp4", "1.mp4"]
 
 
-def _die_or_double(number: int) -> int:
-    """A task for other processes: 7 kills its own."""
-    if number == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.05)
-    return 2 * number
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals that cannot be caught")
 def test_a_process_that_dies_costs_its_own_task_alone() -> None:
-    found = dict(run_here(_die_or_double, [1, 2, 7, 3, 4], 2))
+    found = dict(run_here(die_or_double, [1, 2, 7, 3, 4], 2))
     assert {k: v for k, v in found.items() if k != 7} == {1: 2, 2: 4, 3: 6, 4: 8}
     assert isinstance(found[7], RuntimeError)
 
