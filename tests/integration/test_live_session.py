@@ -40,7 +40,8 @@ pytestmark = [pytest.mark.audio_device, pytest.mark.skipif(bool(_missing()), rea
 
 
 class Microphone:
-    """A thread that writes 10 ms blocks into the pipe, in time: what `say` was given, else faint noise."""
+    """A thread that writes 10 ms blocks into the pipe, in time: what `say` was given, else faint noise. While nobody
+    listens nothing is kept, as in a room."""
 
     def __init__(self, fifo: Path) -> None:
         self._fifo = fifo
@@ -60,8 +61,11 @@ class Microphone:
         self._thread.join(5)
 
     def _run(self) -> None:
+        import fcntl  # not on Windows
+
         rng = np.random.default_rng(0)
         with self._fifo.open("wb", buffering=0) as pipe:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)  # an eighth of a second
             start, n = time.monotonic(), 0
             while not self._stop.wait(max(0.0, start + n * BLOCK / RATE - time.monotonic())):
                 with self._lock:
@@ -72,6 +76,9 @@ class Microphone:
                 except BrokenPipeError:
                     return
                 n += 1
+                late_s = time.monotonic() - start - n * BLOCK / RATE
+                if late_s > 0.5:  # nobody has read
+                    n += int(late_s * RATE / BLOCK)
 
 
 SoundServer = tuple[dict[str, str], Microphone, "subprocess.Popen[bytes]"]
