@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -22,6 +24,8 @@ _log = logging.getLogger(__name__)
 _PATIENCE_S = 300.0
 """How long a scheduler that was there may be gone."""
 _CONNECT_S = 10.0
+_CANCELLED = (CancelledError, asyncio.CancelledError)
+"""Dask has raised the one and the other."""
 
 
 def run_there(
@@ -90,13 +94,25 @@ def _submitted(
     index = dict(zip(futures, waiting, strict=True))
     try:
         for future in as_completed(futures, loop=client.loop):
-            if future.status == "finished":
-                yield index.pop(future), future.result()
-            elif future.status == "error":
-                error = future.exception()
-                yield index.pop(future), error if isinstance(error, Exception) else RuntimeError(str(error))
-            else:  # cancelled or lost: with the connection, or the scheduler
+            try:
+                result = _outcome(future)
+            except _CANCELLED:
                 return
+            yield index.pop(future), result
     finally:
         if index and client.status == "running":
             client.cancel(list(index), force=True)
+
+
+def _outcome(future: Any) -> Any:
+    """What a task gave, or what it raised.
+
+    Raises:
+        CancelledError: if it was forgotten with the connection or the scheduler: its status may still say otherwise.
+    """
+    if future.status == "finished":
+        return future.result()
+    if future.status == "error":
+        error = future.exception()
+        return error if isinstance(error, Exception) else RuntimeError(str(error))
+    raise CancelledError(future.key)

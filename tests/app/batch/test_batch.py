@@ -11,13 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from app.batch import BatchOptions, BatchSummary, run_batch
 from app.batch import task as task_module
+from app.batch.cluster import _outcome
 from app.batch.plan import Settings
 from app.batch.pool import run_here
 from app.cli import main
@@ -256,6 +259,15 @@ def test_through_a_scheduler_the_files_are_the_same_and_nothing_dies_with_a_work
     assert run_batch([str(clips)], here, HERE).count("made") == 16
     assert contents(there.out) == contents(here.out)
     assert run_batch([str(clips)], there, HERE).count("unchanged") == 16
+
+
+@pytest.mark.parametrize("status", ["finished", "error", "cancelled", "lost"])
+def test_what_the_connection_took_away_is_no_result_whatever_its_status_says(status: str) -> None:
+    def gone() -> None:
+        raise CancelledError("scheduler-connection-lost")
+
+    with pytest.raises(CancelledError):
+        _outcome(SimpleNamespace(key="task", status=status, result=gone, exception=gone))
 
 
 def test_no_scheduler_is_one_line(clips: Path, settings: Settings) -> None:
