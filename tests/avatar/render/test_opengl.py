@@ -112,9 +112,10 @@ def _foreign_loader() -> object:
 @pytest.mark.skipif(not Path("/proc").exists(), reason="uses EGL")
 def test_drawing_into_a_windows_framebuffer() -> None:
     window = OffscreenContext()
-    with window.current() as gl:
-        texture = gl.texture((100, 80), 4)
-        framebuffer = gl.framebuffer([texture])
+
+    def painted() -> np.ndarray:
+        texture = window.gl.texture((100, 80), 4)
+        framebuffer = window.gl.framebuffer([texture])
         framebuffer.clear(0.0, 0.0, 0.0, 0.0)
         painter = WindowPainter(_foreign_loader())
         painter.paint(framebuffer.glo, AVATAR, PARAMS, CAMERA, (0.3, 0.6, 0.9), offset=(10, 20))
@@ -123,6 +124,9 @@ def test_drawing_into_a_windows_framebuffer() -> None:
         painter.close()
         with pytest.raises(ValueError, match="closed"):
             painter.paint(framebuffer.glo, AVATAR, PARAMS, CAMERA)
+        return pixels
+
+    pixels = window.run(painted)
     window.close()
     exact = to_bgra(ReferenceRenderer().render_exact(AVATAR.pose(PARAMS), CAMERA, (0.3, 0.6, 0.9)))
     picture = pixels[80 - 20 - 52 : 80 - 20, 10 : 10 + 75]
@@ -132,10 +136,9 @@ def test_drawing_into_a_windows_framebuffer() -> None:
 
 def test_uniforms_must_be_given_exactly() -> None:
     context = OffscreenContext()
-    with context.current() as gl:
-        program = Program(gl, "resolve.vert", "resolve.frag")
-        with pytest.raises(ShaderError, match=r"no value for uniform 'swap'.*no uniform 'swop'"):
-            program.set(accumulated=0, background=(0, 0, 0, 0), offset=(0, 0), flip_height=0, swop=1)
+    program = context.run(lambda: Program(context.gl, "resolve.vert", "resolve.frag"))
+    with pytest.raises(ShaderError, match=r"no value for uniform 'swap'.*no uniform 'swop'"):
+        program.set(accumulated=0, background=(0, 0, 0, 0), offset=(0, 0), flip_height=0, swop=1)
     context.close()
 
 
@@ -145,8 +148,7 @@ def test_what_the_driver_complains_of_makes_way_for_another_backend() -> None:
     renderer = FallbackRenderer(broken, [("cpu", CpuRenderer)], notices.append)
     expected = renderer.draw(AVATAR, PARAMS, CAMERA, None).copy()
     assert renderer.name == "opengl"
-    with broken._context.current() as gl:
-        gl.enable_direct(0xFFFF)  # there is no such thing to enable
+    broken._context.run(lambda: broken._context.gl.enable_direct(0xFFFF))  # there is no such thing to enable
     drawn = renderer.draw(AVATAR, PARAMS, CAMERA, None)
     assert renderer.name == "cpu" and psnr_db(drawn / 255, expected / 255) > 45
     assert notices == ["The opengl renderer failed (OpenGL reports GL_INVALID_ENUM); going on with cpu"]
