@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageColor
 
 from animation.driver import AvatarDriver, DriverSettings, SpeechSource
 from animation.life.style import NOBODYS
@@ -18,6 +17,7 @@ from animation.speech.audio import StreamingResampler
 from animation.speech.prompted import PromptedSpeech
 from animation.speech.voice.narrator import SpokenText
 from app.audio_file import open_audio
+from app.backdrop import STUDIO, Backdrop, Studio, put_behind
 from app.offline_tools import OfflineTools
 from app.output.curves import read_curves
 from app.output.files import check_options
@@ -27,7 +27,6 @@ from avatar import Camera, FlameParams, UserError
 __all__ = [
     "RenderOptions",
     "RenderSummary",
-    "parse_background",
     "parse_size",
     "poses_of_audio",
     "render_audio",
@@ -55,8 +54,7 @@ class RenderOptions:
     width: int = 512
     height: int = 512
     fps: float = 30.0
-    background: tuple[float, float, float] | None = (0.86, 0.87, 0.89)
-    """RGB 0..1; None is transparent."""
+    background: Backdrop = STUDIO
     camera: str = "portrait"
     backend: str = "auto"
     max_gaussians: int | None = None
@@ -106,21 +104,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (16 <= width <= 4096 and 16 <= height <= 4096):
         raise UserError(f"size {text!r}: each side must lie between 16 and 4096 pixels")
     return width + width % 2, height + height % 2
-
-
-def parse_background(text: str) -> tuple[float, float, float] | None:
-    """RGB in 0..1 from a colour name or #rrggbb; None for `transparent`.
-
-    Raises:
-        UserError: if it is no colour.
-    """
-    if text == "transparent":
-        return None
-    try:
-        r, g, b = ImageColor.getrgb(text)[:3]
-    except ValueError as error:
-        raise UserError(f"background {text!r}: expected a colour such as white or #20242c, or transparent") from error
-    return r / 255, g / 255, b / 255
 
 
 def render_audio(
@@ -269,6 +252,9 @@ def _film(
     """Draw poses into a new video; `poses` is given the writer, for the sound."""
     avatar, renderer = tools.avatar(options.avatar), tools.renderer(options.backend)
     camera = Camera.preset(options.camera, options.width, options.height)
+    behind = options.background
+    wall = behind.picture(camera.width, camera.height) if isinstance(behind, Studio) else None
+    colour = None if isinstance(behind, Studio) else behind
     images, finished = 0, False
     with closing(
         open_writer(
@@ -278,12 +264,14 @@ def _film(
             sample_rate,
             options.fps,
             options.quality,
-            alpha=options.background is None,
+            alpha=behind is None,
         )
     ) as writer:
         try:
             for pose in sampled(poses(writer), options.fps):
-                image = renderer.draw(avatar, pose, camera, options.background, options.max_gaussians)
+                image = renderer.draw(avatar, pose, camera, colour, options.max_gaussians)
+                if wall is not None:
+                    put_behind(image, wall)
                 writer.write_image(image, images / options.fps)
                 images += 1
             finished = True

@@ -106,8 +106,8 @@ class Picture:
     """pixels, 512 or 1280x720."""
     fps: float = 30.0
     """images a second."""
-    background: str = "#dbdde2"
-    """a colour name, #rrggbb, or transparent."""
+    background: str = "studio"
+    """studio, transparent, a colour name or #rrggbb."""
     camera: str = "portrait"
     """portrait, face, close, mouth, three-quarter or profile."""
     backend: str = "auto"
@@ -119,7 +119,8 @@ class Picture:
 
     def options(self, avatar: str) -> RenderOptions:
         """Options of a video of this avatar."""
-        from app.offline import RenderOptions, parse_background, parse_size
+        from app.backdrop import parse_background
+        from app.offline import RenderOptions, parse_size
 
         width, height = parse_size(self.size)
         return RenderOptions(
@@ -152,7 +153,7 @@ class Headless:
     size: str | None = None
     """pixels of the picture; 512 if not given."""
     background: str | None = None
-    """a colour name, #rrggbb, or transparent."""
+    """as for `render`."""
     camera: str | None = None
     """as for `render`."""
     monitor: bool = False

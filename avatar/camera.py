@@ -28,14 +28,15 @@ class Framing:
 
 
 PRESETS: dict[str, Framing] = {
-    "portrait": Framing(target=(0.0, -0.005, -0.03), fov_deg=23.0),
+    "portrait": Framing(pitch_deg=1.6, target=(0.0, -0.005, -0.03), fov_deg=23.0),
     "face": Framing(target=(0.0, 0.005, 0.0), fov_deg=14.0),
     "close": Framing(target=(0.0, -0.015, 0.03), fov_deg=9.0),
     "mouth": Framing(target=(0.0, -0.045, 0.04), fov_deg=5.0),
-    "three-quarter": Framing(yaw_deg=35.0, target=(0.0, -0.005, -0.03), fov_deg=23.0),
-    "profile": Framing(yaw_deg=88.0, target=(0.0, -0.005, -0.03), fov_deg=23.0),
+    "three-quarter": Framing(yaw_deg=35.0, pitch_deg=1.6, target=(0.0, -0.005, -0.03), fov_deg=23.0),
+    "profile": Framing(yaw_deg=88.0, pitch_deg=1.6, target=(0.0, -0.005, -0.03), fov_deg=23.0),
 }
-"""Named framings; `portrait` is that of a video call."""
+"""Named framings; `portrait` is that of a video call: the camera stands as high as the eyes and looks down by so little
+that they come to lie in the upper half of the picture."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -196,10 +196,11 @@ def live(
         from app.gui import run as run_window
 
         return run_window(audio_file, device, avatar, backend, track, channel, lookahead)
+    from app.backdrop import parse_background
     from app.live import HeadlessOptions, run_headless
     from app.live.devices import Source
     from app.live.outputs import checked_outputs
-    from app.offline import parse_background, parse_size
+    from app.offline import parse_size
     from app.settings import FaceSettings, OutputSettings
 
     options = headless_only
@@ -220,7 +221,7 @@ def live(
         lookahead_ms=lookahead or 70,
         width=width,
         height=height,
-        background=parse_background(options.background or "#dbdde2"),
+        background=parse_background(options.background or "studio"),
         camera=options.camera or "portrait",
         backend=backend or "auto",
         record=options.record,

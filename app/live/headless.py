@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from animation.driver import DriverSettings
+from app.backdrop import STUDIO, Backdrop
 from app.live.device_list import find_device
 from app.live.devices import Source
 from app.live.notice import Notice
@@ -40,7 +41,7 @@ class HeadlessOptions:
     seed: int = 0
     width: int = 512
     height: int = 512
-    background: tuple[float, float, float] | None = (0.86, 0.87, 0.89)
+    background: Backdrop = STUDIO
     camera: str = "portrait"
     backend: str = "auto"
     record: Path | None = None

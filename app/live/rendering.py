@@ -6,9 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-from jaxtyping import UInt8
-
+from app.backdrop import put_behind
 from app.live.clock import StreamClock
 from app.live.detail import DetailControl
 from app.live.exchange import Latest
@@ -212,17 +210,8 @@ class Rendering(Worker):
 def _draw(renderer: Renderer, request: ImageRequest) -> LiveImage:
     begun_s = time.perf_counter()
     bgra = renderer.draw(request.avatar, request.params, request.camera(), request.background, request.gaussians)
-    backdrop = request.scene.backdrop
+    backdrop = request.backdrop
     if backdrop is not None and backdrop.shape == bgra.shape:
-        _put_behind(bgra, backdrop)
+        put_behind(bgra, backdrop)
     drawn_s = time.perf_counter()
     return LiveImage(request, (drawn_s - begun_s) * 1000, drawn_s, bgra)
-
-
-def _put_behind(bgra: UInt8[np.ndarray, "h w 4"], backdrop: UInt8[np.ndarray, "h w 4"]) -> None:
-    """Compose a premultiplied image over an opaque one, in place."""
-    clear = (255 - bgra[..., 3:]).astype(np.uint16)
-    if clear.any():
-        behind = (backdrop * clear + 127) // 255
-        np.add(bgra, behind.astype(np.uint8), out=bgra)
-        bgra[..., 3] = 255

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import UInt8
 
+from app.backdrop import STUDIO, Backdrop, Studio
 from app.live.inference import PoseTiming
 from avatar.camera import PRESETS, Camera, Framing
 from avatar.flame.params import FlameParams
@@ -22,8 +23,7 @@ class Scene:
     framing: Framing = field(default_factory=lambda: PRESETS["portrait"])
     width: int = 512
     height: int = 512
-    background: tuple[float, float, float] | None = (0.86, 0.87, 0.89)
-    """RGB 0..1; None is transparent."""
+    background: Backdrop = STUDIO
     backdrop: UInt8[np.ndarray, "h w 4"] | None = None
     """BGRA image behind the avatar, of the size of the scene; `background` is then not used."""
     backend: str = "auto"
@@ -49,8 +49,17 @@ class ImageRequest:
 
     @property
     def background(self) -> tuple[float, float, float] | None:
-        """What the renderer draws over; None where the scene is transparent or a backdrop comes behind."""
-        return None if self.scene.backdrop is not None else self.scene.background
+        """What the renderer draws over; None where the scene is transparent or an image comes behind."""
+        behind = self.scene.background
+        return None if self.scene.backdrop is not None or isinstance(behind, Studio) else behind
+
+    @property
+    def backdrop(self) -> UInt8[np.ndarray, "h w 4"] | None:
+        """The BGRA image that is to be put behind what the renderer draws, if there is one."""
+        scene = self.scene
+        if scene.backdrop is None and isinstance(scene.background, Studio):
+            return scene.background.picture(scene.width, scene.height)
+        return scene.backdrop
 
     def camera(self, width: int | None = None, height: int | None = None) -> Camera:
         """The scene's camera for a picture of a size, pixels; of the scene's own if none is given."""

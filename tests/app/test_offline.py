@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.offline import parse_background, parse_size, sampled
+from app.offline import parse_size, sampled
 from avatar import FlameParams, UserError
 
 
@@ -35,11 +35,3 @@ def test_sizes() -> None:
     for bad in ("", "big", "0", "10", "5000", "1x2x3", "-512", "512x", "1e3"):
         with pytest.raises(UserError, match="size"):
             parse_size(bad)
-
-
-def test_backgrounds() -> None:
-    assert parse_background("transparent") is None
-    assert parse_background("#ff8000") == pytest.approx((1.0, 128 / 255, 0.0))
-    assert parse_background("white") == (1.0, 1.0, 1.0)
-    with pytest.raises(UserError, match="bluish"):
-        parse_background("bluish")

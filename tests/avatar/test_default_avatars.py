@@ -47,6 +47,16 @@ def test_the_assets_are_those_of_the_recipes_and_small() -> None:
     assert all(p.stat().st_size <= 8_000_000 for p in files.values())
 
 
+@pytest.mark.parametrize("preset", ["portrait", "three-quarter", "profile"])
+def test_the_camera_stands_as_high_as_the_eyes(avatar: Avatar, preset: str) -> None:
+    """As in a video call: eyes at its own height, in the upper half of the picture."""
+    eyes = avatar.head.joints(avatar.head.v_template)[3:].mean(0).numpy()
+    camera = Camera.preset(preset, SIZE, SIZE)
+    assert abs(camera.position[1] - eyes[1]) < 0.012
+    seen = camera.K @ (camera.viewmat[:3, :3] @ eyes + camera.viewmat[:3, 3])
+    assert 0.36 < seen[1] / seen[2] / SIZE < 0.47
+
+
 def test_gaussians_are_finite_and_within_the_budget(avatar: Avatar) -> None:
     g = avatar.gaussians
     trained = avatar.least_gaussians < 36_000

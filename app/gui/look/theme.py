@@ -8,7 +8,9 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PyQt6.QtWidgets import QApplication
 
-__all__ = ["DARK", "LIGHT", "SPACE", "TYPE", "Theme", "apply_theme", "background_rgb", "current", "system_is_dark"]
+from app.backdrop import Backdrop, Studio
+
+__all__ = ["DARK", "LIGHT", "SPACE", "TYPE", "Theme", "apply_theme", "background_of", "current", "system_is_dark"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Theme:
     warn: str
     bad: str
     backdrop: str
+    """Around the avatar's picture, and behind small ones."""
+    studio: Studio
     """Behind the avatar."""
 
 
@@ -45,6 +49,7 @@ DARK = Theme(
     text="#eceef1", muted="#a3a9b4", faint="#737a87",
     accent="#7c9cf5", accent_text="#0e1116", accent_soft="#27314b",
     record="#f0524f", record_soft="#43262a", good="#4fbf8b", warn="#e3b04b", bad="#f0625f", backdrop="#23262c",
+    studio=Studio(lit=(0.36, 0.375, 0.41), shade=(0.095, 0.10, 0.115)),
 )  # fmt: skip
 LIGHT = Theme(
     dark=False,
@@ -52,6 +57,7 @@ LIGHT = Theme(
     text="#1a1d23", muted="#5a616e", faint="#757c89",
     accent="#3f63d6", accent_text="#ffffff", accent_soft="#e3eafc",
     record="#d93633", record_soft="#fbe4e3", good="#1d8a5b", warn="#a66a00", bad="#c8322f", backdrop="#dbdde2",
+    studio=Studio(lit=(0.93, 0.935, 0.945), shade=(0.72, 0.735, 0.765)),
 )  # fmt: skip
 
 SPACE = (0, 4, 8, 12, 16, 24, 32)
@@ -67,9 +73,11 @@ def current() -> Theme:
     return _current
 
 
-def background_rgb(theme: Theme, colour: str | None) -> tuple[float, float, float]:
-    """The background of the picture: the user's colour, or the theme's."""
-    chosen = QColor(colour or theme.backdrop)
+def background_of(theme: Theme, colour: str | None) -> Backdrop:
+    """The background of the picture: the user's colour, or the theme's studio."""
+    if colour is None:
+        return theme.studio
+    chosen = QColor(colour)
     return chosen.redF(), chosen.greenF(), chosen.blueF()
 
 

@@ -14,7 +14,7 @@ from PyQt6.QtGui import QImage
 
 from animation.driver import DriverSettings
 from animation.expression.emotions import EmotionCue
-from app.gui.look.theme import background_rgb, current
+from app.gui.look.theme import background_of, current
 from app.live.devices import Source
 from app.live.scene import ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
@@ -262,7 +262,7 @@ class Bridge(QObject):
             settings.framing,
             width,
             height,
-            background_rgb(current(), settings.background_colour),
+            background_of(current(), settings.background_colour),
             backend=settings.backend,
             max_gaussians=settings.max_gaussians or None,
         )

@@ -108,7 +108,7 @@ class GLCanvas(QOpenGLWidget):
                 painter.endNativePainting()
             if clear:
                 painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationOver)
-                if (backdrop := request.scene.backdrop) is not None:
+                if (backdrop := request.backdrop) is not None:
                     painter.drawImage(target, self._image_of(backdrop))
                 around.paint_behind(painter, room)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)

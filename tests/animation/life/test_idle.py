@@ -145,6 +145,18 @@ def test_head_moves_little_and_smoothly():
     assert np.abs(np.diff(head, n=2, axis=0)).max() * RATE**2 < 120, "degrees / s^2"
 
 
+def test_there_is_life_from_the_start():
+    """Faint: whoever opens the window sees neither a statue nor somebody who shakes the head."""
+    starts = []
+    for seed in range(40):
+        course = idle_course(seed, 4.0)
+        first = np.degrees(np.stack([p.head for p in course[: round(2 * RATE)]]))
+        assert 0.2 < np.ptp(first, axis=0).max() < 4.0
+        assert np.abs(np.diff(first, axis=0)).max() < 0.15  # it does not start with a jerk
+        starts.append(next((k / RATE for k, p in enumerate(course) if p.blink > 0), 4.0))
+    assert np.median(starts) < 2.0
+
+
 def beats(prosody: list[Prosody], **options: float) -> np.ndarray:
     """What a voice's events add to the head, degrees: the same head without them is taken away."""
     with_them, without = IdleMotion(0, RATE), IdleMotion(0, RATE)

@@ -552,7 +552,9 @@ def test_themes(make_window: Any, plugged: Any) -> None:
     assert current() is DARK
     window.store.change(theme="light")
     assert current() is LIGHT
-    assert window.bridge.session.scene.background == pytest.approx((0xDB / 255, 0xDD / 255, 0xE2 / 255), abs=1e-3)
+    assert window.bridge.session.scene.background == LIGHT.studio
+    window.store.change(background_colour="#336699")
+    assert window.bridge.session.scene.background == pytest.approx((0.2, 0.4, 0.6), abs=1e-3)
     window.store.change(background="transparent")
     assert window.bridge.session.scene.background is None
 

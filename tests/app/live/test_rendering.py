@@ -7,7 +7,6 @@ import pytest
 
 from app.live.detail import DetailControl
 from app.live.inference import DelayControl
-from app.live.rendering import _put_behind
 
 
 def run(
@@ -90,16 +89,3 @@ def test_delay_is_constant_under_jitter() -> None:
         if k > 300:
             delays.append(control.delay_s)
     assert np.ptp(delays) < 0.003
-
-
-def test_a_backdrop_shows_where_the_avatar_is_clear() -> None:
-    image = np.zeros((2, 3, 4), np.uint8)
-    image[0, 0] = (10, 20, 30, 255)
-    image[0, 1] = (50, 60, 70, 128)
-    backdrop = np.full((2, 3, 4), (200, 100, 40, 255), np.uint8)
-    _put_behind(image, backdrop)
-    np.testing.assert_array_equal(image[0, 0], (10, 20, 30, 255))
-    np.testing.assert_allclose(
-        image[0, 1], (50 + 200 * 127 / 255, 60 + 100 * 127 / 255, 70 + 40 * 127 / 255, 255), atol=1
-    )
-    np.testing.assert_array_equal(image[1, 2], (200, 100, 40, 255))
