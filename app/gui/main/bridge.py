@@ -62,7 +62,7 @@ class Bridge(QObject):
         self._ratio = 1.0
         self._backdrop: tuple[tuple[str, int, int], np.ndarray] | None = None
         self._loaders: list[threading.Thread] = []
-        self._restarting = False
+        self._restarting = self._ended = False
         self._stopped.connect(self._start_anew)
         self._cue: EmotionCue | None = None
         self._asked: str | None = None
@@ -83,7 +83,8 @@ class Bridge(QObject):
         self.session.set_monitor(self._store.value.monitor)
 
     def stop(self) -> bool:
-        """Stop the engine; False if a thread would not end."""
+        """Stop the engine, for good; False if a thread would not end."""
+        self._ended = True
         for thread in self._loaders:
             thread.join(10)
         return self.session.stop()
@@ -102,6 +103,8 @@ class Bridge(QObject):
         self.in_background(stop)
 
     def _start_anew(self) -> None:
+        if self._ended:
+            return  # the window was closed meanwhile
         recorded = self.session.recorded()
         self._restarting = False
         self.session = self._new_session()

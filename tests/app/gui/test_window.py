@@ -338,6 +338,16 @@ def test_a_restart_keeps_the_recording(make_window: Any, plugged: Any, qtbot: An
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1
 
 
+def test_a_window_closed_during_a_restart_starts_nothing_any_more(make_window: Any, plugged: Any, qtbot: Any) -> None:
+    window = make_window()
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
+    old = window.bridge.session
+    window.reports.restart()
+    window.shut_down()
+    qtbot.wait(50)  # the old engine's end is announced by a signal
+    assert window.bridge.session is old and not any(worker.alive for worker in old.workers)
+
+
 def test_an_avatar_that_cannot_be_read_leaves_the_old_one(make_window: Any, plugged: Any, qtbot: Any) -> None:
     window = make_window()
     qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
