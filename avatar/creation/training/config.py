@@ -51,6 +51,8 @@ class TrainingConfig:
     """Whether the head's vertices may move: of pictures, never of our own renders."""
     learn_exposure: bool = False
     """Whether each picture has brightness and color of its own: of photographs."""
+    largest_m: float = 0.026
+    """The widest that a Gaussian may become, metres: what few pictures see from the side grows into veils."""
     relocate_every: int = 120
     """Steps between two relocations, at least."""
     relocate_from: int = 200

@@ -174,6 +174,8 @@ class Trainer:
             own = self._pace if name == "means" else None
             self._adams[name].step(gradient, seen, self._rates[name] * pace, own)
             t[name].grad = None
+        with torch.no_grad():
+            t["log_scales"].clamp_max_((self.config.largest_m * self._pace).log()[:, None])
         for kind, change in (("tint", tint), ("fade", fade)):
             if change is not None and change.grad is not None:
                 for channel, weight in self.parameters.active(self._weights[number]):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from avatar.binding import triangle_frames
 from avatar.camera import Camera
 from avatar.creation.training.adam import CpuAdam, TorchAdam
 from avatar.creation.training.config import Rates, TrainingConfig
@@ -53,6 +54,11 @@ def _views(avatar: Avatar, count: int = 6) -> list[View]:
     return found
 
 
+def _triangle_sizes_m(avatar: Avatar) -> torch.Tensor:
+    frames = triangle_frames(avatar.head.vertices(avatar.head.neutral()), avatar.head.faces)
+    return frames.scales[avatar.gaussians.triangles.long()]
+
+
 def _taken_back(trainer: Trainer, view: View) -> None:
     """Draw a view and take it back, so that the splatter knows what was seen."""
     frames, camera = trainer.poser.frames(view), trainer.poser.camera(view)
@@ -76,6 +82,17 @@ def test_pictures_come_closer_whole_and_in_part() -> None:
     after = [_error(trainer, views, count) for count in (150, None)]
     assert after[1] < 0.5 * before[1] and after[0] < 0.6 * before[0]
     assert len(trainer.avatar().gaussians) == 400
+
+
+def test_no_gaussian_grows_beyond_the_largest() -> None:
+    avatar = _probe()
+    rates = replace(Rates(), log_scales=0.5)
+    largest_m = 2 * float((avatar.gaussians.log_scales.exp().amax(1) * _triangle_sizes_m(avatar)).median())
+    trainer = Trainer(avatar, _views(avatar), replace(QUICK, rates=rates, largest_m=largest_m))
+    trainer.run()
+    learned = trainer.avatar()
+    widths_m = learned.gaussians.log_scales.exp().amax(1) * _triangle_sizes_m(learned)
+    assert widths_m.max() < 1.001 * largest_m and (widths_m > 0.99 * largest_m).any()
 
 
 def test_the_same_seed_gives_the_same_avatar() -> None:
