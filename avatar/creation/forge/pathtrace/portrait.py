@@ -164,6 +164,8 @@ class Portrait:
                     vertices[:, 1] - (vertices[:, 1].min() if part.startswith("upper") else vertices[:, 1].max())
                 )
                 attributes |= {"neck": smoothstep(rise, 0.0045, 0.0095), "edge": 1 - smoothstep(rise, 0.0010, 0.0032)}
+                depth = vertices[:, 2].max() - vertices[:, 2]
+                attributes["front"] = 1 - smoothstep(depth, 0.004, 0.026)
             out.append((Mesh(part, material, vertices, quads.reshape(-1, 4), attributes), refine))
         return out
 

@@ -186,6 +186,10 @@ def cornea(window: Sequence[float], window_deg: float, catchlight: float) -> Any
     return g.finish(g.node("ShaderNodeAddShader", {0: shell, 1: light}))
 
 
+_ON_TEETH = 0.30
+"""Light that is on the front teeth wherever the lips are, as from a screen or a ring light close in front."""
+
+
 def tooth(colour: RGB) -> Any:
     """Enamel: yellower towards the neck, translucent at the edge, wet."""
     g = Graph.material("tooth")
@@ -206,6 +210,8 @@ def tooth(colour: RGB) -> Any:
                 "Subsurface Scale": 0.0009,
                 "Coat Weight": 0.6,
                 "Coat Roughness": 0.07,
+                "Emission Color": enamel,
+                "Emission Strength": g.attribute("front") * _ON_TEETH,
             }
         )
     )
