@@ -97,7 +97,7 @@ class LiveSession:
         self._on_request = on_request
         self._on_notice = on_notice
         self._recording: LiveRecording | None = None
-        self._result: RecorderStatus | None = None
+        self._taking = threading.Lock()  # what became of a recording is given once, whichever thread asks
         self._started = False
         self._starting_overflows: int | None = None
         self._images = 0
@@ -192,8 +192,8 @@ class LiveSession:
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
-        if self._recording is not None:
-            self._result = self.stop_recording()
+        if (recording := self._recording) is not None:
+            self._wait_for(recording)  # `recorded` has its result
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
         if self._started:
             sys.setswitchinterval(self._interval_s)
@@ -345,29 +345,32 @@ class LiveSession:
     def recorded(self) -> RecorderStatus | None:
         """How a recording ended, once: after `finish_recording`, with the session, or because it failed. None while it
         goes on."""
-        if self._result is not None:
-            result, self._result = self._result, None
-            return result
-        recording = self._recording
-        if recording is None or (status := recording.status).running:
-            return None
-        self.voice.tap(None)
-        self._recording = None
-        return status
+        with self._taking:
+            recording = self._recording
+            if recording is None or (status := recording.status).running:
+                return None
+            self.voice.tap(None)
+            self._recording = None
+            return status
 
-    def stop_recording(self, timeout_s: float = 15.0) -> RecorderStatus:
+    def stop_recording(self) -> RecorderStatus:
         """Finish the file, and wait for it.
 
         Raises:
             UserError: if nothing is being recorded.
         """
-        self.finish_recording()
         recording = self._recording
-        assert recording is not None
+        if recording is None:
+            raise UserError("nothing is being recorded")
+        self._wait_for(recording)
+        return self.recorded() or recording.status  # another thread may have asked first
+
+    def _wait_for(self, recording: LiveRecording, timeout_s: float = 15.0) -> None:
+        """Finish a recording, and wait until its file is closed."""
+        recording.end()
         end_s = time.perf_counter() + timeout_s
-        while (done := self.recorded()) is None and time.perf_counter() < end_s:
+        while recording.status.running and time.perf_counter() < end_s:
             self._pause.wait(_POLL_S)
-        return done or recording.recorder.stop(0.0)
 
     def play_out(self, timeout_s: float = 3.0) -> None:
         """Wait until all that has been heard has been seen and sent: the picture runs behind the sound."""

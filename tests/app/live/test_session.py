@@ -133,6 +133,32 @@ def test_a_channel_can_be_picked(make_session: Any, sound_system: Any) -> None:
     assert session.devices.state.kind == "device"
 
 
+def test_a_recording_that_ends_with_the_session_has_one_result_whoever_asks_meanwhile(
+    make_session: Any, speech: Path, tmp_path: Path
+) -> None:
+    session = make_session(Source(file=speech))
+    session.start()
+    eventually(lambda: session.rendering.count > 2)
+    session.record(tmp_path / "take.mp4", quality="draft")
+    eventually(lambda: session.recording.images > 3)
+    results, over = [], threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.001):
+            results.append(session.recorded())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    begun_s = time.monotonic()
+    assert session.stop()
+    over.set()
+    asking.join()
+    results.append(session.recorded())
+    (done,) = (result for result in results if result is not None)
+    assert done.error is None and not done.running
+    assert time.monotonic() - begun_s < 10, "it waited for a result that another thread had"
+
+
 def test_a_recording_is_in_step_with_what_was_said(make_session: Any, speech: Path, tmp_path: Path) -> None:
     session = make_session(Source(file=speech))
     session.start()
