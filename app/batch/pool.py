@@ -67,9 +67,13 @@ def _alone(function: Callable[[T], R], task: T) -> R | Exception:
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that share the cores between them; Ctrl-C ends what runs and forgets what waits."""
+    """Processes that share the cores between them; Ctrl-C ends what runs and forgets what waits.
+
+    They are started as `python -c`, which would import what lies in the current folder, such as a `pickle.py`.
+    """
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    with _environment({"NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}):
+    shared = {"NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
+    with _environment(shared):
         pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
         try:
             yield pool

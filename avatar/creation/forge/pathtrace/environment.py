@@ -37,10 +37,10 @@ def blender_python(tell: Callable[[str], None] = lambda line: None) -> Path:
         return python
     tell(f"fetching Blender's path tracer ({BLENDER}, 380 MB) into {folder}")
     shutil.rmtree(folder, ignore_errors=True)
-    _run([str(_python_3_11()), "-m", "venv", str(folder)], "cannot make an environment for Blender")
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", BLENDER]
+    _run([str(_python_3_11()), "-P", "-m", "venv", str(folder)], "cannot make an environment for Blender")
+    command = [str(python), "-P", "-m", "pip", "install", "--disable-pip-version-check", "--quiet", BLENDER]
     _run(command, f"cannot fetch {BLENDER} from the package index; go online and try again")
-    _run([str(python), "-s", "-c", "import bpy"], f"{BLENDER} does not start on this machine")
+    _run([str(python), "-s", "-P", "-c", "import bpy"], f"{BLENDER} does not start on this machine")
     ready.touch()
     return python
 
