@@ -14,8 +14,9 @@ from jaxtyping import Float32
 
 from app.chained_ogg import FilePart
 from avatar.errors import UserError
+from avatar.formats.media import open_media
 
-__all__ = ["Chunk", "Faults", "chunks", "media_url", "open_container"]
+__all__ = ["Chunk", "Faults", "chunks", "open_container"]
 
 _MOST_STUMBLES = 100
 _TIMED = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mpegts", "mpeg", "flv", "asf", "ogg", "nut", "mxf", "rm"}
@@ -24,8 +25,6 @@ _WITHOUT_ZERO = {"mpegts", "mpeg"}
 """Containers whose times begin anywhere; in the others 0 is the beginning."""
 _WITHOUT_GAPS = {"ogg"}
 """Containers in which a gap is a damaged page that FFmpeg has dropped."""
-_REFERRING = {"concat", "dash", "hls", "imf", "rtsp", "sdp"}
-"""Formats that only name other files, which nobody has picked."""
 _LATEST_START_S = 10.0
 """A file that begins later was cut out of something longer: its time counts from its own beginning."""
 _JITTER_S = 0.03
@@ -76,11 +75,6 @@ class Faults:
             yield "its times jump by more than an hour; that gap is left out"
 
 
-def media_url(path: Path | str) -> str:
-    """How FFmpeg is told that a path is a path: `rec:1.mp4` and `12:30:45.m4a` look like addresses to it."""
-    return f"file:{path}"
-
-
 @contextmanager
 def open_container(path: Path, part: tuple[int, int] | None = None) -> Iterator[Any]:
     """A file, or those bytes of it, opened by FFmpeg; it has a sound track.
@@ -88,20 +82,18 @@ def open_container(path: Path, part: tuple[int, int] | None = None) -> Iterator[
     Raises:
         UserError: if it has none, or is nothing that FFmpeg knows.
     """
-    source: Any = media_url(path) if part is None else FilePart(path, *part)
+    source = None if part is None else FilePart(path, *part)
     try:
         try:
-            container = av.open(source, options={"protocol_whitelist": "file"})
+            container = open_media(path, source)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UserError(f"{path}: not an audio file that can be read (try WAV, FLAC, MP3, OGG or M4A)") from error
         with closing(container):
-            if container.format.name in _REFERRING:
-                raise UserError(f"{path}: a list that names other files; open one of those")
             if not container.streams.audio:
                 raise UserError(f"{path}: holds no audio")
             yield container
     finally:
-        if isinstance(source, FilePart):
+        if source is not None:
             source.close()
 
 

@@ -18,12 +18,12 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from jaxtyping import Float32, UInt8
 
-from app.decoding import media_url
 from app.output.files import Unfinished, check_options, writing
 from app.output.formats import FORMATS, Format, video_options
 from app.output.pacer import Pacer
 from app.output.still import straight
 from avatar.errors import UserError
+from avatar.formats.media import media_url
 
 __all__ = ["VideoWriter"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from avatar.errors import UserError
+from avatar.formats.media import open_media
 
 __all__ = ["CLIPS", "Clip", "focal_35mm", "is_clip", "open_picture"]
 
@@ -94,13 +95,13 @@ class Clip:
     @classmethod
     def open(cls, path: Path | str) -> Clip:
         """Raises:
-        UserError: if it is no video.
+        UserError: if it is no video, or a list of other files.
         """
         path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         try:
-            with av.open(str(path)) as container:
+            with open_media(path) as container:
                 if not container.streams.video:
                     raise UserError(f"{path}: has no pictures in it, only sound")
                 stream = container.streams.video[0]
@@ -126,7 +127,7 @@ class Clip:
         start: float | None = None
         last = -1.0
         try:
-            with av.open(str(self.path)) as container:
+            with open_media(self.path) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for frame in _frames(container, stream):

@@ -57,18 +57,37 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         Clip.open(tmp_path / "text.mp4")
 
 
-def test_a_clip_is_read_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mp4"
-    with av.open(str(path), "w") as container:
+def write_clip(path: Path) -> Path:
+    """A second, ever brighter."""
+    with av.open(f"file:{path}", "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for level in range(0, 200, 20):
             frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), level, np.uint8))
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def test_a_clip_is_read_in_order(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
     clip = Clip.open(path)
     assert is_clip(path) and clip.size == (96, 64) and clip.duration_s == pytest.approx(1.0, abs=0.15)
     times, levels = zip(*((t, np.asarray(p).mean()) for t, p in clip.pictures()), strict=True)
     assert times[0] == 0 and np.allclose(np.diff(times), 0.1, atol=0.01)
     assert np.abs(np.array(levels) - np.arange(0, 200, 20)).max() < 6
     assert len(list(clip.pictures(max_rate_hz=5))) == 5
+
+
+@pytest.mark.parametrize("name", ["12:30:45.mp4", "http:me.mkv", "-i.mov"])
+def test_a_name_with_a_colon_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = Clip.open(write_clip(Path(name)))
+    assert len(list(clip.pictures())) == 10
+
+
+def test_a_list_of_other_files_is_refused(tmp_path: Path) -> None:
+    write_clip(tmp_path / "good.mp4")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile good.mp4\n")
+    with pytest.raises(UserError, match=r"list\.mp4: a list that names other files"):
+        Clip.open(tmp_path / "list.mp4")
