@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from animation.performance.document import Performance
     from app.offline import RenderOptions
 
-__all__ = ["Acting", "Headless", "Hearing", "Picture", "refuse"]
+__all__ = ["Acting", "Headless", "Hearing", "Picture", "refuse", "refuse_other_formats"]
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Picture:
     """auto, gsplat, opengl or cpu."""
     gaussians: int | None = None
     """level of detail: draw only the so many most important Gaussians."""
-    quality: str = "standard"
-    """draft, standard or high."""
+    quality: str | None = None
+    """draft, standard or high, of a video; standard if not given."""
 
     def options(self, avatar: str) -> RenderOptions:
         """Options of a video of this avatar."""
@@ -132,7 +132,7 @@ class Picture:
             camera=self.camera,
             backend=self.backend,
             max_gaussians=self.gaussians,
-            quality=self.quality,
+            quality=self.quality or "standard",
         )
 
 
@@ -179,6 +179,22 @@ def refuse(why: str, **given: object) -> None:
     named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None and value is not False]
     if named:
         raise UserError(f"{', '.join(named)}: {why}")
+
+
+def refuse_other_formats(
+    kind: str, *, moment: float | None = None, flame: str | None = None, avatar: str | None = None
+) -> None:
+    """Turn down what a format of curves, one of `app.output.curves.FORMATS`, has no place for.
+
+    Raises:
+        UserError: naming it.
+    """
+    if kind != "ply":
+        refuse("only a .ply shows a single moment", moment=moment)
+    if kind not in ("flame", "diffposetalk"):
+        refuse("only an .npz holds coefficients of FLAME", flame=flame)
+    if kind not in ("glb", "ply"):
+        refuse("the curves do not depend on it; only a .glb or .ply holds an avatar", avatar=avatar)
 
 
 def _given(group: Acting | Hearing) -> dict[str, Any]:

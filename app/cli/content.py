@@ -127,7 +127,13 @@ def forge(
         if recipe is not None:
             refuse("the recipe says who it is", surprise=surprise)
     if render:
-        return _photograph(name, out or Path("out/pictures"), pictures or 160, size or 512, samples or 16, threads or 0)
+        asked = (
+            160 if pictures is None else pictures,
+            512 if size is None else size,
+            16 if samples is None else samples,
+            threads or 0,
+        )
+        return _photograph(name, out or Path("out/pictures"), *asked)
     refuse("is of the path tracer: give --render too", pictures=pictures, size=size, samples=samples, threads=threads)
     if recipe is not None or surprise is not None:
         return _forge_own(None if name == "all" else name, recipe, surprise)

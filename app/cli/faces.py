@@ -7,6 +7,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from app.cli.terminal import Output, console, messages, progress_bar, registry
+from app.options import refuse_other_formats
 
 __all__: list[str] = []
 
@@ -20,7 +21,7 @@ def track(
     avatar: str = "",
     neutral: tuple[float, float] | None = None,
     rate: float | None = None,
-    moment: float = 0.0,
+    moment: float | None = None,
     flame: str | None = None,
 ) -> int:
     """Write what the face in a video does, for an avatar or another program.
@@ -32,11 +33,13 @@ def track(
         avatar: whose mesh or splats go into a .glb or .ply.
         neutral: from which second to which the face is at rest, such as 0 2; found in the video if not given.
         rate: poses a second; the video's own if not given.
-        moment: which second a .ply shows.
+        moment: which second a .ply shows; the first if not given.
         flame: the imported FLAME model whose coefficients an .npz is to hold.
     """
+    from app.output.curves import format_of
     from app.track import track_clip
 
+    refuse_other_formats(format_of(out, format), moment=moment, flame=flame, avatar=avatar or None)
     with progress_bar(f"Tracking {source.name}") as progress:
         made = track_clip(
             source,
@@ -45,7 +48,7 @@ def track(
             avatar=avatar,
             neutral_s=neutral,
             rate_hz=rate,
-            moment_s=moment,
+            moment_s=moment or 0.0,
             flame=flame,
             progress=progress,
         )

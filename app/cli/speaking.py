@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from app.cli.terminal import Output, complain, console, messages, progress_bar, registry
-from app.options import Acting, Headless, Hearing, Picture, refuse
+from app.options import Acting, Headless, Hearing, Picture, refuse, refuse_other_formats
 from app.sample_clip import sample_clip
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def render(
     from app.offline import render_audio, render_curves
     from app.output.curves import is_curves
 
+    _refuse_quality(out, picture)
     curves = is_curves(source)
     if curves:
         _refuse_speech(source, acting, hearing)
@@ -88,6 +89,7 @@ def say(
     from animation.speech.voice.narrator import Narrator
     from app.offline import render_spoken
 
+    _refuse_quality(out, picture)
     options = acting.applied(picture.options(avatar))
     with messages() as progress:
         narrator = Narrator(voice, language, speed, progress)
@@ -104,6 +106,13 @@ def _made(made: RenderSummary) -> int:
         return complain(f"stopped early, the file plays: {text}", 130)
     console.print(f"Wrote {text}")
     return 0
+
+
+def _refuse_quality(out: Path, picture: Picture) -> None:
+    from app.output.writer import is_sequence
+
+    if is_sequence(out):
+        refuse("a PNG sequence loses nothing", quality=picture.quality)
 
 
 def _refuse_speech(source: Path, acting: Acting, hearing: Hearing) -> None:
@@ -140,14 +149,12 @@ def animate(
     from avatar.library import default_name, open_avatar
 
     kind, curves = format_of(out, format), is_curves(source)
-    if kind != "ply":
-        refuse("only a .ply shows a single moment", moment=moment)
-    if kind not in ("flame", "diffposetalk") and not (curves and source.suffix.lower() == ".npz"):
-        refuse("only an .npz holds coefficients of FLAME", flame=flame)
+    reads_flame = curves and source.suffix.lower() == ".npz"
+    refuse_other_formats(
+        kind, moment=moment, flame=None if reads_flame else flame, avatar=(avatar or None) if curves else None
+    )
     if curves:
         _refuse_speech(source, acting, hearing)
-        if kind not in ("glb", "ply"):
-            refuse("the curves do not depend on it; only a .glb or .ply holds an avatar", avatar=avatar or None)
         found = load_curves(source, flame)
         who = open_avatar(avatar or default_name())
         write_curves(found, out, format, avatar=who, rate_hz=rate, moment_s=moment or 0.0, flame=flame)

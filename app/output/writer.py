@@ -14,7 +14,7 @@ from app.output.sequence import ImageSequenceWriter
 from app.output.video import VideoWriter
 from avatar.errors import UserError
 
-__all__ = ["Writer", "open_writer"]
+__all__ = ["Writer", "is_sequence", "open_writer"]
 
 
 class Writer(Protocol):
@@ -39,6 +39,11 @@ class Writer(Protocol):
     @property
     def duration_s(self) -> float:
         """What has been written so far, seconds."""
+
+
+def is_sequence(path: str | Path) -> bool:
+    """Whether a path calls for a PNG sequence: it is that of a folder, has no suffix, or ends in a slash."""
+    return Path(path).suffix == "" or str(path).endswith(("/", os.sep)) or Path(path).is_dir()
 
 
 def open_writer(
@@ -71,7 +76,7 @@ def open_writer(
         UserError: unknown suffix or quality, unwritable path, odd size where the format needs an even one.
     """
     target = Path(path)
-    if sequence or target.suffix == "" or str(path).endswith(("/", os.sep)) or target.is_dir():
+    if sequence or is_sequence(path):
         return ImageSequenceWriter(target, width, height, sample_rate, 30.0 if fps is None else fps)
     suffix = target.suffix.lower()
     if alpha and suffix in FORMATS and not FORMATS[suffix].alpha:
