@@ -21,7 +21,7 @@ from app.backdrop import STUDIO, Backdrop, Studio, put_behind
 from app.offline_tools import OfflineTools
 from app.output.curves import read_curves
 from app.output.files import check_options
-from app.output.writer import Writer, open_writer
+from app.output.writer import Writer, check_target, open_writer
 from avatar import Camera, FlameParams, UserError
 
 __all__ = [
@@ -229,6 +229,7 @@ def _check(out_path: Path | str, options: RenderOptions, source: Path | str | No
     """Check what can be checked before anything is read or written."""
     if source is not None and Path(out_path).resolve() == Path(source).resolve():
         raise UserError(f"{out_path}: this is the input; give the video another name")
+    check_target(out_path, options.background is None)
     options.check()
 
 

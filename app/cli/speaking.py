@@ -88,9 +88,12 @@ def say(
     """
     from animation.speech.voice.narrator import Narrator
     from app.offline import render_spoken
+    from app.output.writer import check_target
 
     _refuse_quality(out, picture)
     options = acting.applied(picture.options(avatar))
+    check_target(out, options.background is None)  # a mistake is noticed before the voice is fetched
+    options.check()
     with messages() as progress:
         narrator = Narrator(voice, language, speed, progress)
         spoken = narrator.say(text, progress)

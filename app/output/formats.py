@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["FORMATS", "Format", "video_options"]
+from avatar.errors import UserError
+
+__all__ = ["FORMATS", "Format", "format_of", "video_options"]
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
@@ -58,6 +61,23 @@ FORMATS = {
     ),
     ".webm": Format("webm", "libvpx-vp9", "yuva420p", "libopus", (48000,), _CLUSTERS, most_live_fps=30.0),
 }
+
+
+def format_of(path: Path) -> Format:
+    """What a file's suffix stands for.
+
+    Raises:
+        UserError: for one that stands for nothing.
+    """
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise UserError(
+            f"{path.name}: cannot write {path.suffix or 'a file without a suffix'}; "
+            f"use {', '.join(FORMATS)} or a folder for a PNG sequence"
+        )
+    return form
+
+
 _X264 = {"draft": ("ultrafast", 27), "standard": ("veryfast", 20), "high": ("fast", 15)}
 _VP9 = {"draft": ("8", 40), "standard": ("6", 30), "high": ("4", 22)}
 _VP9_LIVE_SPEED = "8"

@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from jaxtyping import Float32, UInt8
 
 from app.output.files import Unfinished, check_options, writing
-from app.output.formats import FORMATS, Format, video_options
+from app.output.formats import Format, format_of, video_options
 from app.output.pacer import Pacer
 from app.output.still import straight
 from avatar.errors import UserError
@@ -46,12 +46,7 @@ class VideoWriter:
     ) -> None:
         """See `open_writer`."""
         self.path = Path(path)
-        form = FORMATS.get(self.path.suffix.lower())
-        if form is None:
-            raise UserError(
-                f"{self.path.name}: cannot write {self.path.suffix or 'a file without a suffix'}; "
-                f"use {', '.join(FORMATS)} or a folder for a PNG sequence"
-            )
+        form = format_of(self.path)
         check_options(quality, fps, sample_rate)
         if "420" in form.pixels and (width % 2 or height % 2):
             raise UserError(f"{self.path.name}: a video's width and height must be even, got {width} x {height}")

@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from app.output.formats import FORMATS
+from app.output.formats import format_of
 from app.output.sequence import ImageSequenceWriter
 from app.output.video import VideoWriter
 from avatar.errors import UserError
 
-__all__ = ["Writer", "is_sequence", "open_writer"]
+__all__ = ["Writer", "check_target", "is_sequence", "open_writer"]
 
 
 class Writer(Protocol):
@@ -44,6 +44,20 @@ class Writer(Protocol):
 def is_sequence(path: str | Path) -> bool:
     """Whether a path calls for a PNG sequence: it is that of a folder, has no suffix, or ends in a slash."""
     return Path(path).suffix == "" or str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+
+
+def check_target(path: str | Path, alpha: bool = False) -> None:
+    """Notice before the work is done that nothing can be written under a name.
+
+    Raises:
+        UserError: for an unknown suffix, or a format that cannot keep a transparent background if it has to.
+    """
+    target = Path(path)
+    if not is_sequence(path) and not format_of(target).alpha and alpha:
+        raise UserError(
+            f"{target.name}: {target.suffix} cannot keep a transparent background; "
+            "write a .mov (ProRes 4444), a .webm (VP9) or a folder (PNG sequence)"
+        )
 
 
 def open_writer(
@@ -78,10 +92,5 @@ def open_writer(
     target = Path(path)
     if sequence or is_sequence(path):
         return ImageSequenceWriter(target, width, height, sample_rate, 30.0 if fps is None else fps)
-    suffix = target.suffix.lower()
-    if alpha and suffix in FORMATS and not FORMATS[suffix].alpha:
-        raise UserError(
-            f"{target.name}: {suffix} cannot keep a transparent background; "
-            "write a .mov (ProRes 4444), a .webm (VP9) or a folder (PNG sequence)"
-        )
+    check_target(target, alpha)
     return VideoWriter(target, width, height, sample_rate, fps, quality, live)

@@ -57,7 +57,13 @@ def test_bad_options_are_named(
 
 @pytest.mark.parametrize(
     ("option", "value", "word"),
-    [("--language", "klingon", "klingon"), ("--speed", "9", "speed 9"), ("--size", "10", "size")],
+    [
+        ("--language", "klingon", "klingon"),
+        ("--speed", "9", "speed 9"),
+        ("--size", "10", "size"),
+        ("--camera", "below", "below"),
+        ("--background", "transparent", ".mov"),
+    ],
 )
 def test_bad_options_of_speaking_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, word: str
@@ -68,7 +74,11 @@ def test_bad_options_of_speaking_are_named(
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out.txt", "speech.wav"])
-def test_bad_outputs_are_named(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_bad_outputs_are_named(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Before a renderer is opened, and compiled."""
+    monkeypatch.setattr("app.offline_tools.open_renderer", None)
     before = speech.read_bytes()
     assert name in refused(capsys, "render", str(speech), "-o", str(tmp_path / name))
     assert speech.read_bytes() == before
