@@ -60,15 +60,13 @@ def run_application(
         store.change(channel=channel)
     if lookahead_ms is not None:
         store.change(lookahead_ms=lookahead_ms)
-    if avatar is not None:
-        store.change(avatar=avatar)
     if backend is not None:
         store.change(backend=backend)
     apply_theme(app, settings.theme)
     first = Source(file=audio_file, track=track, channel=channel) if audio_file is not None else None
     window = MainWindow(store, first=first)
     window.show()
-    QTimer.singleShot(0, window.start)
+    QTimer.singleShot(0, lambda: window.start(avatar))
     if problem:
         window.banner.put_up(problem, "warn", "settings")
     marker = CrashMarker(settings_path().parent)

@@ -75,10 +75,10 @@ class Bridge(QObject):
         self.session = self._new_session()
         store.subscribe(self._apply)
 
-    def start(self) -> None:
-        """Start the engine and load the avatar."""
+    def start(self, avatar: str | None = None) -> None:
+        """Start the engine and load the avatar: this one, or the one that the settings remember."""
         self.session.start()
-        self.load_avatar(self._store.value.avatar)
+        self.load_avatar(avatar or self._store.value.avatar)
         self.session.set_outputs(self._store.value.outputs)
         self.session.set_monitor(self._store.value.monitor)
 
@@ -133,13 +133,15 @@ class Bridge(QObject):
             self._store.change(avatar=self._shown)
 
     def _on_avatar_failed(self, asked: str, problem: str) -> None:
-        """The one before goes on, in the settings too; where there was none, the default avatar is taken."""
+        """The one before goes on, in the settings too; where there was none, the one that the settings remember, and
+        if it was that, the default avatar."""
         if (asked or None) != self._asked:
             return  # another has been picked since
         if self._moves:
             self._asked = self._shown
         elif asked:
-            self.load_avatar(None)
+            remembered = self._store.value.avatar
+            self.load_avatar(None if remembered == asked else remembered)
         if self._store.value.avatar != self._asked:
             self._store.change(avatar=self._asked)
 

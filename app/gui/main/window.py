@@ -119,9 +119,10 @@ class MainWindow(QMainWindow):
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the engine. After the window has been shown, so that it appears at once."""
-        self.bridge.start()
+    def start(self, avatar: str | None = None) -> None:
+        """Start the engine, with this avatar or the one that the settings remember. After the window has been shown,
+        so that it appears at once."""
+        self.bridge.start(avatar)
         QTimer.singleShot(_PATIENCE_MS, self.reports.explain_waiting)
         self._meter_timer.start(_METER_MS)
         self._status_timer.start(_STATUS_MS)

@@ -65,7 +65,7 @@ def make_window(
     monkeypatch.setattr("app.live.avatars.open_avatar", open_avatar)
     made: list[MainWindow] = []
 
-    def make(settings: Settings | None = None, **options: Any) -> MainWindow:
+    def make(settings: Settings | None = None, avatar: str | None = None, **options: Any) -> MainWindow:
         settings = settings or Settings(theme="dark", folder=str(tmp_path / "videos"))
         store = Store(settings, tmp_path / "settings.json")
         apply_theme(qapp, settings.theme)
@@ -81,7 +81,7 @@ def make_window(
         monkeypatch.setattr(window.thumbnails, "request", lambda pictures: None)
         window.resize(1000, 700)
         window.show()
-        window.start()
+        window.start(avatar)
         made.append(window)
         return window
 
@@ -378,6 +378,19 @@ def test_a_stored_avatar_that_fails_is_replaced_by_the_default_with_a_notice(
     qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     assert window.store.value.avatar is None
     assert "not an avatar" in window.banner.text
+
+
+def test_an_avatar_of_the_command_line_that_fails_leaves_the_stored_one(
+    make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    settings = Settings(theme="dark", avatar="another", folder=str(tmp_path / "videos"))
+    window = make_window(settings, avatar="broken")
+    chosen: list[str | None] = []
+    window.store.subscribe(lambda settings, changed: chosen.append(settings.avatar))
+    qtbot.waitUntil(lambda: "not an avatar" in window.banner.text, timeout=5000)
+    qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
+    assert window.bridge._shown == "another"
+    assert set(chosen) <= {"another"}, "it never becomes the stored choice"
 
 
 def test_where_the_window_has_no_opengl_it_shows_images_and_says_so(make_window: Any, plugged: Any, qtbot: Any) -> None:
