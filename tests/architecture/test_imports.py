@@ -8,8 +8,6 @@ import sys
 import pytest
 
 HEAVY = ("gsplat", "PyQt6", "OpenGL", "moderngl", "sounddevice", "av")
-
-
 WORKSHOP = ("animation.lab", "avatar.creation", "matplotlib", "lightning_fabric", "transformers", "pocketsphinx")
 
 
@@ -43,7 +41,10 @@ def test_libraries_write_nothing_to_the_terminal() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import app.gui.main.application",
+        "from PyQt6.QtWidgets import QApplication\nfrom app.gui.main.application import MainWindow\n"
+        "from app.settings import Store\n"
+        "application = QApplication([])\nwindow = MainWindow(Store())\nwindow.show()\napplication.processEvents()\n"
+        "window.shut_down()",
         "import app.live.session, app.live.headless, app.offline, app.animate",
         "from animation.driver import AvatarDriver\nfrom animation.face import DrivenFace\n"
         "from avatar import open_avatar\n"
@@ -51,4 +52,5 @@ def test_libraries_write_nothing_to_the_terminal() -> None:
     ],
 )
 def test_what_runs_brings_nothing_of_the_workshop(statement: str) -> None:
+    """The window opens, and a driver moves an avatar; the window with its engine is in `tests/integration`."""
     assert imported_by(statement).isdisjoint(WORKSHOP)

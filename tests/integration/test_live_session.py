@@ -205,7 +205,9 @@ def finish():
     times = np.array([t for t, _ in shown]); frames = np.stack([f for _, f in shown])
     np.savez(folder / "screen.npz", times=times, frames=frames)
     tell(done=True, median_ms=report.median_ms, p95_ms=report.p95_ms, images_per_s=report.images_per_s,
-         stages=report.stages, overflows=status.overflows - phase["overflows"])
+         stages=report.stages, overflows=status.overflows - phase["overflows"],
+         workshop=[name for name in sys.modules if name.startswith(("animation.lab", "avatar.creation", "matplotlib",
+                                                                    "lightning", "transformers"))])
     window.close(); app.quit()
 
 timer = QTimer(); timer.timeout.connect(look); timer.start(100)
@@ -275,6 +277,7 @@ def test_speech_into_the_microphone_moves_the_mouth_on_screen_and_in_the_recordi
     (tmp_path / "figures.json").write_text(json.dumps(result))
     assert result["overflows"] >= 0, "the count of overflows has gone back"
     assert result["images_per_s"] > 1
+    assert result["workshop"] == [], "who talks pays for nothing that trains"
 
     screen = np.load(tmp_path / "screen.npz")
     times, moved = screen["times"] - said_at, _openness(screen["frames"])
