@@ -16,6 +16,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import torch
+from threadpoolctl import threadpool_info
 
 from animation.driver import DriverSettings
 from app.audio_file import AudioFile
@@ -546,6 +548,28 @@ def test_settings_reach_the_driver_while_it_runs(make_session: Any, loudness_dri
     session.set_driver(DriverSettings(lookahead_ms=30))
     eventually(lambda: len(drivers) == 2)  # another look-ahead is another model
     assert drivers[1].settings.lookahead_ms == 30
+
+
+def test_the_workers_calculate_alone(make_session: Any, loudness_driver: Any) -> None:
+    """The pools of torch and BLAS take no cores from the threads of a session."""
+    pools: list[tuple[int, set[int]]] = []
+
+    class Watching(loudness_driver):
+        def feed(self, samples: np.ndarray) -> list[Any]:
+            blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+            pools.append((torch.get_num_threads(), blas))
+            return super().feed(samples)
+
+    torch.set_num_threads(2)
+    try:
+        session = make_session(make_driver=Watching)
+        session.start()
+        eventually(lambda: len(pools) > 2)
+        session.stop()
+        assert pools[-1] == (1, {1})
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_an_overrun_skips_to_the_newest_sound(make_session: Any, sound_system: Any, loudness_driver: Any) -> None:
