@@ -123,9 +123,7 @@ def capture_pictures(
     avatar = capture(photos, name, tell, show)
     if style is not None:
         avatar = replace(avatar, metadata=avatar.metadata | {"style": style.stored})
-    part = path.with_name(path.name + ".part")
-    save_avatar(avatar, part)
-    part.replace(path)
+    save_avatar(avatar, path)
     notes = tuple(dict.fromkeys(note for photo in photos for note in photo.notes))
     return Captured(path, len(avatar.gaussians), notes)
 

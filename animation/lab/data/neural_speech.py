@@ -23,6 +23,7 @@ from animation.speech.voice import kokoro
 from animation.speech.voice.kokoro import Kokoro
 from animation.speech.voice.parts import fetch_voices, load_style
 from animation.speech.voice.spelling import LANGUAGES, Language, Speller
+from avatar.formats.atomic import replacing
 
 __all__ = ["HELD_OUT_VOICES", "NeuralClip", "read_clips", "speak_clips"]
 
@@ -179,9 +180,8 @@ def speak_clips(
 def _write(path: Path, clips: Sequence[NeuralClip]) -> None:
     rows = [{k: v for k, v in asdict(c).items() if k != "samples"} | {"count": len(c.samples)} for c in clips]
     sound = np.concatenate([np.zeros(0, np.float32), *(clip.samples for clip in clips)])
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, samples=np.round(sound * 32767).astype(np.int16), clips=np.array(json.dumps(rows)))
-    partial.rename(path)
+    with replacing(path) as fresh:
+        np.savez(fresh, samples=np.round(sound * 32767).astype(np.int16), clips=np.array(json.dumps(rows)))
 
 
 def read_clips(folder: Path, part: Part) -> Iterator[NeuralClip]:

@@ -17,6 +17,7 @@ from animation.lab.training.soundscape import NOISE_KINDS, babble, noise
 from animation.lab.training.targets import Recording, Targets
 from animation.speech.audio import FRAMES_PER_HOP, HOP_S, HOP_SAMPLES, N_MELS, log_mel
 from animation.speech.channels import JAW
+from avatar.formats.atomic import replacing
 
 __all__ = ["FeatureBank", "NoiseBank", "seed_of", "training_utterances"]
 
@@ -83,9 +84,8 @@ class FeatureBank:
             bank = build()
             fields = {name: getattr(bank.targets, name) for name in Targets.__dataclass_fields__}
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial.npz")
-            np.savez(partial, mel=bank.mel, **fields)
-            partial.rename(path)
+            with replacing(path) as fresh:
+                np.savez(fresh, mel=bank.mel, **fields)
             return bank
         with np.load(path, allow_pickle=False) as file:
             return cls(file["mel"], Targets(*(file[name] for name in Targets.__dataclass_fields__)))
@@ -136,8 +136,8 @@ class NoiseBank:
         """Read a bank from a file, or build and keep it."""
         if not path.exists():
             bank = build()
-            np.savez(path.with_suffix(".partial.npz"), babble=bank.babble, **bank.quiet)
-            path.with_suffix(".partial.npz").rename(path)
+            with replacing(path) as fresh:
+                np.savez(fresh, babble=bank.babble, **bank.quiet)
             return bank
         bank = cls.__new__(cls)
         with np.load(path, allow_pickle=False) as file:

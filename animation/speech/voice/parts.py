@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from avatar.errors import UserError
+from avatar.formats.atomic import write_bytes
 from avatar.home import data_dir
 
 __all__ = ["fetch_voices", "load_style", "model_graph", "vocabulary", "voice_names", "voices_dir"]
@@ -114,9 +115,7 @@ def fetch_voices(progress: Progress = lambda message, share: None) -> list[str]:
             name = Path(member.name).name
             if file is None or not name.endswith(".bin"):
                 continue
-            partial = folder / f"{name}.partial"
-            partial.write_bytes(file.read())
-            partial.rename(folder / name)
+            write_bytes(folder / name, file.read())
     _log.info("%d voices in %s", len(voice_names()), folder)
     return voice_names()
 

@@ -13,6 +13,7 @@ from avatar.creation.capture.landmark_places import Observations, PlaceFinder
 from avatar.creation.capture.rendered_people import people, sittings
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
+from avatar.formats.atomic import replacing
 from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.tracking.driving import DrivingModel, canonical_places, features
@@ -92,24 +93,23 @@ def build_tables(
         np.array([views[i] @ rests[people_of[i]][2].T for i in keep]),
         np.array([shapes[people_of[i]] for i in keep]),
     )
-    part = path.with_name(path.name + ".part")
-    save_file(
-        {
-            "triangles": landmarks.triangles,
-            "barycentric": landmarks.barycentric,
-            "spread_m": landmarks.spread_m,
-            "n_vertices": np.array([head.n_vertices]),
-            "n_faces": np.array([len(head.faces)]),
-            "canonical": canonical.astype(np.float32),
-            "driving_matrix": model.matrix.astype(np.float16),
-            "turn_of_turn": model.turn_of_turn,
-            "turn_of_face": model.turn_of_face,
-            "shape_matrix": model.shape_matrix,
-            "shape_offset": model.shape_offset,
-        },
-        part,
-    )
-    part.replace(path)
+    with replacing(path) as fresh:
+        save_file(
+            {
+                "triangles": landmarks.triangles,
+                "barycentric": landmarks.barycentric,
+                "spread_m": landmarks.spread_m,
+                "n_vertices": np.array([head.n_vertices]),
+                "n_faces": np.array([len(head.faces)]),
+                "canonical": canonical.astype(np.float32),
+                "driving_matrix": model.matrix.astype(np.float16),
+                "turn_of_turn": model.turn_of_turn,
+                "turn_of_face": model.turn_of_face,
+                "shape_matrix": model.shape_matrix,
+                "shape_offset": model.shape_offset,
+            },
+            fresh,
+        )
     tell("done", 1.0)
     return len(seen) / total
 

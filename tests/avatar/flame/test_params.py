@@ -31,6 +31,16 @@ def test_lerp_goes_the_short_way_round() -> None:
     assert torch.allclose(axis_angle_to_matrix(middle), expected, atol=1e-5)
 
 
+def test_known_blendshape_weights_go_along_and_unknown_ones_are_not_made_up() -> None:
+    one, other = np.full(52, 0.2, np.float32), np.full(52, 0.6, np.float32)
+    a, b = pose(0).replace(blendshape_weights=one), pose(1, 1.0).replace(blendshape_weights=other)
+    between = FlameParams.lerp(a, b, 0.25)
+    assert between.blendshape_weights is not None
+    assert np.allclose(between.blendshape_weights, 0.3)
+    assert np.array_equal(a.replace(stream_time_s=2.0).blendshape_weights, one)
+    assert FlameParams.lerp(a, pose(1, 1.0), 0.25).blendshape_weights is None
+
+
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match="jaw_pose"):
         FlameParams.neutral(1, 1).replace(jaw_pose=np.zeros(4))
