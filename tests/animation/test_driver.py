@@ -188,6 +188,16 @@ def test_weights_and_pose_say_the_same(arkit):
         assert pose.blendshape_weights.min() >= 0 and pose.blendshape_weights.max() <= 1
 
 
+def test_a_smile_leaves_the_irises_round(arkit):
+    """Cheeks lift the lower lid; between lids that come too near to each other an iris is a bar."""
+    still = DriverSettings(blinks=False, gaze=False)
+    rest, smile = (
+        default_lids().height_mm(weights_of(drive(arkit, replace(still, emotion=emotion), frames=silence(70)))[50:])
+        for emotion in ("neutral", "happy")
+    )
+    assert (smile.min(0) > 0.65 * rest.mean(0)).all()
+
+
 def test_reset_is_a_fresh_start(arkit):
     driver = AvatarDriver(generic(arkit), DriverSettings(emotion="sad", seed=5), Recital(FRAMES))
     samples = np.zeros(N * HOP, np.float32)

@@ -136,9 +136,9 @@ def encoder(codec: str, **options: Any) -> Callable[[Path, np.ndarray, int], Any
     ],
 )
 def test_joined_files_are_read_to_their_end_at_the_right_speed(
-    tmp_path: Path, suffix: str, write: Any, rates: tuple[int, int]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str, write: Any, rates: tuple[int, int]
 ) -> None:
-    """Joined MP3s, chained Ogg files; and a rate that changes midway."""
+    """Joined MP3s, chained Ogg files; and a rate that changes midway. No decoder talks to the terminal about it."""
     path = two(tmp_path, write, suffix, *rates)
     audio = open_audio(path)
     assert audio.sample_rate == rates[0]
@@ -147,6 +147,7 @@ def test_joined_files_are_read_to_their_end_at_the_right_speed(
     second = found[int(2.5 * rates[0]) : int(3.5 * rates[0])]
     loudest_hz = np.abs(np.fft.rfft(second)).argmax() / len(second) * rates[0]
     assert loudest_hz == pytest.approx(500, abs=3)
+    assert capfd.readouterr().err == ""
 
 
 def test_channels_may_change_midway(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import soundfile
 
 from app.cli import main
 from app.doctor import Finding
+from avatar.errors import UserError
 from avatar.formats.native import save_avatar
 from tests.avatar.synthetic import make_avatar
 
@@ -104,14 +105,18 @@ def test_transparent_needs_a_format_with_alpha(
     assert ".mov" in message
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError])
 def test_unexpected_errors_go_to_the_log(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[Exception]
 ) -> None:
-    def explode() -> list[Finding]:
-        raise ZeroDivisionError("surprise")
+    """A ValueError, too, is the program's mistake and not its user's."""
 
+    def explode() -> list[Finding]:
+        raise error("surprise")
+
+    assert not issubclass(UserError, ValueError)
     monkeypatch.setattr("app.doctor.examine", explode)
-    assert "surprise" in refused(capsys, "doctor")
+    assert f"unexpected {error.__name__}: surprise" in refused(capsys, "doctor")
 
 
 def test_doctor_speaks_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from app import setup
 
@@ -75,6 +79,33 @@ def test_every_file_beside_the_code_is_packaged() -> None:
     for file in files:
         package = file.parts[0]
         assert any(file.relative_to(package).match(pattern) for pattern in packaged[package]), f"{file} is left out"
+
+
+def dependencies() -> list[Requirement]:
+    return [
+        Requirement(line) for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    ]
+
+
+def test_a_numba_that_was_not_tried_is_not_let_in() -> None:
+    """The kernels hand LLVM instructions to it."""
+    (numba,) = [d for d in dependencies() if d.name == "numba"]
+    assert numba.specifier.contains(version("numba"))
+    assert not numba.specifier.contains("1.0")
+
+
+def test_the_notice_names_every_library_whose_licence_decides_on_a_bundle() -> None:
+    notice = (ROOT / "NOTICE").read_text()
+    found = []
+    for dependency in dependencies():
+        with suppress(PackageNotFoundError):
+            about = metadata(dependency.name)
+            said = [about.get("License-Expression", ""), about.get("License", ""), *about.get_all("Classifier", [])]
+            # Some give whole licences, which speak of others.
+            if any(re.search(r"\bGPL|General Public License", words) for words in said if len(words) < 100):
+                found.append(dependency.name)
+    assert "PyQt6" in found
+    assert [name for name in found if name not in notice] == []
 
 
 def test_every_folder_of_code_is_a_package() -> None:
