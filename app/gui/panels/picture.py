@@ -91,6 +91,7 @@ class PicturePanel(Panel):
         self.format.choose(settings.record_format)
         self.rate.choose(settings.record_fps)
         self.quality.choose(settings.record_quality)
+        self.quality.setEnabled(settings.record_format != "png")  # which loses nothing
         self.hint.setText(self._price(settings))
         self.hint.setVisible(bool(self.hint.text()))
         folder = Path(settings.folder).name if settings.folder else self.tr("Videos")

@@ -268,6 +268,7 @@ def test_what_a_format_costs_is_said_before_recording(make_window: Any, plugged:
     for form in ("mov", "webm", "png"):
         window.store.change(record_format=form)
         assert "dropped" in hint.text()
+        assert window.side.picture.quality.isEnabled() == (form != "png")
     window.store.change(record_format="mp4", background="transparent")
     assert "transparent" in hint.text()
 
