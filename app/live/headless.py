@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from animation.driver import DriverSettings
+from app.audio_file import open_audio
 from app.backdrop import STUDIO, Backdrop
 from app.live.device_list import find_device
 from app.live.devices import Source
@@ -16,6 +17,7 @@ from app.live.notice import Notice
 from app.live.scene import Scene
 from app.live.session import LiveSession
 from app.live.status import status_line
+from app.output.writer import check_target
 from app.settings import FaceSettings, OutputSettings
 from avatar.camera import PRESETS
 from avatar.errors import UserError
@@ -73,6 +75,10 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
     if options.camera not in PRESETS:
         raise UserError(f"unknown camera {options.camera!r}: choose one of {', '.join(PRESETS)}")
     source = options.source
+    if source.file is not None:
+        open_audio(source.file, track=source.track, channel=source.channel)
+    if options.record is not None:
+        check_target(options.record, options.background is None)
     if source.device is not None:
         source = replace(source, device=find_device(source.device))
     failed = threading.Event()

@@ -730,7 +730,20 @@ def test_headless_plays_a_file_to_its_end(headless: Any, speech: Path, tmp_path:
         heard = [float(f.time) for f in container.decode(audio=0) if np.abs(f.to_ndarray()).max() > 0.1]
     first = images[(images[:, 0] > heard[0]) & (images[:, 0] < heard[0] + 0.4), 1]
     assert np.median(first) > images[:, 1].min() + 10, "the mouth moves from the first word on"
-    with pytest.raises(UserError, match="unknown camera"):
-        run_headless(HeadlessOptions(camera="nowhere"))
-    with pytest.raises(UserError, match="no such file"):
-        run_headless(HeadlessOptions(Source(file=tmp_path / "none.wav"), avatar="any"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"camera": "nowhere"}, "unknown camera"),
+        ({"source": Source(file=Path("none.wav"))}, "no such file"),
+        ({"source": Source(file=Path(__file__))}, "not an audio file"),
+        ({"record": Path("a.avi")}, "cannot write .avi"),
+        ({"record": Path("a.mp4"), "background": None}, "transparent"),
+    ],
+)
+def test_mistakes_are_noticed_before_anything_is_loaded(options: dict[str, Any], says: str) -> None:
+    said: list[str] = []
+    with pytest.raises(UserError, match=says):
+        run_headless(HeadlessOptions(**options), said.append)
+    assert not said
