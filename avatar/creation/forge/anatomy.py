@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from avatar.creation.forge import joints as jt
 from avatar.creation.forge import sculpt
-from avatar.creation.forge.body import GENERIC, body_of, neck_weights, part_vertices
+from avatar.creation.forge.body import GENERIC, Body, body_of, neck_weights, part_vertices
 from avatar.creation.forge.crop import head_crop
 from avatar.creation.forge.eyeball import ball
 from avatar.creation.forge.form import asymmetry, model_face
@@ -124,16 +124,12 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
         phenotype: who.
         n_identity: how many identity directions to add.
     """
-    crop, body = head_crop(), body_of(phenotype)
+    crop = head_crop()
     members, marks = crop.members, crop.marks
-    vertices = crop.carry @ body.vertices
-    vertices += sculpt.seal_lips(vertices, marks)
-    vertices = model_face(vertices, body.eye, marks, crop.skin_quads, crop.regions["skin"], phenotype.form)
-    lids = Lids(vertices, body.eye, marks, crop.skin_quads, phenotype.form.eyes)
-    vertices = lids.vertices
-    vertices += sculpt.seal_lips(vertices, marks)
+    vertices, body, lids = _modelled(phenotype)
     arches = sculpt.dental_arches(sculpt.mouth_frame(vertices, marks))
-    _place_parts(vertices, members, body.eye, lids, arches)
+    _place_eyes(vertices, members, body.eye, lids)
+    _place_teeth(vertices, members, arches)
     units = sculpted_units(vertices, body, crop, lids, phenotype.form)
     if phenotype.form.asymmetry:
         uneven = asymmetry(vertices, body.eye, marks, phenotype.form)
@@ -193,20 +189,44 @@ def build_anatomy(phenotype: Phenotype = GENERIC, n_identity: int = 0) -> Anatom
     )
 
 
-def _place_parts(
-    vertices: Float[np.ndarray, "v 3"],
-    members: Mapping[str, np.ndarray],
-    eye: Float[np.ndarray, " 3"],
-    lids: Lids,
-    arches: tuple[Arch, Arch],
+def neutral_vertices(phenotype: Phenotype) -> Float[np.ndarray, "v 3"]:
+    """The neutral head alone, in a third of the time; its teeth, behind closed lips, lie anywhere."""
+    crop = head_crop()
+    vertices, body, lids = _modelled(phenotype)
+    _place_eyes(vertices, crop.members, body.eye, lids)
+    if phenotype.form.asymmetry:
+        vertices = vertices + asymmetry(vertices, body.eye, crop.marks, phenotype.form)
+    return vertices
+
+
+def _modelled(phenotype: Phenotype) -> tuple[Float[np.ndarray, "v 3"], Body, Lids]:
+    """Skin, symmetric still, with the body that it comes from and the lids in it."""
+    crop, body = head_crop(), body_of(phenotype)
+    marks = crop.marks
+    vertices = crop.carry @ body.vertices
+    vertices += sculpt.seal_lips(vertices, marks)
+    vertices = model_face(vertices, body.eye, marks, crop.skin_quads, crop.regions["skin"], phenotype.form)
+    lids = Lids(vertices, body.eye, marks, crop.skin_quads, phenotype.form.eyes)
+    vertices = lids.vertices
+    return vertices + sculpt.seal_lips(vertices, marks), body, lids
+
+
+def _place_eyes(
+    vertices: Float[np.ndarray, "v 3"], members: Mapping[str, np.ndarray], eye: Float[np.ndarray, " 3"], lids: Lids
 ) -> None:
-    """Put tongue, eyeballs, teeth and gums where they belong."""
-    vertices[members["tongue"]] = sculpt.place_tongue(vertices[members["tongue"]], arches[1])
+    """Put the eyeballs where they belong, and the flesh in their inner corners."""
     mirror = np.array([-1.0, 1.0, 1.0])
     flesh = lids.flesh()
     for side, flip in (("left", 1.0), ("right", mirror)):
         vertices[members[f"eye_{side}"]] = ball().vertices + eye * flip
         vertices[members[f"caruncle_{side}"]] = flesh * flip
+
+
+def _place_teeth(
+    vertices: Float[np.ndarray, "v 3"], members: Mapping[str, np.ndarray], arches: tuple[Arch, Arch]
+) -> None:
+    """Put tongue, teeth and gums where they belong."""
+    vertices[members["tongue"]] = sculpt.place_tongue(vertices[members["tongue"]], arches[1])
     for row, arch in zip(("upper", "lower"), arches, strict=True):
         vertices[members[f"{row}_teeth"]] = arch.crown_mesh().vertices
         vertices[members[f"{row}_gum"]] = arch.gum_mesh().vertices

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.spatial import cKDTree
 
 from avatar.binding import BoundGaussians, triangle_frames
@@ -27,7 +29,7 @@ from avatar.creation.forge.splats import Splats
 from avatar.creation.forge.surface import SkinSurface, SurfacePoints
 from avatar.rig import Avatar
 
-__all__ = ["MAX_GAUSSIANS", "forge"]
+__all__ = ["MAX_GAUSSIANS", "Layer", "Stage", "forge"]
 
 MAX_GAUSSIANS = 115_000
 
@@ -53,8 +55,8 @@ def forge(recipe: AvatarRecipe, progress: Progress | None = None, studio: Studio
     """
     tell = progress or (lambda fraction, what: None)
     tell(0.0, "anatomy")
-    stage = _Stage(recipe, studio or Studio.portrait())
-    layers: list[_Layer] = []
+    stage = Stage(recipe, studio or Studio.portrait())
+    layers: list[Layer] = []
     tell(0.10, "hair and clothes")
     stage.dress()
     tell(0.20, "light")
@@ -75,7 +77,7 @@ def forge(recipe: AvatarRecipe, progress: Progress | None = None, studio: Studio
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """Splats that share a place in the order of importance.
 
     Attributes:
@@ -90,30 +92,44 @@ class _Layer:
     vertices: np.ndarray
 
 
-class _Stage:
-    """The head on which an avatar is made, with everything that the parts share."""
+class Stage:
+    """The head on which an avatar is made, with everything that the parts share.
 
-    def __init__(self, recipe: AvatarRecipe, studio: Studio) -> None:
+    A draft is coarser in its surface, its light and what hair is kept out of; it is ready in a sixth of the time.
+    """
+
+    def __init__(self, recipe: AvatarRecipe, studio: Studio, draft: bool = False) -> None:
         self.recipe = recipe
         self.studio = studio
+        self.draft = draft
         self.anatomy: Anatomy = build_anatomy(recipe.phenotype)
         self.poses = extreme_poses(self.anatomy)
         self.vertices = self.poses["neutral"]
         self.faces = triangulate(self.anatomy.quads)
         self.quads = quads = np.flatnonzero(np.isin(self.anatomy.quad_parts, ["skin", "mouth", "socket"]))
+        levels = 1 if draft else 2
         self.surface = SkinSurface.from_head(
-            self.vertices, self.faces, quads, self.anatomy.uv, triangulate(self.anatomy.quads_uv)
+            self.vertices, self.faces, quads, self.anatomy.uv, triangulate(self.anatomy.quads_uv), levels
         )
+        quad_of = np.arange(len(self.surface.triangles)) // self.surface.children
         self.marks = FaceMarks.of(self.surface, self.vertices[self.anatomy.regions["eye_left"]].mean(0))
         self.uv = np.zeros((len(self.surface.vertices), 2))
         self.uv[self.surface.triangles.ravel()] = self.surface.uv.reshape(-1, 2)
-        self.part = self.anatomy.quad_parts[quads][np.arange(len(self.surface.triangles)) // 32]
+        self.part = self.anatomy.quad_parts[quads][quad_of]
         regions = self.anatomy.regions
         lids = np.concatenate(
             [regions[f"{row}_lid_{side}"] for row in ("upper", "lower") for side in ("left", "right")]
         )
         lid_quad = np.isin(self.anatomy.quads[quads], lids).all(1) & (self.anatomy.quad_parts[quads] != "socket")
-        self.on_lid = lid_quad[np.arange(len(self.surface.triangles)) // 32]
+        self.on_lid = lid_quad[quad_of]
+
+    def on(self, recipe: AvatarRecipe, vertices: Float[np.ndarray, "v 3"]) -> Stage:
+        """The same stage with another head before it: its skin, not what has been grown, cut and lit on it."""
+        other = copy(self)
+        other.recipe, other.vertices = recipe, vertices
+        other.surface = self.surface.posed(vertices)
+        other.marks = FaceMarks.of(other.surface, vertices[self.anatomy.regions["eye_left"]].mean(0))
+        return other
 
     # --- geometry ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +142,7 @@ class _Stage:
             surface.normals,
             (-0.22, -0.27, -0.24),
             (0.22, 0.21, 0.15),
+            cell_m=0.009 if self.draft else 0.005,
         )
         corners = surface.vertices[surface.triangles]
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -174,9 +191,12 @@ class _Stage:
         """Bake the skin at rest, but the lids as if closed and the inside of the lips as if parted."""
         surface = self.surface
         self.occluder = self._occluder()
-        albedo = self._material(surface.vertices, surface.normals, self.uv).albedo
+        albedo = self.material(surface.vertices, surface.normals, self.uv).albedo
         ears = region_mask("ears", self.uv)
         rest = bake_skin(surface, self.studio, self.occluder, albedo, ears, self.density)
+        if self.draft:
+            self.baked = rest
+            return
         # A closed lid lies in front of everything at rest, so the shadows at rest are right for it too.
         self.closed = surface.posed(self.poses["blink"])
         soft = self._softened(self._lid_vertices(), 0.008)
@@ -192,7 +212,8 @@ class _Stage:
         touching = np.clip(region_mask("inside-mouth", self.uv) + lips, 0, 1) * (1 - smoothstep(open_, 0.08, 0.20))
         self.baked = BakedSkin(visibility, np.maximum(light, 0.75 * touching[:, None] * typical))
 
-    def _material(self, points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> SkinMaterial:
+    def material(self, points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> SkinMaterial:
+        """Of places of the skin, with what hair, brows and beard do to its colour."""
         recipe, marks = self.recipe, self.marks
         scalp = 0.9 * hair_density(points, marks, recipe.hair, recipe.seed)
         brow = 0.38 * brow_density(points, marks, recipe.brows) * recipe.brows.density
@@ -207,7 +228,7 @@ class _Stage:
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def skin_layers(self) -> list[_Layer]:
+    def skin_layers(self) -> list[Layer]:
         """A coarse layer just below the surface that leaves no holes, the fine skin, the lids and the lips."""
         recipe, surface, marks = self.recipe, self.surface, self.marks
         rng = np.random.default_rng(recipe.seed)
@@ -222,7 +243,7 @@ class _Stage:
         layers = []
 
         def lay(points: SurfacePoints, baked: BakedSkin, first: float, last: float, **look: float) -> None:
-            material = self._material(points.positions, points.normals, points.uv)
+            material = self.material(points.positions, points.normals, points.uv)
             splats = skin_splats(
                 points,
                 material,
@@ -231,7 +252,7 @@ class _Stage:
                 self.studio,
                 **look,
             )
-            layers.append(_Layer(splats, first, last, self.vertices))
+            layers.append(Layer(splats, first, last, self.vertices))
 
         def without(points: SurfacePoints, *, lids: bool) -> SurfacePoints:
             lid = self.on_lid[points.dense]
@@ -251,7 +272,7 @@ class _Stage:
         lid_radius = np.full(len(surface.vertices), 0.00072)
         lid_points = without(self.closed.sample(np.where(self._lid_vertices(), lid_radius, 0.0), rng), lids=True)
         rest = surface.points(lid_points.dense, lid_points.barycentric, lid_points.radius_m)
-        material = self._material(rest.positions, rest.normals, rest.uv)
+        material = self.material(rest.positions, rest.normals, rest.uv)
         material = SkinMaterial(
             material.albedo, material.specular, material.roughness, lid_points.normals, material.inside
         )
@@ -263,7 +284,7 @@ class _Stage:
             self.studio,
             spread=0.90,
         )
-        layers.append(_Layer(splats, 0.0, 0.1, self.poses["blink"]))
+        layers.append(Layer(splats, 0.0, 0.1, self.poses["blink"]))
         return layers
 
     def _softened(self, mask: np.ndarray, radius_m: float) -> np.ndarray:
@@ -278,16 +299,24 @@ class _Stage:
         mask[self.surface.triangles[self.on_lid].ravel()] = True
         return mask
 
-    def feature_layers(self) -> list[_Layer]:
+    def feature_layers(self) -> list[Layer]:
         """Eyes, teeth, tongue, brows, lashes and beard."""
+        return [*self.eye_layers(), *self.mouth_layers(), *self.brow_layers(), *self.beard_layers()]
+
+    def eye_layers(self) -> list[Layer]:
+        """Both eyes."""
+        colour = IRIS_COLOURS[self.recipe.eyes]
+        return [Layer(eye_splats(self.anatomy, colour, self.studio, self.recipe.seed), 0.0, 0.1, self.vertices)]
+
+    def mouth_layers(self) -> list[Layer]:
+        """Teeth, gums, tongue and the lining of the mouth."""
+        mouth = mouth_splats(self.anatomy, self.recipe.mouth, self.studio, self.recipe.seed)
+        return [Layer(replace(mouth, scales=np.minimum(mouth.scales, _WIDEST_M)), 0.0, 0.08, self.vertices)]
+
+    def brow_layers(self) -> list[Layer]:
+        """Brows and lashes."""
         recipe, marks, regions = self.recipe, self.marks, self.anatomy.regions
-        mouth = mouth_splats(self.anatomy, recipe.mouth, self.studio, recipe.seed)
-        layers = [
-            _Layer(
-                eye_splats(self.anatomy, IRIS_COLOURS[recipe.eyes], self.studio, recipe.seed), 0.0, 0.1, self.vertices
-            ),
-            _Layer(replace(mouth, scales=np.minimum(mouth.scales, _WIDEST_M)), 0.0, 0.08, self.vertices),
-        ]
+        layers = []
         brows = self._steady(grow_brows(self.fine, marks, recipe.brows, recipe.seed))
         upper, lower = grow_lashes(self.surface, regions, marks, recipe.brows, recipe.seed)
         for strands, opacity, gloss, first, last in (
@@ -296,12 +325,16 @@ class _Stage:
             (lower, 0.13, 0.15, 0.05, 0.15),
         ):
             splats = self._fibres(strands, self._outward(strands.centres), opacity, gloss, 0.7, None)
-            layers.append(_Layer(splats, first, last, self.vertices))
-        beard = grow_beard(self.fine, marks, recipe.beard, recipe.seed)
-        if beard is not None:
-            splats = self._fibres(beard, self._outward(beard.centres), 0.62, 0.4, 0.6, None)
-            layers.append(_Layer(splats, 0.05, 0.5, self.vertices))
+            layers.append(Layer(splats, first, last, self.vertices))
         return layers
+
+    def beard_layers(self) -> list[Layer]:
+        """The beard, if there is one."""
+        beard = grow_beard(self.fine, self.marks, self.recipe.beard, self.recipe.seed)
+        if beard is None:
+            return []
+        splats = self._fibres(beard, self._outward(beard.centres), 0.62, 0.4, 0.6, None)
+        return [Layer(splats, 0.05, 0.5, self.vertices)]
 
     def _steady(self, strands: Strands) -> Strands:
         """Hang hairs on nearby triangles that turn little when the brows move: a folding one would throw them about."""
@@ -315,7 +348,7 @@ class _Stage:
         cost = distance / 0.006 + turn[ids][near] / 0.04
         return replace(strands, carrier=ids[near[np.arange(len(strands)), cost.argmin(1)]])
 
-    def hair_layers(self) -> list[_Layer]:
+    def hair_layers(self) -> list[Layer]:
         """Ribbons that hide the scalp, then the strands."""
         if self.hair is None:
             return []
@@ -331,10 +364,10 @@ class _Stage:
             outward = strands.centres - centre
             outward /= np.linalg.norm(outward, axis=1, keepdims=True)
             splats = self._fibres(strands, outward, opacity, gloss, 0.6, self.density, overlap, scattered)
-            layers.append(_Layer(splats, first, last, self.vertices))
+            layers.append(Layer(splats, first, last, self.vertices))
         return layers
 
-    def clothing_layers(self) -> list[_Layer]:
+    def clothing_layers(self) -> list[Layer]:
         """The cloth, coarse and fine."""
         density = self.density
 
@@ -353,9 +386,9 @@ class _Stage:
             self.recipe.seed,
         )
         return [
-            _Layer(coarse, 0.0, 0.1, self.vertices),
-            _Layer(collar, 0.08, 0.12, self.vertices),
-            _Layer(fine, 0.20, 1.0, self.vertices),
+            Layer(coarse, 0.0, 0.1, self.vertices),
+            Layer(collar, 0.08, 0.12, self.vertices),
+            Layer(fine, 0.20, 1.0, self.vertices),
         ]
 
     def _outward(self, points: np.ndarray) -> np.ndarray:
@@ -387,7 +420,7 @@ def _root_colour(colour: tuple[float, float, float], grey: float) -> np.ndarray:
     return 0.75 * np.array(colour) * (1 - grey) + 0.09 * grey
 
 
-def _ordered(layers: list[_Layer], faces: np.ndarray, seed: int) -> BoundGaussians:
+def _ordered(layers: list[Layer], faces: np.ndarray, seed: int) -> BoundGaussians:
     """Bind every layer in its own pose and sort them all by importance."""
     keys, parts = [], []
     for layer in layers:

@@ -173,10 +173,9 @@ def _read_target(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Sparse target: (vertex indices, displacements in decimetres)."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt") as lines:
-        rows = [line.split() for line in lines if line[:1] not in ("#", "\n", "")]
-    rows = [row for row in rows if len(row) == 4]
-    index = np.array([int(row[0]) for row in rows], dtype=np.int64)
-    return index, np.array([[float(x) for x in row[1:]] for row in rows]).reshape(-1, 3)
+        rows = [line for line in lines if line[:1] not in ("#", "\n", "")]
+    values = np.fromstring("".join(rows), sep=" ").reshape(-1, 4)
+    return values[:, 0].astype(np.int64), values[:, 1:]
 
 
 def _dense(path: Path) -> np.ndarray:

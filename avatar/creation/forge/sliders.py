@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -19,8 +20,10 @@ from avatar.errors import UserError
 __all__ = [
     "CLOTH_COLOURS",
     "HAIR_COLOURS",
+    "SECTIONS",
     "SLIDERS",
     "Choice",
+    "Control",
     "Slider",
     "Swatches",
     "plain_recipe",
@@ -145,56 +148,75 @@ class Swatches:
                 raise UserError(f"{path}: expected linear red, green and blue above 0 and up to 1, got {colour}")
 
 
+Control = Slider | Choice | Swatches
+
+
 def _face(label: str, name: str, low: float, high: float) -> Slider:
     return Slider(label, (f"phenotype.{name}",), low, high)
 
 
-SLIDERS: tuple[Slider | Choice | Swatches, ...] = (
-    _face("Feminine to masculine", "masculinity", 0.0, 1.0),
-    _face("Age", "age_years", 25.0, 90.0),
-    _face("African features", "african", 0.0, 1.0),
-    _face("Asian features", "asian", 0.0, 1.0),
-    _face("European features", "caucasian", 0.0, 1.0),
-    _face("Weight", "weight", 0.0, 1.0),
-    _face("Strength", "muscle", 0.0, 1.0),
-    _face("Cheekbones", "form.cheekbone", -0.5, 1.0),
-    _face("Narrow jaw", "form.jaw_mm", -2.0, 6.0),
-    _face("Chin", "form.chin", -0.5, 1.0),
-    _face("Narrow nose", "form.wings_mm", -1.0, 2.0),
-    _face("Tip of the nose", "form.tip", -0.5, 1.0),
-    _face("Full lips", "form.lips_mm", -1.0, 1.5),
-    _face("Brow ridge", "form.brow_ridge", -0.6, 1.0),
-    _face("Lines of laughter", "form.nasolabial", 0.0, 1.0),
-    _face("Uneven halves", "form.asymmetry", 0.0, 1.5),
-    Slider("Dark", ("skin.melanin",), 0.0, 1.0),
-    Slider("Red", ("skin.redness",), -0.5, 1.0),
-    Slider("Rosy to golden", ("skin.warmth",), -1.0, 1.0),
-    Slider("Freckles", ("skin.freckles",), 0.0, 1.0),
-    Slider("Lines of age", ("skin.lines",), 0.0, 1.0),
-    Slider("Gloss", ("skin.gloss",), 0.0, 1.0),
-    Choice("Colour", ("eyes",), tuple(IRIS_COLOURS)),
-    Slider("Wide", ("phenotype.form.eyes.open_mm",), -0.5, 1.5),
-    Slider("Slanted", ("phenotype.form.eyes.tilt_mm",), -1.0, 2.5),
-    Slider("Fold of the lid", ("phenotype.form.eyes.crease_mm",), 0.0, 4.5),
-    Slider("Bags", ("phenotype.form.eyes.bag",), 0.0, 1.0),
-    Choice("Style", ("hair.style",), tuple(STYLES)),
-    Swatches("Colour", ("hair.colour", "brows.colour", "beard.colour"), HAIR_COLOURS),
-    Slider("Grey", ("hair.grey", "beard.grey"), 0.0, 1.0),
-    Slider("Length", ("hair.length",), 0.5, 1.4),
-    Slider("Volume", ("hair.volume",), 0.5, 1.5),
-    Slider("Wave", ("hair.wave",), 0.0, 1.0),
-    Slider("Receding", ("hair.recession",), 0.0, 1.0),
-    Slider("Thick", ("brows.thickness",), 0.5, 1.6),
-    Slider("Dense", ("brows.density",), 0.3, 1.3),
-    Slider("Arched", ("brows.arch",), -1.0, 1.0),
-    Slider("Length of the lashes", ("brows.lash_length",), 0.5, 1.4),
-    Choice("Style", ("beard.style",), BEARDS),
-    Slider("Length", ("beard.length",), 0.5, 1.6),
-    Slider("Shaved, showing through", ("skin.stubble",), 0.0, 1.0),
-    Choice("Garment", ("clothing.garment",), GARMENTS),
-    Swatches("Colour", ("clothing.colour",), CLOTH_COLOURS),
-)
-"""Those that a person turns; the rest of a recipe is for connoisseurs."""
+SECTIONS: dict[str, tuple[Control, ...]] = {
+    "Face": (
+        _face("Feminine to masculine", "masculinity", 0.0, 1.0),
+        _face("Age", "age_years", 25.0, 90.0),
+        _face("African features", "african", 0.0, 1.0),
+        _face("Asian features", "asian", 0.0, 1.0),
+        _face("European features", "caucasian", 0.0, 1.0),
+        _face("Weight", "weight", 0.0, 1.0),
+        _face("Strength", "muscle", 0.0, 1.0),
+        _face("Cheekbones", "form.cheekbone", -0.5, 1.0),
+        _face("Narrow jaw", "form.jaw_mm", -2.0, 6.0),
+        _face("Chin", "form.chin", -0.5, 1.0),
+        _face("Narrow nose", "form.wings_mm", -1.0, 2.0),
+        _face("Tip of the nose", "form.tip", -0.5, 1.0),
+        _face("Full lips", "form.lips_mm", -1.0, 1.5),
+        _face("Brow ridge", "form.brow_ridge", -0.6, 1.0),
+        _face("Lines of laughter", "form.nasolabial", 0.0, 1.0),
+        _face("Uneven halves", "form.asymmetry", 0.0, 1.5),
+    ),
+    "Skin": (
+        Slider("Dark", ("skin.melanin",), 0.0, 1.0),
+        Slider("Red", ("skin.redness",), -0.5, 1.0),
+        Slider("Rosy to golden", ("skin.warmth",), -1.0, 1.0),
+        Slider("Freckles", ("skin.freckles",), 0.0, 1.0),
+        Slider("Lines of age", ("skin.lines",), 0.0, 1.0),
+        Slider("Gloss", ("skin.gloss",), 0.0, 1.0),
+    ),
+    "Eyes": (
+        Choice("Colour", ("eyes",), tuple(IRIS_COLOURS)),
+        Slider("Wide", ("phenotype.form.eyes.open_mm",), -0.5, 1.5),
+        Slider("Slanted", ("phenotype.form.eyes.tilt_mm",), -1.0, 2.5),
+        Slider("Fold of the lid", ("phenotype.form.eyes.crease_mm",), 0.0, 4.5),
+        Slider("Bags", ("phenotype.form.eyes.bag",), 0.0, 1.0),
+    ),
+    "Hair": (
+        Choice("Style", ("hair.style",), tuple(STYLES)),
+        Swatches("Colour", ("hair.colour", "brows.colour", "beard.colour"), HAIR_COLOURS),
+        Slider("Grey", ("hair.grey", "beard.grey"), 0.0, 1.0),
+        Slider("Length", ("hair.length",), 0.5, 1.4),
+        Slider("Volume", ("hair.volume",), 0.5, 1.5),
+        Slider("Wave", ("hair.wave",), 0.0, 1.0),
+        Slider("Receding", ("hair.recession",), 0.0, 1.0),
+    ),
+    "Brows and lashes": (
+        Slider("Thick", ("brows.thickness",), 0.5, 1.6),
+        Slider("Dense", ("brows.density",), 0.3, 1.3),
+        Slider("Arched", ("brows.arch",), -1.0, 1.0),
+        Slider("Length of the lashes", ("brows.lash_length",), 0.5, 1.4),
+    ),
+    "Beard": (
+        Choice("Style", ("beard.style",), BEARDS),
+        Slider("Length", ("beard.length",), 0.5, 1.6),
+        Slider("Shaved, showing through", ("skin.stubble",), 0.0, 1.0),
+    ),
+    "Clothes": (
+        Choice("Garment", ("clothing.garment",), GARMENTS),
+        Swatches("Colour", ("clothing.colour",), CLOTH_COLOURS),
+    ),
+}
+"""Those that a person turns, by the part of the head; the rest of a recipe is for connoisseurs."""
+
+SLIDERS: tuple[Control, ...] = tuple(chain.from_iterable(SECTIONS.values()))
 
 
 def plain_recipe(name: str) -> AvatarRecipe:
@@ -203,7 +225,7 @@ def plain_recipe(name: str) -> AvatarRecipe:
     return AvatarRecipe(name, phenotype=phenotype)
 
 
-def with_value(recipe: AvatarRecipe, control: Slider | Choice | Swatches, value: float | str) -> AvatarRecipe:
+def with_value(recipe: AvatarRecipe, control: Control, value: float | str) -> AvatarRecipe:
     """The recipe with a control put elsewhere."""
     chosen: object = control.options[str(value)] if isinstance(control, Swatches) else value
     for path in control.paths:

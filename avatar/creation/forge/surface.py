@@ -15,7 +15,6 @@ from avatar.creation.forge.mesh import catmull_clark, face_areas, linear_subdivi
 __all__ = ["SkinSurface", "SurfacePoints", "poisson_disk"]
 
 _LEVELS = 2
-_CHILDREN = 2 * 4**_LEVELS
 """Dense triangles of one quad of the head."""
 
 
@@ -58,11 +57,11 @@ class SurfacePoints:
 
 @dataclass(frozen=True)
 class SkinSurface:
-    """The head's skin after two levels of Catmull-Clark.
+    """The head's skin after two levels of Catmull-Clark; after one, to cast shadows or for a preview.
 
     Attributes:
         vertices, normals: the neutral pose, metres.
-        triangles: dense triangles; the 32 of quad q of the skin are 32 q .. 32 q + 31.
+        triangles: dense triangles; those of quad q of the skin are `children` q .. `children` (q + 1) - 1.
         uv: texture coordinates of their corners.
         quad_ids: the head's quad for each quad of the skin; its triangles in the head are 2 q and 2 q + 1.
         refine: (n, b) matrix from the head's vertices to the dense ones.
@@ -87,10 +86,7 @@ class SkinSurface:
         faces_uv: Int[np.ndarray, "f 3"],
         levels: int = _LEVELS,
     ) -> SkinSurface:
-        """Refine the quads `quad_ids` of a head whose triangles come in pairs (0 1 2)(0 2 3).
-
-        Points can be taken only of a surface with the default `levels`; a coarser one serves to cast shadows.
-        """
+        """Refine the quads `quad_ids` of a head whose triangles come in pairs (0 1 2)(0 2 3)."""
         quads = _quads(head_faces)[quad_ids]
         quads_uv = _quads(faces_uv)[quad_ids]
         n, n_uv = len(head_vertices), len(uv)
@@ -119,6 +115,11 @@ class SkinSurface:
             head_vertices,
             head_faces,
         )
+
+    @property
+    def children(self) -> int:
+        """Dense triangles of a quad: 32 after two levels."""
+        return len(self.triangles) // len(self.quad_ids)
 
     def posed(self, head_vertices: Float[np.ndarray, "b 3"]) -> SkinSurface:
         """The same surface on a posed head."""
@@ -166,7 +167,7 @@ class SkinSurface:
         positions = np.einsum("nk,nkc->nc", barycentric, self.vertices[corners])
         normals = np.einsum("nk,nkc->nc", barycentric, self.normals[corners])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        pair = 2 * self.quad_ids[dense // _CHILDREN][:, None] + np.array([0, 1])
+        pair = 2 * self.quad_ids[dense // self.children][:, None] + np.array([0, 1])
         centroid = self.head_vertices[self.head_faces[pair]].mean(2)
         nearer = ((centroid - positions[:, None]) ** 2).sum(2).argmin(1)
         return SurfacePoints(
