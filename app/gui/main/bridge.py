@@ -26,6 +26,8 @@ __all__ = ["Bridge"]
 _MOST_PIXELS = 820 * 820
 """Pictures that fit the window are drawn at most this large, and scaled beyond."""
 
+_SPARING_PER_S = 6.0
+
 MakeSession = Callable[..., LiveSession]
 
 
@@ -65,6 +67,7 @@ class Bridge(QObject):
         self._restarting = self._ended = False
         self._stopped.connect(self._start_anew)
         self._cue: EmotionCue | None = None
+        self._sparing = False
         self._asked: str | None = None
         """The avatar that was picked last; None is the default."""
         self._shown: str | None = None
@@ -183,6 +186,11 @@ class Bridge(QObject):
         """Carry camera, background and size into the engine."""
         self.session.set_scene(self._scene(self._store.value))
 
+    def spare(self, on: bool) -> None:
+        """Draw fewer images, while something else wants the cores; or as many as ever."""
+        self._sparing = on
+        self.refresh_scene()
+
     def picture_size(self) -> tuple[int, int]:
         """Of the next image, pixels."""
         choice = self._store.value.picture
@@ -269,6 +277,7 @@ class Bridge(QObject):
             height,
             background_of(current(), settings.background_colour),
             backend=settings.backend,
+            images_per_s=_SPARING_PER_S if self._sparing else None,
             max_gaussians=settings.max_gaussians or None,
         )
         if settings.background == "transparent":

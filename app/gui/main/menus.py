@@ -22,6 +22,7 @@ class MenuActions:
 
     open_avatar: Callable[[], object]
     new_avatar: Callable[[], object]
+    new_person: Callable[[], object]
     play_sound: Callable[[], object]
     record: Callable[[], object]
     save_still: Callable[[], object]
@@ -49,6 +50,7 @@ class Menus:
         file = menu(tr("&File"))
         self._add(file, tr("Open &avatar…"), actions.open_avatar, "Ctrl+O")
         self._add(file, tr("&New avatar from a photo…"), actions.new_avatar, "Ctrl+N")
+        self._add(file, tr("New avatar by &hand…"), actions.new_person, "Ctrl+Shift+N")
         self._add(file, tr("&Play a sound…"), actions.play_sound, "Ctrl+P")
         file.addSeparator()
         self._add(file, tr("&Record"), actions.record, "Ctrl+R")

@@ -95,6 +95,7 @@ class MainWindow(QMainWindow):
             MenuActions(
                 open_avatar=self.choose_avatar,
                 new_avatar=self.own_face.new_avatar,
+                new_person=self.own_face.new_person,
                 play_sound=self.choose_audio,
                 record=self.recordings.toggle_recording,
                 save_still=self.recordings.save_still,
@@ -144,6 +145,7 @@ class MainWindow(QMainWindow):
         self._save()
         self.thumbnails.stop()
         self.directing.close()
+        self.own_face.close()
         self.bridge.stop()
         self.viewport.paint_directly(False)
 
@@ -329,6 +331,7 @@ class MainWindow(QMainWindow):
         self.bar.mute.connect(self.toggle_mute)
         self.side.voice.look_again.connect(self.reports.look_again)
         self.side.avatars.open_file.connect(self.choose_avatar)
+        self.side.avatars.new_person.connect(self.own_face.new_person)
         self.side.avatars.picked.connect(self.bridge.load_avatar)
         self.bridge.avatar_failed.connect(lambda asked, problem: self.side.avatars.show_settings(self.store.value))
         self.thumbnails.ready.connect(self.side.avatars.set_picture)

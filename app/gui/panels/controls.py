@@ -56,8 +56,8 @@ class SliderRow(QWidget):
     ) -> None:
         super().__init__()
         self._low, self._step, self._default, self._show = low, step, default, show
-        self._label = QLabel(label)
-        self._label.setMinimumWidth(86)
+        self.label = QLabel(label)
+        self.label.setMinimumWidth(86)
         self.slider = _CalmSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, round((high - low) / step))
         self.slider.setPageStep(max(1, self.slider.maximum() // 10))
@@ -74,7 +74,7 @@ class SliderRow(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(SPACE[2])
-        row.addWidget(self._label)
+        row.addWidget(self.label)
         row.addWidget(self.slider, 1)
         row.addWidget(self._value)
         self.slider.valueChanged.connect(self._moved)

@@ -95,6 +95,7 @@ class AvatarPanel(Panel):
     """The avatars there are, and a way to bring one's own."""
 
     open_file = pyqtSignal()
+    new_person = pyqtSignal()
     picked = pyqtSignal(str)
     """An avatar's name, or a file: it is shown, and remembered if it can be."""
     _COLUMNS = 4
@@ -110,9 +111,13 @@ class AvatarPanel(Panel):
         self._grid.setSpacing(SPACE[2])
         self.content.addLayout(self._grid)
         self.about = muted_label("")
-        self.open = QPushButton(self.tr("Open an avatar file…"))
+        self.open = QPushButton(self.tr("Open a file…"))
         self.open.clicked.connect(self.open_file.emit)
-        self.add(self.about, self.open)
+        self.make = QPushButton(self.tr("Make a person…"))
+        self.make.setToolTip(self.tr("Sliders for face, skin, eyes, hair and clothes"))
+        self.make.clicked.connect(self.new_person.emit)
+        self.add(self.about)
+        self.add_row(self.make, self.open)
 
     def show_avatars(self, names: list[str], default: str | None) -> None:
         """List the avatars that can be opened by name; a file in use stands beside them."""
@@ -133,7 +138,7 @@ class AvatarPanel(Panel):
             self._grid.addWidget(card, index // self._COLUMNS, index % self._COLUMNS)
             self.cards[key] = card
         before: QWidget = self.header
-        for after in (*self.cards.values(), self.open):
+        for after in (*self.cards.values(), self.make, self.open):
             QWidget.setTabOrder(before, after)
             before = after
         for column in range(self._COLUMNS):
