@@ -128,10 +128,22 @@ def _tasks(line: Line, settings: Settings, checks: _Checks) -> Iterable[Task]:
         duration_s=sound.duration_s if sound else 0.06 * len(text),
         receipts=settings.out.resolve() / ".batch",
     )
-    for out, curves in _outputs(line, settings):
+    outputs = list(_outputs(line, settings))
+    _refuse_idle(values, {curves for _, curves in outputs})
+    for out, curves in outputs:
         if out == path:
             raise UserError(f"{out.name} is its own input; give it another output")
         yield replace(common, out=out, curves=curves)
+
+
+def _refuse_idle(values: Mapping[str, str], kinds: set[str | None]) -> None:
+    """Turn down what none of a line's formats has a place for; None is a video."""
+    if "ply" not in kinds:
+        refuse("only a .ply shows a single moment", moment=values.get("moment"))
+    if not kinds & {"flame", "diffposetalk"}:
+        refuse("only an .npz holds coefficients of FLAME", flame=values.get("flame"))
+    if kinds == {None}:
+        refuse("of the poses of curves; a video has fps", rate=values.get("rate"))
 
 
 def _outputs(line: Line, settings: Settings) -> Iterable[tuple[Path, str | None]]:

@@ -86,19 +86,20 @@ def test_bad_lines_are_told_before_anything_is_made(
 ) -> None:
     table = tmp_path / "lines.csv"
     lines = [
-        "audio;output;emotion;intensity;avatar;size;format;text",
-        "clips/0.wav;a;happy;0.5;;;csv;",
-        "clips/none.wav;b;;;;;;",
-        "clips/1.wav;c;joyous;;;;;",
-        "clips/1.wav;d;happy;loud;;;;",
-        "clips/1.wav;e;;;nobody;;;",
-        "clips/1.wav;A.CSV;;;;huge;csv;",
-        "clips/1.wav;a;happy;;;;csv;",
-        "clips/1.wav;f;;0.5;;;;",
-        "clips/1.wav;../g;;;;;;",
-        "clips/1.wav;h;;;;;avi;",
-        ";i;;;;;;",
-        "clips/1.wav;j;;;;;;hello",
+        "audio;output;emotion;intensity;avatar;size;format;text;moment",
+        "clips/0.wav;a;happy;0.5;;;csv;;",
+        "clips/none.wav;b;;;;;;;",
+        "clips/1.wav;c;joyous;;;;;;",
+        "clips/1.wav;d;happy;loud;;;;;",
+        "clips/1.wav;e;;;nobody;;;;",
+        "clips/1.wav;A.CSV;;;;huge;csv;;",
+        "clips/1.wav;a;happy;;;;csv;;",
+        "clips/1.wav;f;;0.5;;;;;",
+        "clips/1.wav;../g;;;;;;;",
+        "clips/1.wav;h;;;;;avi;;",
+        ";i;;;;;;;",
+        "clips/1.wav;j;;;;;;hello;",
+        "clips/1.wav;k;;;;;csv,mp4;;1.5",
     ]
     table.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
     arguments = ["batch", str(table), "-o", str(settings.out), "--avatar", settings.avatar, "--size", "32", "-j", "1"]
@@ -106,7 +107,7 @@ def test_bad_lines_are_told_before_anything_is_made(
     told = capsys.readouterr().err.splitlines()
     expected = {
         3: "none.wav", 4: "joyous", 5: "loud", 6: "nobody", 7: "huge", 8: "line 2 does", 9: "of which emotion",
-        10: "../g", 11: "avi", 12: "neither audio nor text", 13: "got both",
+        10: "../g", 11: "avi", 12: "neither audio nor text", 13: "got both", 14: "--moment: only a .ply",
     }  # fmt: skip
     for number, word in expected.items():
         (line,) = [t for t in told if f"lines.csv, line {number}:" in t]
