@@ -53,6 +53,8 @@ class TrainingConfig:
     """Whether each picture has brightness and color of its own: of photographs."""
     largest_m: float = 0.026
     """The widest that a Gaussian may become, metres: what few pictures see from the side grows into veils."""
+    largest_on_eyes_m: float = 0.0025
+    """The same on the eyeballs: wider ones shine through closed lids."""
     relocate_every: int = 120
     """Steps between two relocations, at least."""
     relocate_from: int = 200

@@ -12,7 +12,7 @@ from avatar.creation.training.splatting import Splatter
 from avatar.creation.training.view import View
 from avatar.flame.head import HeadModel
 
-__all__ = ["EmphasisMap", "expressive_triangles", "face_emphasis"]
+__all__ = ["EmphasisMap", "expressive_triangles", "eye_triangles", "face_emphasis"]
 
 _REGIONS = {
     "face": 1.5,
@@ -59,6 +59,11 @@ def expressive_triangles(head: HeadModel) -> Bool[Tensor, " f"]:
         if name in head.regions:
             vertices[head.regions[name]] = True
     return vertices[head.faces].all(1)
+
+
+def eye_triangles(head: HeadModel) -> Bool[Tensor, " f"]:
+    """Which triangles of a head are the eyeballs'; none where they have no name."""
+    return torch.isin(head.faces, head.regions.get("eyes", torch.zeros(0, dtype=torch.long))).all(1)
 
 
 class EmphasisMap:

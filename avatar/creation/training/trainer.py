@@ -30,7 +30,7 @@ from avatar.binding import triangle_frames
 from avatar.creation.training.adam import open_adam
 from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.cpu.loss import CpuLoss
-from avatar.creation.training.emphasis import EmphasisMap, expressive_triangles
+from avatar.creation.training.emphasis import EmphasisMap, expressive_triangles, eye_triangles
 from avatar.creation.training.exposure import Exposures
 from avatar.creation.training.loss import Loss, LossValue, TorchLoss
 from avatar.creation.training.parameters import RAW, Parameters
@@ -115,6 +115,7 @@ class Trainer:
             )
             self._units_m = sizes.scales.clamp_min(1e-5).to(self._device)
             self._pace = 1 / self._units_m[self.parameters.triangles]
+            self._on_eyes = eye_triangles(avatar.head).to(self._device)
             self._home = self.parameters.tensors["means"].detach().norm(dim=1)
         self.exposures = Exposures(len(views), self._device) if config.learn_exposure else None
         self._weights = [self._weights_of(view) for view in views]
@@ -175,7 +176,7 @@ class Trainer:
             self._adams[name].step(gradient, seen, self._rates[name] * pace, own)
             t[name].grad = None
         with torch.no_grad():
-            t["log_scales"].clamp_max_((self.config.largest_m * self._pace).log()[:, None])
+            t["log_scales"].clamp_max_(self._largest()[:, None])
         for kind, change in (("tint", tint), ("fade", fade)):
             if change is not None and change.grad is not None:
                 for channel, weight in self.parameters.active(self._weights[number]):
@@ -185,6 +186,11 @@ class Trainer:
             self._learn_offsets(pace)
         if self.exposures is not None:
             self.exposures.step(pace)
+
+    def _largest(self) -> Float[Tensor, " n"]:
+        """Logarithm of the widest that each Gaussian may be, in units of its triangle."""
+        on_eyes = self._on_eyes[self.parameters.triangles]
+        return (torch.where(on_eyes, self.config.largest_on_eyes_m, self.config.largest_m) * self._pace).log()
 
     def _learn_offsets(self, pace: float) -> None:
         offset = self.poser.offset
