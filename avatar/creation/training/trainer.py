@@ -48,6 +48,13 @@ __all__ = ["StepReport", "Trainer", "TrainingState"]
 
 _MANY_VIEWS = 300
 """After so many pictures what they say of a Gaussian is known well enough, however many there are."""
+_LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
+_SHUT = 0.95
+"""Weight from which on lids are closed."""
+_WITHOUT_EYES = 0.5
+"""Of the steps on pictures with closed lids, those that have no eyeballs behind them."""
+_GONE = -20.0
+"""A logit opacity that is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +125,9 @@ class Trainer:
             self._on_eyes = eye_triangles(avatar.head).to(self._device)
             self._home = self.parameters.tensors["means"].detach().norm(dim=1)
         self.exposures = Exposures(len(views), self._device) if config.learn_exposure else None
-        self._weights = [self._weights_of(view) for view in views]
+        arkit = [self._arkit_of(view) for view in views]
+        self._weights = [weights[indices(*self.parameters.channels)] for weights in arkit]
+        self._shut = [bool((weights[indices(*_LIDS)] > _SHUT).all()) for weights in arkit]
         self._rng = np.random.default_rng(config.seed)
         self._order: list[int] = []
         self._useful = Usefulness(len(self.parameters), self._device)
@@ -130,6 +139,8 @@ class Trainer:
         view, count = self.views[number], self._draw_count()
         target = self.targets[number]
         tint, fade = self.parameters.changes(self._weights[number])
+        if self._shut[number] and self._rng.random() < _WITHOUT_EYES:
+            fade = self._without_eyes(fade)
         image = self.splatter.render(
             self.parameters.bound, self.poser.frames(view), self.poser.camera(view), count, tint, fade
         )
@@ -160,6 +171,14 @@ class Trainer:
         if chance > 1 - self.config.least_share:
             return least
         return int(math.exp(self._rng.uniform(math.log(least), math.log(n))))
+
+    def _without_eyes(self, fade: Float[Tensor, " n"] | None) -> Float[Tensor, " n"]:
+        """What is added to the logit opacities when the eyeballs are not there: closed lids must do alone.
+
+        Pictures do not ask it of them, since what shines through from behind may have their color.
+        """
+        fade = torch.zeros(len(self.parameters), device=self._device) if fade is None else fade.detach()
+        return torch.where(self._on_eyes[self.parameters.triangles], _GONE, fade).requires_grad_()
 
     def _learn(self, number: int, tint: Tensor | None, fade: Tensor | None) -> None:
         seen = self.splatter.weights > 0
@@ -247,7 +266,7 @@ class Trainer:
 
     def render(self, view: View, count: int | None = None) -> Float[Tensor, "h w 4"]:
         """The picture of a view as it is now, premultiplied."""
-        tint, fade = self.parameters.changes(self._weights_of(view))
+        tint, fade = self.parameters.changes(self._arkit_of(view)[indices(*self.parameters.channels)])
         with torch.no_grad():
             frames, camera = self.poser.frames(view), self.poser.camera(view)
             return self.splatter.render(self.parameters.bound, frames, camera, count, tint, fade)
@@ -330,10 +349,6 @@ class Trainer:
         shown = expressive_triangles(self._start.head)[self.parameters.triangles.cpu()]
         return Appearance.rounded(learned.channels, learned.tints * shown[:, None], learned.fades * shown)
 
-    def _weights_of(self, view: View) -> Float[np.ndarray, " c"]:
-        """How much of each channel that changes colors a view's pose has."""
-        if not self.parameters.channels:
-            return np.zeros(0, np.float32)
+    def _arkit_of(self, view: View) -> Float[np.ndarray, "52"]:
         known = view.params.blendshape_weights
-        weights = self._start.arkit.weights(view.params) if known is None else known
-        return np.asarray(weights, np.float32)[indices(*self.parameters.channels)]
+        return np.asarray(self._start.arkit.weights(view.params) if known is None else known, np.float32)

@@ -13,7 +13,7 @@ from avatar.camera import Camera
 from avatar.creation.training.adam import CpuAdam, TorchAdam
 from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.cpu.splatter import CpuSplatter
-from avatar.creation.training.emphasis import EmphasisMap, face_emphasis
+from avatar.creation.training.emphasis import EmphasisMap, eye_triangles, face_emphasis
 from avatar.creation.training.exposure import Exposures
 from avatar.creation.training.initial import disks_on_mesh
 from avatar.creation.training.loss import LossConfig
@@ -93,6 +93,32 @@ def test_no_gaussian_grows_beyond_the_largest() -> None:
     learned = trainer.avatar()
     widths_m = learned.gaussians.log_scales.exp().amax(1) * _triangle_sizes_m(learned)
     assert widths_m.max() < 1.001 * largest_m and (widths_m > 0.99 * largest_m).any()
+
+
+def test_closed_lids_learn_to_do_without_the_eyeballs_behind_them() -> None:
+    """What shines through has the right color, so that no picture asks them to."""
+    avatar = _probe()
+    in_front = (avatar.head.v_template[:, 2] > 0.08).nonzero().squeeze(1)
+    head = replace(avatar.head, regions={**avatar.head.regions, "eyes": in_front})
+    avatar, view = replace(avatar, head=head), _views(avatar, 1)[0]
+    shut = weights_from_dict({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0})
+    rates = replace(Rates(), means_m=1e-4, log_scales=0.05, logit_opacities=0.1)
+
+    def alpha_without_eyes(avatar: Avatar) -> np.ndarray:
+        logits = avatar.gaussians.logit_opacities.clone()
+        logits[eye_triangles(head)[avatar.gaussians.triangles]] = -20
+        blind = replace(avatar, gaussians=replace(avatar.gaussians, logit_opacities=logits))
+        return CpuRenderer(1).render(blind.pose(view.params), view.camera)[..., 3]
+
+    behind = view.read()[..., 3] / 255 - alpha_without_eyes(avatar) > 0.3
+    assert 3 < behind.sum() < 300
+    covered = []
+    for weights in (None, shut):
+        pose = replace(view, params=view.params.replace(blendshape_weights=weights))
+        trainer = Trainer(avatar, [pose], replace(QUICK, steps=80, relocate_until=0.0, rates=rates))
+        trainer.run()
+        covered.append(alpha_without_eyes(trainer.avatar())[behind].mean())
+    assert covered[1] > 1.25 * covered[0]
 
 
 def test_the_same_seed_gives_the_same_avatar() -> None:
