@@ -174,15 +174,15 @@ class Stage:
 
     # --- light ------------------------------------------------------------------------------------------------------
 
-    def _occluder(self) -> MeshOccluder:
-        """Skin, eyeballs and cloth at rest; a coarser skin than the lit one casts the same shadows for less."""
+    def cast_shadows(self) -> None:
+        """Let skin, eyeballs and cloth at rest block the light; a coarser skin than the lit one does it for less."""
         skin = SkinSurface.from_head(
             self.vertices, self.faces, self.quads, self.anatomy.uv, triangulate(self.anatomy.quads_uv), levels=1
         )
         eyes = np.isin(np.repeat(self.anatomy.quad_parts, 2), ["eye_left", "eye_right"])
         cloth = self.garment.occluder()
         n, m = len(skin.vertices), len(self.vertices)
-        return MeshOccluder(
+        self.occluder = MeshOccluder(
             np.concatenate([skin.vertices, self.vertices, cloth.vertices]),
             np.concatenate([skin.triangles, self.faces[eyes] + n, cloth.faces + n + m]),
         )
@@ -190,7 +190,7 @@ class Stage:
     def light(self) -> None:
         """Bake the skin at rest, but the lids as if closed and the inside of the lips as if parted."""
         surface = self.surface
-        self.occluder = self._occluder()
+        self.cast_shadows()
         albedo = self.material(surface.vertices, surface.normals, self.uv).albedo
         ears = region_mask("ears", self.uv)
         rest = bake_skin(surface, self.studio, self.occluder, albedo, ears, self.density)

@@ -31,8 +31,8 @@ class Preview:
     """One head before a small studio.
 
     The shape of the face and everything about the skin are shown at once. Hair, brows, beard, eyes and clothes hang on
-    the head and follow its shape; what changes in themselves is shown once `settle` has made it again. Shadows stay
-    those of the face that it began with.
+    the head and follow its shape roughly, until `settle` has made them again. Shadows on the skin
+    stay those of the face that it began with.
     """
 
     def __init__(self, recipe: AvatarRecipe, tell: Callable[[float], None] = lambda share: None) -> None:
@@ -61,13 +61,8 @@ class Preview:
 
     def cloud(self, recipe: AvatarRecipe) -> GaussianCloud:
         """The recipe's face, with what has been made so far."""
-        recipe = _draft(recipe)
-        if recipe.phenotype != self._shape:
-            self._shown = self._stage.on(recipe, neutral_vertices(recipe.phenotype))
-            self._shape = recipe.phenotype
-        stage = self._shown
-        stage.recipe = recipe
-        seen = np.flatnonzero(self._stage.surface.carry(self._stage.garment.cover, self._points) < 0.5)
+        stage = self._stage_of(_draft(recipe))
+        seen = np.flatnonzero(stage.surface.carry(stage.garment.cover, self._points) < 0.5)
         points = stage.surface.points(*(getattr(self._points, f)[seen] for f in ("dense", "barycentric", "radius_m")))
         material = stage.material(points.positions, points.normals, points.uv)
         skin = skin_splats(points, material, self._visibility[seen], self._light[seen], stage.studio, spread=0.95)
@@ -79,34 +74,47 @@ class Preview:
     def settle(self, recipe: AvatarRecipe) -> bool:
         """Make one part again that is not as the recipe has it; False if there was none."""
         recipe = _draft(recipe)
-        stage = self._stage
+        stage = self._stage_of(recipe)
+        shape = recipe.phenotype
         parts: tuple[tuple[str, object, Callable[[], list[Layer]]], ...] = (
-            ("eyes", recipe.eyes, stage.eye_layers),
-            ("hair", (recipe.hair, recipe.seed), self._grown),
-            ("beard", recipe.beard, stage.beard_layers),
-            ("brows", recipe.brows, stage.brow_layers),
-            ("clothes", recipe.clothing, self._cut),
+            ("eyes", recipe.eyes, self._stage.eye_layers),  # balls: they have the same shape in every head
+            ("hair", (recipe.hair, recipe.seed, shape), self._grown),
+            ("clothes", (recipe.clothing, shape), self._cut),
+            ("beard", (recipe.beard, shape), stage.beard_layers),
+            ("brows", (recipe.brows, shape), stage.brow_layers),
         )
         for name, wanted, make in parts:
             if name not in self._made or self._made[name][0] != wanted:
-                stage.recipe = recipe
+                self._stage.recipe = recipe
                 self._made[name] = wanted, [layer.splats.to_bound(layer.vertices, stage.faces) for layer in make()]
                 return True
         return False
 
+    def _stage_of(self, recipe: AvatarRecipe) -> Stage:
+        """The stage with the recipe's face before it."""
+        if recipe.phenotype != self._shape:
+            self._shown = self._shown.on(recipe, neutral_vertices(recipe.phenotype))
+            self._shown.fine = self._shown.surface.points(
+                self._points.dense, self._points.barycentric, self._points.radius_m
+            )
+            self._shape = recipe.phenotype
+        self._shown.recipe = recipe
+        return self._shown
+
     def _grown(self) -> list[Layer]:
         self._dress()
-        return self._stage.hair_layers()
+        return self._shown.hair_layers()
 
     def _cut(self) -> list[Layer]:
         self._dress()
-        return self._stage.clothing_layers()
+        return self._shown.clothing_layers()
 
     def _dress(self) -> None:
         """Grow hair and cut clothes, unless the recipe's hang there already."""
-        wanted, there = self._stage.recipe, self._dressed
-        if (wanted.hair, wanted.clothing, wanted.seed) != (there.hair, there.clothing, there.seed):
-            self._stage.dress()
+        wanted, there = self._shown.recipe, self._dressed
+        if any(getattr(wanted, part) != getattr(there, part) for part in ("hair", "clothing", "phenotype", "seed")):
+            self._shown.dress()
+            self._shown.cast_shadows()
             self._dressed = wanted
 
     def _sampled(self) -> SurfacePoints:

@@ -47,7 +47,8 @@ def test_face_and_skin_show_at_once_and_the_way_back_leads_home(
     assert same(before, changed, "means", "scales") == (not moves)
     assert not torch.equal(before.sh, changed.sh)
     assert (changed.means - before.means).norm(dim=1).max() < 0.06
-    assert not preview.settle(recipe)  # nothing that hangs on the face has another look
+    if not moves:
+        assert not preview.settle(recipe)  # nothing that hangs on the face has another look
     assert same(before, preview.cloud(PLAIN), "means", "scales", "opacities", "sh")
 
 
