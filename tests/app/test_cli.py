@@ -174,7 +174,8 @@ def test_curves_take_no_options_of_speech(
         (["--headless", "--intensity", "0.5"], "--intensity: of which emotion"),
         (["--headless", "--fps", "30"], "--fps: of a recording"),
         (["--headless", "--audio-file", "a.wav", "--device", "b"], "--device: the file is heard"),
-        (["--headless", "--camera", "nowhere"], "unknown camera"),
+        (["--headless", "--record", "x.mp4", "--camera", "nowhere"], "unknown camera"),
+        (["--headless", "--camera", "face", "--background", "red"], "--camera: nobody sees the picture; give --record"),
         (["--headless", "--emotion", "nonsense"], "nonsense"),
     ],
 )
