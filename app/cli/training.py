@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -235,6 +236,8 @@ def evaluate_speech(
     weights: Path | None = None,
     lookahead: float | None = None,
     minutes: float | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
     json: bool = False,
 ) -> int:
     """Score the lips on held-out recordings, for every emotion.
@@ -244,14 +247,23 @@ def evaluate_speech(
         weights: a speech model; the one that ships if not given.
         lookahead: of the model, milliseconds: 70, 30 or 10; the surest if not given.
         minutes: of each source at most; all if not given.
+        jobs: sources at a time, each on a process of its own; 1 if not given.
+        scheduler: address of a Dask scheduler whose workers see the same folder; needs the extra `batch`.
         json: print JSON.
     """
-    from animation.lab.evaluation.speech import StreamListener
     from animation.lab.evaluation.speech import evaluate_speech as evaluate
+    from app.batch.cluster import run_there
+    from app.batch.pool import run_here
 
-    listener = StreamListener(weights, lookahead)
+    if scheduler is not None:
+        refuse("the scheduler's workers are as many as they are", jobs=jobs)
+    spread = None if jobs is None else partial(run_here, jobs=_positive("jobs", jobs))
+    if scheduler is not None:
+        spread = partial(run_there, address=scheduler)
     with messages() as progress:
-        scores = evaluate(data, progress, minutes_per_source=minutes, listener=listener)
+        scores = evaluate(
+            data, progress, minutes_per_source=minutes, weights=weights, lookahead_ms=lookahead, spread=spread
+        )
     if json:
         print_json(scores)
     else:

@@ -187,6 +187,8 @@ def test_live_takes_no_option_without_effect(capsys: pytest.CaptureFixture[str],
     ("command", "says"),
     [
         (["render", "{speech}", "--intensity", "0.5"], "--intensity: of which emotion"),
+        (["forge", "clara", "--part", "1/2"], "--part: is of the path tracer"),
+        (["forge", "clara", "--render", "--part", "3/2"], "--part 3/2: expected such as 2/4"),
         (["render", "{speech}", "--channel", "2"], "has 1 channel; there is no channel 2"),
         (["render", "{speech}", "--track", "2"], "has 1 sound track; there is no track 2"),
         (["render", "{speech}", "-o", "{folder}/pictures", "--quality", "high"], "--quality: a PNG sequence"),

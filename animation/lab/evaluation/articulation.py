@@ -46,6 +46,11 @@ class ArticulationScore:
             self._weights.append(weights[spoken][:, _INDICES])
             self._relative_db.append(loudness - np.median(loudness))
 
+    def join(self, other: ArticulationScore) -> None:
+        """Count in what another has counted."""
+        self._weights += other._weights
+        self._relative_db += other._relative_db
+
     def summary(self) -> dict[str, dict[str, float]]:
         """Standard deviations by blendshape: of people, of all poses, of quieter and of louder moments."""
         if not self._weights:

@@ -6,8 +6,8 @@ Everything is measured where a viewer would: on the gap between the lips of the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +21,11 @@ from animation.face import DrivenFace
 from animation.lab.data.corpus import NEURAL_TEST, Utterance, load_utterances, split_of
 from animation.lab.data.recordings import SOURCES
 from animation.lab.evaluation.articulation import ArticulationScore
-from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures, silent_poses
+from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures
+from animation.lab.evaluation.speech_score import SourceScore, SpeechScore, ratio
 from animation.lab.training.soundscape import noise
 from animation.speech.audio import HOP_S, SAMPLE_RATE
 from animation.speech.lips import default_lips
-from animation.speech.phonemes import viseme_labels
 from animation.speech.stream import SpeechFrames, SpeechStream
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
@@ -34,9 +34,10 @@ from avatar.heads import open_head
 __all__ = [
     "Condition",
     "Listener",
-    "SpeechScore",
+    "SourceTask",
     "StreamListener",
     "evaluate_speech",
+    "score_source",
     "spoken_weights",
     "test_utterances",
 ]
@@ -44,6 +45,16 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
+Spread = Callable[
+    [Callable[["SourceTask"], SourceScore], Sequence["SourceTask"]],
+    Iterable[tuple["SourceTask", SourceScore | Exception]],
+]
+"""Does a function on tasks, somewhere; gives each with what came of it, as they are done."""
+
+
+def _silent(what: str, share: float) -> None:
+    """Tell nobody."""
+
 
 _STILL = DriverSettings(intensity=1.0, blinks=False, gaze=False, head=False)
 
@@ -131,74 +142,71 @@ class Condition:
         return np.clip(result * 10 ** (self.gain_db / 20), -1, 1).astype(np.float32)
 
 
-@dataclass
-class SpeechScore:
-    """Sums over utterances."""
-
-    right: int = 0
-    poses: int = 0
-    right_in_speech: int = 0
-    poses_in_speech: int = 0
-    closures: ClosureScore = field(default_factory=ClosureScore)
-    silence_mm: float = 0.0
-    silence_poses: int = 0
-    files: int = 0
-    seconds: float = 0.0
-
-    def summary(self) -> dict[str, float | int | None]:
-        """The figures that the command reports."""
-        offsets = self.closures.offsets_ms
-        return {
-            "viseme_accuracy": _ratio(self.right, self.poses),
-            "viseme_accuracy_in_speech": _ratio(self.right_in_speech, self.poses_in_speech),
-            "closure_rate": _ratio(self.closures.hits, self.closures.closures),
-            "closures": self.closures.closures,
-            "false_closures_per_min": round(self.closures.false_per_min, 2),
-            "offset_ms": round(float(np.median(offsets)), 1) if offsets else None,
-            "silence_opening_mm": _ratio(self.silence_mm, self.silence_poses),
-            "files": self.files,
-            "minutes": round(self.seconds / 60, 2),
-        }
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return round(float(part / whole), 4) if whole else None
-
-
-def test_utterances(folder: Path) -> dict[str, list[Utterance]]:
+def test_utterances(folder: Path, only: str | None = None) -> dict[str, list[Utterance]]:
     """Held-out speech by source: speakers kept out of training whole, files kept out of the divided sources, and the
     neural voices kept for tests.
+
+    Args:
+        only: a source to read in the place of all.
 
     Raises:
         UserError: the corpus has none.
     """
     found: dict[str, list[Utterance]] = {}
-    for source in SOURCES:
-        if source.role not in ("split", "test") or not (folder / f"{source.name}.json").exists():
+    roles = {source.name: source.role for source in SOURCES} | {NEURAL_TEST: "test"}
+    for name, role in roles.items():
+        if role not in ("split", "test") or only not in (None, name) or not (folder / f"{name}.json").exists():
             continue
-        utterances = load_utterances(folder, source.name)
-        found[source.name] = [u for u in utterances if source.role == "test" or split_of(u.name) == "test"]
-    if (folder / f"{NEURAL_TEST}.json").exists():
-        found[NEURAL_TEST] = list(load_utterances(folder, NEURAL_TEST))
+        utterances = load_utterances(folder, name)
+        found[name] = [u for u in utterances if role == "test" or split_of(u.name) == "test"]
     if not any(found.values()):
         raise UserError(f"no held-out recordings in {folder}: make them with gaussian-avatar corpus speech")
     return found
 
 
-def _score(score: SpeechScore, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]) -> None:
-    labels = viseme_labels(utterance.segments, len(frames))
-    right = frames.visemes.argmax(1) == labels
-    speech = labels != 0
-    silent = silent_poses(utterance.segments, len(frames))
-    score.right += int(right.sum())
-    score.poses += len(labels)
-    score.right_in_speech += int(right[speech].sum())
-    score.poses_in_speech += int(speech.sum())
-    score.closures.add(score_closures(utterance.segments, gaps_mm < SEALED_GAP_MM))
-    score.silence_mm += float(gaps_mm[silent].sum())
-    score.silence_poses += int(silent.sum())
-    score.files += 1
-    score.seconds += utterance.duration_s
+@dataclass(frozen=True)
+class SourceTask:
+    """One source to be scored, wherever the corpus folder can be read."""
+
+    folder: Path
+    source: str
+    emotions: tuple[str, ...] = EMOTIONS
+    """For which closures are counted again, each at full intensity."""
+    minutes: float | None = None
+    """Of recordings at most."""
+    emotion_minutes: float = 0.5
+    """The same for each emotion."""
+    condition: Condition = Condition()
+    weights: Path | None = None
+    lookahead_ms: float | None = None
+    """Of the streaming model; see `StreamListener`."""
+
+
+def score_source(task: SourceTask, listener: Listener | None = None, tell: Progress = _silent) -> SourceScore:
+    """Score a mouth on the recordings of one source.
+
+    Args:
+        listener: what is scored; the streaming model that the task names if None.
+        tell: called with a recording's name and the share of the source done.
+    """
+    listener = StreamListener(task.weights, task.lookahead_ms) if listener is None else listener
+    found = SourceScore(by_emotion={emotion: ClosureScore() for emotion in task.emotions})
+    utterances = test_utterances(task.folder, task.source)[task.source]
+    for position, utterance in enumerate(_limited(utterances, task.minutes)):
+        tell(utterance.name, position / max(1, len(utterances)))
+        frames = listener.frames(task.condition.apply(utterance.samples, seed=position))
+        weights = spoken_weights(frames, _STILL)
+        gaps_mm = default_lips().opening_mm(weights)
+        if found.speech.seconds < 60 * task.emotion_minutes and task.source != NEURAL_TEST:
+            for emotion, closures in found.by_emotion.items():
+                settings = replace(_STILL, emotion=emotion)
+                sealed = default_lips().opening_mm(spoken_weights(frames, settings)) < SEALED_GAP_MM
+                closures.add(score_closures(utterance.segments, sealed))
+        for score in (found.speech, found.by_language.setdefault(utterance.language, SpeechScore())):
+            score.count(utterance, frames, gaps_mm)
+        if utterance.language == "en":
+            found.articulation.add(weights, frames)
+    return found
 
 
 def evaluate_speech(
@@ -208,7 +216,10 @@ def evaluate_speech(
     minutes_per_source: float | None = None,
     emotion_minutes_per_source: float = 0.5,
     condition: Condition | None = None,
+    weights: Path | None = None,
+    lookahead_ms: float | None = None,
     listener: Listener | None = None,
+    spread: Spread | None = None,
 ) -> dict[str, object]:
     """Score a mouth on held-out recordings.
 
@@ -219,7 +230,10 @@ def evaluate_speech(
         minutes_per_source: use no more than this of each source; all of it when None.
         emotion_minutes_per_source: the same for each emotion.
         condition: what to do to the sound first.
-        listener: what is scored; the shipped streaming model if None.
+        weights, lookahead_ms: of the streaming model; see `StreamListener`.
+        listener: what is scored in its place.
+        spread: does a function on many tasks, such as on the cores of many machines; one source after the other, here,
+            if None.
 
     Returns:
         The figures, ready for JSON, over real recordings; `closure_rate_by_emotion` compares on the same files,
@@ -228,50 +242,61 @@ def evaluate_speech(
 
     Raises:
         UserError: no corpus, or no readable weights.
+        Exception: what scoring a source raised elsewhere.
     """
-    condition = condition or Condition()
-    listener = StreamListener() if listener is None else listener
-    sources = test_utterances(Path(data_dir))
+    folder = Path(data_dir).resolve()
+    listener = StreamListener(weights, lookahead_ms) if listener is None else listener
+    names = list(test_utterances(folder))
+    task = SourceTask(
+        folder, "", tuple(emotions), minutes_per_source, emotion_minutes_per_source, condition or Condition(),
+        None if weights is None else weights.resolve(), lookahead_ms,
+    )  # fmt: skip
+    tasks = [replace(task, source=name) for name in names]
+    found: dict[str, SourceScore] = {}
+    if spread is None:
+        for number, task in enumerate(tasks):
+
+            def tell(recording: str, share: float, number: int = number) -> None:
+                progress(f"{names[number]}: {recording}", (number + share) / len(names))
+
+            found[task.source] = score_source(task, listener, tell)
+    else:
+        for task, result in spread(score_source, tasks):
+            if isinstance(result, Exception):
+                raise result
+            found[task.source] = result
+            progress(task.source, len(found) / len(names))
+    progress("done", 1.0)
+    figures = _summed({name: found[name] for name in names}, emotions)
+    return figures | {"condition": task.condition.name, "lookahead_ms": listener.lookahead_ms}
+
+
+def _summed(found: Mapping[str, SourceScore], emotions: Sequence[str]) -> dict[str, object]:
+    """The figures of all sources."""
     total, neural, articulation = SpeechScore(), SpeechScore(), ArticulationScore()
-    by_source: dict[str, SpeechScore] = {}
     by_language: dict[str, SpeechScore] = {}
     by_novelty: dict[str, SpeechScore] = {}
-    unheard = {source.name for source in SOURCES if source.role == "test"}
     by_emotion = {emotion: ClosureScore() for emotion in emotions}
-    for number, (name, utterances) in enumerate(sources.items()):
-        own = by_source.setdefault(name, SpeechScore())
-        for position, utterance in enumerate(_limited(utterances, minutes_per_source)):
-            share = position / max(1, len(utterances))
-            progress(f"{name}: {utterance.name}", (number + share) / len(sources))
-            frames = listener.frames(condition.apply(utterance.samples, seed=position))
-            weights = spoken_weights(frames, _STILL)
-            gaps_mm = default_lips().opening_mm(weights)
-            spent = own.seconds
-            if name == NEURAL_TEST:
-                concerned: tuple[SpeechScore, ...] = (own, neural)
-            else:
-                novelty = by_novelty.setdefault("speakers" if name in unheard else "files", SpeechScore())
-                concerned = (own, total, novelty, by_language.setdefault(utterance.language, SpeechScore()))
-            for score in concerned:
-                _score(score, utterance, frames, gaps_mm)
-            if utterance.language == "en":
-                articulation.add(weights, frames)
-            if spent < 60 * emotion_minutes_per_source and name != NEURAL_TEST:
-                for emotion, closures in by_emotion.items():
-                    settings = replace(_STILL, emotion=emotion)
-                    sealed = default_lips().opening_mm(spoken_weights(frames, settings)) < SEALED_GAP_MM
-                    closures.add(score_closures(utterance.segments, sealed))
-    progress("done", 1.0)
+    unheard = {source.name for source in SOURCES if source.role == "test"}
+    for name, source in found.items():
+        articulation.join(source.articulation)
+        for emotion, closures in source.by_emotion.items():
+            by_emotion[emotion].add(closures)
+        if name == NEURAL_TEST:
+            neural.join(source.speech)
+            continue
+        total.join(source.speech)
+        by_novelty.setdefault("speakers" if name in unheard else "files", SpeechScore()).join(source.speech)
+        for language, score in source.by_language.items():
+            by_language.setdefault(language, SpeechScore()).join(score)
     return {
         **total.summary(),
-        "closure_rate_by_emotion": {e: _ratio(s.hits, s.closures) for e, s in by_emotion.items()},
+        "closure_rate_by_emotion": {e: ratio(s.hits, s.closures) for e, s in by_emotion.items()},
         "languages": sorted(by_language),
-        "condition": condition.name,
-        "lookahead_ms": listener.lookahead_ms,
         "by_novelty": {novelty: score.summary() for novelty, score in sorted(by_novelty.items())},
         "neural": neural.summary(),
         "by_language": {language: score.summary() for language, score in sorted(by_language.items())},
-        "by_source": {name: score.summary() for name, score in by_source.items()},
+        "by_source": {name: source.speech.summary() for name, source in found.items()},
         "articulation": articulation.summary(),
     }
 

@@ -42,6 +42,7 @@ def photograph(
     progress: Progress | None = None,
     wanted: Sequence[Shot] | None = None,
     threads: int = 0,
+    part: tuple[int, int] = (1, 1),
 ) -> Path:
     """Render the pictures of a person that are not there yet; hours. Each is whole or not there at all.
 
@@ -50,6 +51,7 @@ def photograph(
         progress: called with the share done, and what is being done with the time left.
         wanted: by default those of `views.shots`.
         threads: of the path tracer; 0 for all.
+        part: which share of the pictures, of how many: several machines may take one each, in one folder.
 
     Returns:
         The folder, for `Dataset.open`.
@@ -64,18 +66,20 @@ def photograph(
     python = blender_python(lambda line: tell(0.0, line))
     tell(0.0, "anatomy, hair and clothes")
     person = Portrait(recipe)
-    scene = folder / _SCENE
+    scene = folder / (_SCENE if part == (1, 1) else f"{_SCENE}-{part[0]}-of-{part[1]}")
     scene.mkdir(exist_ok=True)
     pictures = _plan(person, folder, wanted)
     if not (folder / BEGINNING).is_file():
         save_avatar(_beginning(person), folder / BEGINNING)
-    missing = [p for p in pictures if not Path(p.file).is_file()]
+    number, parts = part
+    own = pictures[number - 1 :: parts]
+    missing = [p for p in own if not Path(p.file).is_file()]
     if missing:
         for name in dict.fromkeys(s.pose for s in wanted):
             weights = next(s.weights for s in wanted if s.pose == name)
             np.savez(scene / _pose_file(name), **person.places(weights))  # type: ignore[arg-type]
         write_job(scene, write_scene(person.objects, scene / "scene.npz"), portrait_light(), missing, threads)
-        _render(python, scene, len(pictures) - len(missing), len(pictures), tell)
+        _render(python, scene, len(own) - len(missing), len(own), tell)
     tell(1.0, "done")
     return folder
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +92,29 @@ def test_conditions_do_what_they_say() -> None:
     ratio = 10 * np.log10(np.mean(sound**2) / np.mean((noisy - sound) ** 2))
     assert ratio == pytest.approx(10, abs=0.2)
     np.testing.assert_array_equal(noisy, Condition("noisy", noise="white", ratio_db=10).apply(sound, 0))
+
+
+def test_sources_scored_elsewhere_in_any_order_add_up_to_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for source, language in (("librivox_en", "en"), ("stamps_fr", "fr"), ("kokoro_test", "en")):
+        found = [
+            Utterance(source, name, "x", language, rng.normal(0, 0.02, 19200).astype(np.float32), tuple(WORD))
+            for name in "ab"
+        ]
+        save_utterances(tmp_path, source, found)
+
+    def elsewhere(function: Any, tasks: Any) -> Any:
+        for task in reversed(tasks):  # by way of bytes, as to another machine
+            there_too = pickle.loads(pickle.dumps((function, task)))  # noqa: S301 (our own)
+            yield task, pickle.loads(pickle.dumps(there_too[0](there_too[1])))  # noqa: S301
+
+    here, there = (
+        evaluate_speech(tmp_path, lambda message, share: None, emotions=("neutral", "happy"), spread=spread)
+        for spread in (None, elsewhere)
+    )
+    assert here == there
+    assert here["files"] == 4 and list(here["by_source"]) == list(there["by_source"])  # type: ignore[call-overload]
+    assert set(here["by_source"]) == {"librivox_en", "stamps_fr", "kokoro_test"}  # type: ignore[call-overload]
 
 
 def test_the_report_has_its_keys(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,10 +84,7 @@ def test_an_environment_that_is_ready_is_used_again(tmp_path: Path, monkeypatch:
     assert environment.blender_python() == python
 
 
-def test_a_stopped_run_goes_on_with_the_pictures_that_are_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = iter([("3", "1"), ("99", "0")])
+def _stand_in_for_blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: Iterator[tuple[str, str]]) -> None:
     script = tmp_path / "stand_in.py"
     script.write_text(_STAND_IN)
     monkeypatch.setattr(session, "blender_python", lambda tell: Path(sys.executable))
@@ -94,6 +93,12 @@ def test_a_stopped_run_goes_on_with_the_pictures_that_are_missing(
     monkeypatch.setattr(
         session, "_command", lambda python, scene: [str(python), str(script), str(scene), *next(answers)]
     )
+
+
+def test_a_stopped_run_goes_on_with_the_pictures_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stand_in_for_blender(tmp_path, monkeypatch, iter([("3", "1"), ("99", "0")]))
     wanted = [s for s in shots(20, 32, 1) if s.pose in ("neutral", "grin", "delighted")]
     folder = tmp_path / "set"
     recipe = recipe_named("clara")
@@ -111,6 +116,19 @@ def test_a_stopped_run_goes_on_with_the_pictures_that_are_missing(
         assert Image.open(view.picture).size == (view.camera.width, view.camera.height)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="another recipe"):
         session.photograph(recipe_named("kenji"), folder, wanted=wanted)
+
+
+def test_machines_with_a_part_each_make_every_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _stand_in_for_blender(tmp_path, monkeypatch, itertools.repeat(("99", "0")))
+    wanted = [s for s in shots(20, 32, 1) if s.pose in ("neutral", "grin", "delighted")]
+    folder = tmp_path / "set"
+    for number in (3, 1, 2):
+        session.photograph(recipe_named("clara"), folder, wanted=wanted, part=(number, 3))
+    asked = [json.loads((folder / f"scene-{n}-of-3" / "job.json").read_text())["pictures"] for n in (1, 2, 3)]
+    files = [picture["file"] for job in asked for picture in job]
+    assert len(files) == len(set(files)) == len(wanted) and max(map(len, asked)) - min(map(len, asked)) <= 1
+    found = Dataset.open(folder)
+    assert len(found.train) + len(found.held_out) == len(wanted)
 
 
 class _Person:
