@@ -21,7 +21,8 @@ import soundfile
 import soxr
 
 import avatar.render
-from avatar.render.kernel_cache import kernel_folder
+from avatar.render.kernel_cache import is_compiled, kernel_folder
+from avatar.render.warming import compile_all
 
 RATE = 16_000
 BLOCK = 160
@@ -96,6 +97,8 @@ def sound_server(
     compiled = kernel_folder(Path(avatar.render.__file__).parent / "cpu")
     if compiled is not None:  # of the user's own home: once is enough
         environment["NUMBA_CACHE_DIR"] = str(compiled.parent)
+        if not is_compiled():  # a first start draws previews meanwhile, one in two seconds
+            compile_all(str(folder / "share"))
     environment.pop("PULSE_SERVER", None)
     fifo = folder / "mic.fifo"
     server = subprocess.Popen(
