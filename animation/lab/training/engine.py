@@ -8,6 +8,7 @@ their own and average their gradients (Fabric's DDP); `torchrun` may start them,
 
 from __future__ import annotations
 
+import atexit
 import csv
 import logging
 import os
@@ -176,6 +177,13 @@ def _keep_sparse_buffers_local(module: nn.Module) -> None:
     nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, sparse)
 
 
+def _leave_group() -> None:
+    """Say good-bye to the other processes. Fabric does so for NCCL alone; threads of Gloo's that are left abort the
+    process now and then."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _any(fabric: Any, here: bool) -> bool:
     """Whether it is so in any process: all must stop after the same step."""
     if fabric.world_size == 1:
@@ -199,6 +207,8 @@ def _fabric(options: EngineOptions) -> Any:
     except Exception as error:  # Fabric raises its own kinds for a device that is not there
         raise UserError(f"cannot train on {devices} x {options.accelerator!r}: {error}") from error
     fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_leave_group)
     return fabric
 
 
