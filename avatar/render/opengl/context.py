@@ -92,19 +92,20 @@ class OffscreenContext:
         self._thread = ThreadPoolExecutor(1, "opengl")
         self._sound = True
         try:
-            self._made = self._thread.submit(self._begin).result()
+            self._made, info = self._thread.submit(self._begin).result()
         except BaseException:
             self._thread.shutdown()
             raise
         self.gl = self._made.gl
         self.timer = self._made.timer
         """Measures what the GPU is busy with in a `with` block: `elapsed`, nanoseconds."""
-        self.device = f"{self.gl.info['GL_VENDOR']} {self.gl.info['GL_RENDERER']}"
+        self.device = f"{info['GL_VENDOR']} {info['GL_RENDERER']}"
 
-    def _begin(self) -> _Made:
+    def _begin(self) -> tuple[_Made, dict[str, Any]]:
+        """The context, current here, and what its driver says of itself, which it says here alone."""
         made = _spare.pop() if _spare else _create()
         made.gl.__enter__()
-        return made
+        return made, made.gl.info
 
     def run(self, work: Callable[[], _Result]) -> _Result:
         """Do something with the context on its thread, and wait for it. Not from within such work."""

@@ -159,6 +159,12 @@ def test_what_the_driver_complains_of_makes_way_for_another_backend() -> None:
     again.close()
 
 
+def test_the_driver_says_what_it_is(renderer: OpenGLRenderer) -> None:
+    vendor, _, what = renderer.device.partition(" ")
+    assert vendor and what.strip(), "asked on a thread without the context, it says nothing"
+    assert renderer.is_software == is_software(renderer.device)
+
+
 def test_software_is_recognised() -> None:
     assert is_software("Mesa/X.org llvmpipe (LLVM 15.0.6, 256 bits)")
     assert is_software("Google Inc. Google SwiftShader")
