@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
 from app.backdrop import Studio, put_behind
+from app.history import History
 from avatar.camera import PRESETS, Camera
 from avatar.creation.forge.build import forge
 from avatar.creation.forge.preview import Preview
@@ -18,7 +19,6 @@ from avatar.creation.forge.recipe import AvatarRecipe, recipes
 from avatar.creation.forge.recipe_file import load_recipe, save_recipe
 from avatar.creation.forge.sliders import SECTIONS, Choice, Control, Slider, Swatches, plain_recipe, with_value
 from avatar.creation.forge.surprise import surprise
-from avatar.formats.atomic import replacing
 from avatar.formats.native import save_avatar
 from avatar.importing import avatar_path
 from avatar.render import open_renderer, to_bgra
@@ -62,8 +62,7 @@ def forge_recipe(recipe: AvatarRecipe, name: str, tell: Tell = lambda share, wha
     path = avatar_path(name)  # a mistake is noticed before the work is done
     with threadpool_limits(1, user_api="blas"):  # its vectors are too short to be shared out: threads cost more
         avatar = replace(forge(recipe, tell), name=path.stem)
-    with replacing(path) as fresh:
-        save_avatar(avatar, fresh)
+    save_avatar(avatar, path)
     beside = path.with_suffix(".toml")
     save_recipe(recipe, beside)
     return Forged(path, beside, len(avatar.gaussians))
@@ -73,20 +72,23 @@ class Person:
     """A recipe in the making. Every change can be taken back; sliding one slider to and fro is one change."""
 
     def __init__(self, recipe: AvatarRecipe | None = None) -> None:
-        self.recipe = recipe or plain_recipe("me")
-        self._past: list[AvatarRecipe] = []
-        self._future: list[AvatarRecipe] = []
+        self._history = History(recipe or plain_recipe("me"))
         self._touched: Control | None = None
+
+    @property
+    def recipe(self) -> AvatarRecipe:
+        """As it stands."""
+        return self._history.value
 
     @property
     def can_undo(self) -> bool:
         """Whether there is something to take back."""
-        return bool(self._past)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether something was taken back."""
-        return bool(self._future)
+        return self._history.can_redo
 
     def put(self, control: Control, value: float | str) -> None:
         """Set a slider, or choose.
@@ -122,23 +124,18 @@ class Person:
 
     def undo(self) -> None:
         """Take the last change back."""
-        if self._past:
-            self._future.append(self.recipe)
-            self.recipe, self._touched = self._past.pop(), None
+        self._history.undo()
+        self._touched = None
 
     def redo(self) -> None:
         """Make the change again that was taken back last."""
-        if self._future:
-            self._past.append(self.recipe)
-            self.recipe, self._touched = self._future.pop(), None
+        self._history.redo()
+        self._touched = None
 
     def _change(self, recipe: AvatarRecipe, control: Control | None) -> None:
-        if recipe == self.recipe:
-            return
-        if control is None or control is not self._touched:
-            self._past.append(self.recipe)
-        self._future.clear()
-        self.recipe, self._touched = recipe, control
+        if recipe != self.recipe:
+            self._history.change(recipe, together=control is not None and control is self._touched)
+            self._touched = control
 
 
 class Portrait:

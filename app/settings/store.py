@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from app.history import History
 from app.settings.files import save_settings
 from app.settings.settings import LOOK_FIELDS, Preset, Settings
 
@@ -27,17 +28,15 @@ class Store:
     _DEPTH = 100
 
     def __init__(self, settings: Settings | None = None, path: Path | None = None) -> None:
-        self._value = settings or Settings()
+        self._history = History(settings or Settings(), self._DEPTH)
         self._path = path
         self._observers: list[Callable[[Settings, frozenset[str]], None]] = []
-        self._undo: list[Settings] = []
-        self._redo: list[Settings] = []
         self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
     @property
     def value(self) -> Settings:
         """The settings in force."""
-        return self._value
+        return self._history.value
 
     def subscribe(self, observer: Callable[[Settings, frozenset[str]], None]) -> Callable[[], None]:
         """Call `observer(settings, changed)` after every change; the result ends it."""
@@ -55,47 +54,47 @@ class Store:
         Raises:
             ValueError: for a value out of its range.
         """
-        new = msgspec.structs.replace(self._value, **changes)
+        new = msgspec.structs.replace(self.value, **changes)
         try:
             msgspec.convert(msgspec.to_builtins(new), Settings)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
-        names = frozenset(n for n in changes if getattr(new, n) != getattr(self._value, n))
+        names = frozenset(n for n in changes if getattr(new, n) != getattr(self.value, n))
         if not names:
             return
         undone = names - _NOT_UNDONE
         if undone:
             now = time.monotonic()
-            if self._last[0] != undone or now - self._last[1] > self._MERGE_S or not self._undo:
-                self._undo.append(self._value)
-                del self._undo[: -self._DEPTH]
+            together = self._last[0] == undone and now - self._last[1] <= self._MERGE_S
             self._last = (undone, now)
-            self._redo.clear()
-        self._replace(new, names)
+            self._history.change(new, together)
+        else:
+            self._history.amend(new)
+        self._tell(names)
 
     @property
     def can_undo(self) -> bool:
         """Whether there is something to undo."""
-        return bool(self._undo)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is something to do again."""
-        return bool(self._redo)
+        return self._history.can_redo
 
     def undo(self) -> None:
         """Go back one change."""
-        self._travel(self._undo, self._redo)
+        self._travel(self._history.undo)
 
     def redo(self) -> None:
         """Take the last undo back."""
-        self._travel(self._redo, self._undo)
+        self._travel(self._history.redo)
 
     def keep_preset(self, name: str) -> None:
         """Remember the present look under a name; one of the same name is replaced."""
-        look = {field: getattr(self._value, field) for field in LOOK_FIELDS}
+        look = {field: getattr(self.value, field) for field in LOOK_FIELDS}
         values = msgspec.json.decode(msgspec.json.encode(look))  # as it will be read back from the file
-        others = tuple(p for p in self._value.presets if p.name != name)
+        others = tuple(p for p in self.value.presets if p.name != name)
         self.change(presets=(*others, Preset(name, values)))
 
     def apply_preset(self, name: str) -> None:
@@ -104,10 +103,10 @@ class Store:
         Raises:
             KeyError: if there is none of this name.
         """
-        preset = next((p for p in self._value.presets if p.name == name), None)
+        preset = next((p for p in self.value.presets if p.name == name), None)
         if preset is None:
             raise KeyError(name)
-        fields = msgspec.to_builtins(self._value) | {k: v for k, v in preset.values.items() if k in LOOK_FIELDS}
+        fields = msgspec.to_builtins(self.value) | {k: v for k, v in preset.values.items() if k in LOOK_FIELDS}
         try:
             wanted = msgspec.convert(fields, Settings).checked()
         except msgspec.ValidationError as error:
@@ -117,7 +116,7 @@ class Store:
 
     def drop_preset(self, name: str) -> None:
         """Forget a look."""
-        self.change(presets=tuple(p for p in self._value.presets if p.name != name))
+        self.change(presets=tuple(p for p in self.value.presets if p.name != name))
 
     def save(self) -> None:
         """Write the file, all or nothing.
@@ -125,20 +124,18 @@ class Store:
         Raises:
             OSError: if it cannot be written.
         """
-        save_settings(self._value, self._path)
+        save_settings(self.value, self._path)
 
-    def _travel(self, source: list[Settings], other: list[Settings]) -> None:
-        if not source:
+    def _travel(self, step: Callable[[], bool]) -> None:
+        before = self.value
+        if not step():
             return
-        target = source.pop()
-        other.append(self._value)
-        kept = {name: getattr(self._value, name) for name in _NOT_UNDONE}
-        target = msgspec.structs.replace(target, **kept)
-        changed = frozenset(f for f in Settings.__struct_fields__ if getattr(target, f) != getattr(self._value, f))
+        self._history.amend(
+            msgspec.structs.replace(self.value, **{name: getattr(before, name) for name in _NOT_UNDONE})
+        )
         self._last = (frozenset(), 0.0)
-        self._replace(target, changed)
+        self._tell(frozenset(f for f in Settings.__struct_fields__ if getattr(self.value, f) != getattr(before, f)))
 
-    def _replace(self, new: Settings, changed: frozenset[str]) -> None:
-        self._value = new
+    def _tell(self, changed: frozenset[str]) -> None:
         for observer in tuple(self._observers):
-            observer(new, changed)
+            observer(self.value, changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QLabel, QPushButton
 
+from app.gui.look.wording import sentence
 from app.gui.panels.controls import Panel, Picker, muted_label
 from app.live.camera import CameraDevice
 from app.live.face import FaceState
@@ -74,7 +75,7 @@ class FacePanel(Panel):
             "calibrating": self.tr("Look ahead, face at rest: two seconds…"),
             "following": self.tr("Following the face ({:.0f} ms after each picture)").format(latency_ms),
             "no face": self.tr("No face is in sight"),
-            "lost": problem[:1].upper() + problem[1:],
+            "lost": sentence(problem),
         }[state]
         if self.words.text() != text:
             self.words.setText(text)

@@ -26,6 +26,7 @@ from PyQt6.QtWidgets import (
 )
 
 from app.forging import AvatarRecipe, Control, Person, Portrait, forge_recipe, plain_recipe, recipes
+from app.gui.capture.attempt import attempted
 from app.gui.capture.person_controls import PersonControls
 from app.gui.capture.portrait_painter import OpenPortrait, PortraitPainter, Wish
 from app.gui.look.theme import SPACE, TYPE, current
@@ -44,8 +45,8 @@ Make = Callable[[AvatarRecipe, str, Callable[[float, str], None]], object]
 """A recipe, a name, and who is told of progress; what that raises ends the work."""
 
 
-class _CancelledError(Exception):
-    pass
+class _CancelledError(UserError):
+    """The user has left off."""
 
 
 class _PortraitView(QWidget):
@@ -343,20 +344,19 @@ class PersonDialog(QDialog):
     def _start(self) -> None:
         recipe, name = self.person.recipe, self.name.text().strip()
         self._cancelled.clear()
+        nothing = self.tr("Nothing was made.")
 
         def tell(share: float, what: str) -> None:
             if self._cancelled.is_set():
-                raise _CancelledError
+                raise _CancelledError(nothing)
             self._told.emit(share, what)
 
+        def make() -> str:
+            self._make(recipe, name, tell)
+            return name
+
         def work() -> None:
-            try:
-                self._make(recipe, name, tell)
-                self._done.emit(name)
-            except (UserError, _CancelledError) as error:
-                self._done.emit(error)
-            except Exception as error:
-                self._done.emit(UserError(f"the avatar could not be made ({type(error).__name__}: {error})"))
+            self._done.emit(attempted(make))
 
         self.words.setText("")
         self._thread = threading.Thread(target=work, name="forge", daemon=True)
@@ -375,8 +375,6 @@ class PersonDialog(QDialog):
         self._refresh()
         if isinstance(result, UserError):
             self.words.setText(sentence(str(result)))
-        elif isinstance(result, _CancelledError):
-            self.words.setText(self.tr("Nothing was made."))
         else:
             self.words.setText(self.tr("{} is there.").format(result))
             self.made.emit(str(result))

@@ -22,7 +22,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from app.gui.capture.attempt import attempted
 from app.gui.look.theme import SPACE
+from app.gui.look.wording import sentence
 from app.gui.panels.controls import muted_label
 from avatar.errors import UserError
 
@@ -215,12 +217,7 @@ class PhotoDialog(QDialog):
         name = self.name.text().strip()
 
         def work() -> None:
-            try:
-                self._done.emit((name, self._make(source, name, self._told.emit, self._shown.emit)))
-            except UserError as error:
-                self._done.emit(error)
-            except Exception as error:
-                self._done.emit(UserError(f"the avatar could not be made ({type(error).__name__}: {error})"))
+            self._done.emit(attempted(lambda: (name, self._make(source, name, self._told.emit, self._shown.emit))))
 
         self.words.setText("")
         self._thread = threading.Thread(target=work, name="capture", daemon=True)
@@ -229,7 +226,7 @@ class PhotoDialog(QDialog):
 
     def _show_progress(self, share: float, what: str) -> None:
         self.bar.setValue(round(1000 * share))
-        self.words.setText(what[:1].upper() + what[1:] + "…")
+        self.words.setText(f"{sentence(what)}…")
 
     def _finish(self, result: object) -> None:
         if self._thread is not None:
@@ -238,14 +235,11 @@ class PhotoDialog(QDialog):
         shown = self.preview.pixmap()
         self._refresh()
         if isinstance(result, UserError):
-            text = str(result)
-            self.words.setText(text[:1].upper() + text[1:])
+            self.words.setText(sentence(str(result)))
             return
         assert isinstance(result, tuple)
         name, notes = result
-        self.words.setText(
-            " ".join([self.tr("{} is there.").format(name), *(f"{n[:1].upper()}{n[1:]}." for n in notes)])
-        )
+        self.words.setText(" ".join([self.tr("{} is there.").format(name), *(f"{sentence(note)}." for note in notes)]))
         self.preview.setPixmap(shown)
         self.made.emit(name)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from animation.expression.track import EmotionCue
 from animation.performance.document import Performance
+from app.history import History
 
 __all__ = ["Block", "Direction", "moved", "restrained"]
 
@@ -47,10 +48,8 @@ class Direction:
     _DEPTH = 200
 
     def __init__(self, performance: Performance | None = None, duration_s: float = 0.0) -> None:
-        self._now = performance or Performance()
+        self._history = History(performance or Performance(), self._DEPTH)
         self.duration_s = duration_s
-        self._before: list[Performance] = []
-        self._after: list[Performance] = []
         self._observers: list[Callable[[], None]] = []
 
     def subscribe(self, observer: Callable[[], None]) -> None:
@@ -60,12 +59,12 @@ class Direction:
     @property
     def performance(self) -> Performance:
         """As it stands."""
-        return self._now
+        return self._history.value
 
     @property
     def cues(self) -> tuple[EmotionCue, ...]:
         """In the order of their times."""
-        return self._now.cues
+        return self.performance.cues
 
     def blocks(self, cues: tuple[EmotionCue, ...] | None = None) -> list[Block]:
         """The cues, or others in their place, as stretches of time."""
@@ -95,7 +94,7 @@ class Direction:
 
     def take(self, cues: tuple[EmotionCue, ...]) -> None:
         """These cues instead."""
-        self._go(replace(self._now, cues=cues))
+        self._go(replace(self.performance, cues=cues))
 
     def open(self, performance: Performance) -> None:
         """A performance from a file; can be undone, too."""
@@ -103,33 +102,27 @@ class Direction:
 
     def undo(self) -> None:
         """Take back the last change, if there is one."""
-        if self._before:
-            self._after.append(self._now)
-            self._now = self._before.pop()
+        if self._history.undo():
             self._tell()
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        if self._after:
-            self._before.append(self._now)
-            self._now = self._after.pop()
+        if self._history.redo():
             self._tell()
 
     @property
     def can_undo(self) -> bool:
         """Whether there is something to take back."""
-        return bool(self._before)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether something has been taken back."""
-        return bool(self._after)
+        return self._history.can_redo
 
     def _go(self, performance: Performance) -> None:
-        if performance != self._now:
-            self._before = [*self._before, self._now][-self._DEPTH :]
-            self._after.clear()
-            self._now = performance
+        if performance != self.performance:
+            self._history.change(performance)
             self._tell()
 
     def _tell(self) -> None:
