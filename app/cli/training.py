@@ -257,12 +257,11 @@ def evaluate_speech(
 
     if scheduler is not None:
         refuse("the scheduler's workers are as many as they are", jobs=jobs)
-    spread = None if jobs is None else partial(run_here, jobs=_positive("jobs", jobs))
-    if scheduler is not None:
-        spread = partial(run_there, address=scheduler)
+    there = None if scheduler is None else partial(run_there, address=scheduler)
+    here = None if jobs is None else partial(run_here, jobs=_positive("jobs", jobs))
     with messages() as progress:
         scores = evaluate(
-            data, progress, minutes_per_source=minutes, weights=weights, lookahead_ms=lookahead, spread=spread
+            data, progress, minutes_per_source=minutes, weights=weights, lookahead_ms=lookahead, spread=there or here
         )
     if json:
         print_json(scores)

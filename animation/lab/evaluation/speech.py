@@ -39,7 +39,6 @@ __all__ = [
     "evaluate_speech",
     "score_source",
     "spoken_weights",
-    "test_utterances",
 ]
 
 _log = logging.getLogger(__name__)
@@ -50,11 +49,6 @@ Spread = Callable[
     Iterable[tuple["SourceTask", SourceScore | Exception]],
 ]
 """Does a function on tasks, somewhere; gives each with what came of it, as they are done."""
-
-
-def _silent(what: str, share: float) -> None:
-    """Tell nobody."""
-
 
 _STILL = DriverSettings(intensity=1.0, blinks=False, gaze=False, head=False)
 
@@ -142,26 +136,17 @@ class Condition:
         return np.clip(result * 10 ** (self.gain_db / 20), -1, 1).astype(np.float32)
 
 
-def test_utterances(folder: Path, only: str | None = None) -> dict[str, list[Utterance]]:
-    """Held-out speech by source: speakers kept out of training whole, files kept out of the divided sources, and the
-    neural voices kept for tests.
-
-    Args:
-        only: a source to read in the place of all.
-
-    Raises:
-        UserError: the corpus has none.
-    """
-    found: dict[str, list[Utterance]] = {}
+def _roles(folder: Path) -> dict[str, str]:
+    """The sources of a corpus that have recordings to test on: speakers kept out of training whole, sources divided by
+    file, and the neural voices kept for tests; `test` where all of it is."""
     roles = {source.name: source.role for source in SOURCES} | {NEURAL_TEST: "test"}
-    for name, role in roles.items():
-        if role not in ("split", "test") or only not in (None, name) or not (folder / f"{name}.json").exists():
-            continue
-        utterances = load_utterances(folder, name)
-        found[name] = [u for u in utterances if role == "test" or split_of(u.name) == "test"]
-    if not any(found.values()):
-        raise UserError(f"no held-out recordings in {folder}: make them with gaussian-avatar corpus speech")
-    return found
+    return {n: r for n, r in roles.items() if r in ("split", "test") and (folder / f"{n}.json").exists()}
+
+
+def _held_out(folder: Path, source: str) -> list[Utterance]:
+    """The recordings of a source that training never saw."""
+    whole = _roles(folder)[source] == "test"
+    return [u for u in load_utterances(folder, source) if whole or split_of(u.name) == "test"]
 
 
 @dataclass(frozen=True)
@@ -182,7 +167,9 @@ class SourceTask:
     """Of the streaming model; see `StreamListener`."""
 
 
-def score_source(task: SourceTask, listener: Listener | None = None, tell: Progress = _silent) -> SourceScore:
+def score_source(
+    task: SourceTask, listener: Listener | None = None, tell: Progress = lambda what, share: None
+) -> SourceScore:
     """Score a mouth on the recordings of one source.
 
     Args:
@@ -191,7 +178,7 @@ def score_source(task: SourceTask, listener: Listener | None = None, tell: Progr
     """
     listener = StreamListener(task.weights, task.lookahead_ms) if listener is None else listener
     found = SourceScore(by_emotion={emotion: ClosureScore() for emotion in task.emotions})
-    utterances = test_utterances(task.folder, task.source)[task.source]
+    utterances = _held_out(task.folder, task.source)
     for position, utterance in enumerate(_limited(utterances, task.minutes)):
         tell(utterance.name, position / max(1, len(utterances)))
         frames = listener.frames(task.condition.apply(utterance.samples, seed=position))
@@ -202,8 +189,9 @@ def score_source(task: SourceTask, listener: Listener | None = None, tell: Progr
                 settings = replace(_STILL, emotion=emotion)
                 sealed = default_lips().opening_mm(spoken_weights(frames, settings)) < SEALED_GAP_MM
                 closures.add(score_closures(utterance.segments, sealed))
-        for score in (found.speech, found.by_language.setdefault(utterance.language, SpeechScore())):
-            score.count(utterance, frames, gaps_mm)
+        one = SpeechScore.of(utterance, frames, gaps_mm)
+        found.speech.join(one)
+        found.by_language.setdefault(utterance.language, SpeechScore()).join(one)
         if utterance.language == "en":
             found.articulation.add(weights, frames)
     return found
@@ -246,7 +234,7 @@ def evaluate_speech(
     """
     folder = Path(data_dir).resolve()
     listener = StreamListener(weights, lookahead_ms) if listener is None else listener
-    names = list(test_utterances(folder))
+    names = list(_roles(folder))
     task = SourceTask(
         folder, "", tuple(emotions), minutes_per_source, emotion_minutes_per_source, condition or Condition(),
         None if weights is None else weights.resolve(), lookahead_ms,
@@ -266,6 +254,8 @@ def evaluate_speech(
                 raise result
             found[task.source] = result
             progress(task.source, len(found) / len(names))
+    if not any(score.speech.files for score in found.values()):
+        raise UserError(f"no held-out recordings in {folder}: make them with gaussian-avatar corpus speech")
     progress("done", 1.0)
     figures = _summed({name: found[name] for name in names}, emotions)
     return figures | {"condition": task.condition.name, "lookahead_ms": listener.lookahead_ms}

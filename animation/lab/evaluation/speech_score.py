@@ -30,21 +30,24 @@ class SpeechScore:
     files: int = 0
     seconds: float = 0.0
 
-    def count(self, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]) -> None:
-        """Count an utterance in: what was heard, and the gap between the lips, pose by pose."""
+    @classmethod
+    def of(cls, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]) -> SpeechScore:
+        """Of one utterance: what was heard, and the gap between the lips, pose by pose."""
         labels = viseme_labels(utterance.segments, len(frames))
         right = frames.visemes.argmax(1) == labels
         speech = labels != 0
         silent = silent_poses(utterance.segments, len(frames))
-        self.right += int(right.sum())
-        self.poses += len(labels)
-        self.right_in_speech += int(right[speech].sum())
-        self.poses_in_speech += int(speech.sum())
-        self.closures.add(score_closures(utterance.segments, gaps_mm < SEALED_GAP_MM))
-        self.silence_mm += float(gaps_mm[silent].sum())
-        self.silence_poses += int(silent.sum())
-        self.files += 1
-        self.seconds += utterance.duration_s
+        return cls(
+            right=int(right.sum()),
+            poses=len(labels),
+            right_in_speech=int(right[speech].sum()),
+            poses_in_speech=int(speech.sum()),
+            closures=score_closures(utterance.segments, gaps_mm < SEALED_GAP_MM),
+            silence_mm=float(gaps_mm[silent].sum()),
+            silence_poses=int(silent.sum()),
+            files=1,
+            seconds=utterance.duration_s,
+        )
 
     def join(self, other: SpeechScore) -> None:
         """Count in what another has counted."""
