@@ -124,6 +124,7 @@ class Trainer:
             self._pace = 1 / self._units_m[self.parameters.triangles]
             self._on_eyes = eye_triangles(avatar.head).to(self._device)
             self._home = self.parameters.tensors["means"].detach().norm(dim=1)
+        self._limit()
         self.exposures = Exposures(len(views), self._device) if config.learn_exposure else None
         arkit = [self._arkit_of(view) for view in views]
         self._weights = [weights[indices(*self.parameters.channels)] for weights in arkit]
@@ -195,7 +196,7 @@ class Trainer:
             self._adams[name].step(gradient, seen, self._rates[name] * pace, own)
             t[name].grad = None
         with torch.no_grad():
-            t["log_scales"].clamp_max_(self._largest()[:, None])
+            t["log_scales"].clamp_max_(self._largest[:, None])
         for kind, change in (("tint", tint), ("fade", fade)):
             if change is not None and change.grad is not None:
                 for channel, weight in self.parameters.active(self._weights[number]):
@@ -206,10 +207,11 @@ class Trainer:
         if self.exposures is not None:
             self.exposures.step(pace)
 
-    def _largest(self) -> Float[Tensor, " n"]:
-        """Logarithm of the widest that each Gaussian may be, in units of its triangle."""
+    def _limit(self) -> None:
+        """Find the widest that each Gaussian may be where it hangs now: its logarithm, in units of its triangle."""
         on_eyes = self._on_eyes[self.parameters.triangles]
-        return (torch.where(on_eyes, self.config.largest_on_eyes_m, self.config.largest_m) * self._pace).log()
+        largest_m = torch.where(on_eyes, self.config.largest_on_eyes_m, self.config.largest_m)
+        self._largest = (largest_m * self._pace).log()
 
     def _learn_offsets(self, pace: float) -> None:
         offset = self.poser.offset
@@ -254,6 +256,7 @@ class Trainer:
                 adam.restart(to, of)
         self._home[to] = self._home[of]
         self._pace[to] = self._pace[of]
+        self._limit()
         self._useful.clear()
         return len(to)
 
@@ -323,6 +326,7 @@ class Trainer:
             if tensor.shape != tensors[name].shape:
                 raise ValueError(f"{name}: expected shape {tuple(tensor.shape)}, got {tuple(tensors[name].shape)}")
             tensor.data.copy_(tensors[name])
+        self._limit()
         self.step_count = int(counters["step"])
         self._order = [int(i) for i in counters["order"]]
         self._useful.pictures = int(counters["useful"])
