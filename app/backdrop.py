@@ -11,7 +11,7 @@ from PIL import ImageColor
 
 from avatar.errors import UserError
 
-__all__ = ["STUDIO", "Backdrop", "Studio", "parse_background", "put_behind"]
+__all__ = ["STUDIO", "Backdrop", "Studio", "colour_of", "image_of", "parse_background", "put_behind"]
 
 Colour = tuple[float, float, float]
 """RGB in 0..1."""
@@ -45,6 +45,17 @@ class Studio:
 
 Backdrop = Colour | Studio | None
 """A colour, a studio, or None for a transparent background."""
+
+
+def colour_of(backdrop: Backdrop) -> Colour | None:
+    """What a renderer draws over: nothing where an image comes behind, or all is transparent."""
+    return None if isinstance(backdrop, Studio) else backdrop
+
+
+def image_of(backdrop: Backdrop, width: int, height: int) -> UInt8[np.ndarray, "h w 4"] | None:
+    """The opaque BGRA image that comes behind, if there is one."""
+    return backdrop.picture(width, height) if isinstance(backdrop, Studio) else None
+
 
 STUDIO = Studio(lit=(0.70, 0.715, 0.74), shade=(0.33, 0.345, 0.375))
 """What videos have where nothing else is asked for: a mid grey, before which fair hair and dark hair show alike."""

@@ -17,7 +17,7 @@ from animation.speech.audio import StreamingResampler
 from animation.speech.prompted import PromptedSpeech
 from animation.speech.voice.narrator import SpokenText
 from app.audio_file import open_audio
-from app.backdrop import STUDIO, Backdrop, Studio, put_behind
+from app.backdrop import STUDIO, Backdrop, colour_of, image_of, put_behind
 from app.offline_tools import OfflineTools
 from app.output.curves import read_curves
 from app.output.files import check_options
@@ -253,9 +253,7 @@ def _film(
     """Draw poses into a new video; `poses` is given the writer, for the sound."""
     avatar, renderer = tools.avatar(options.avatar), tools.renderer(options.backend)
     camera = Camera.preset(options.camera, options.width, options.height)
-    behind = options.background
-    wall = behind.picture(camera.width, camera.height) if isinstance(behind, Studio) else None
-    colour = None if isinstance(behind, Studio) else behind
+    colour, wall = colour_of(options.background), image_of(options.background, camera.width, camera.height)
     images, finished = 0, False
     with closing(
         open_writer(
@@ -265,7 +263,7 @@ def _film(
             sample_rate,
             options.fps,
             options.quality,
-            alpha=behind is None,
+            alpha=options.background is None,
         )
     ) as writer:
         try:

@@ -182,18 +182,18 @@ def refuse(why: str, **given: object) -> None:
 
 
 def refuse_other_formats(
-    kind: str, *, moment: float | None = None, flame: str | None = None, avatar: str | None = None
+    *kinds: str | None, moment: object = None, flame: str | None = None, avatar: str | None = None
 ) -> None:
-    """Turn down what a format of curves, one of `app.output.curves.FORMATS`, has no place for.
+    """Turn down what none of the formats has a place for: those of `app.output.curves.FORMATS`, or None for a video.
 
     Raises:
         UserError: naming it.
     """
-    if kind != "ply":
+    if "ply" not in kinds:
         refuse("only a .ply shows a single moment", moment=moment)
-    if kind not in ("flame", "diffposetalk"):
+    if not {"flame", "diffposetalk"} & set(kinds):
         refuse("only an .npz holds coefficients of FLAME", flame=flame)
-    if kind not in ("glb", "ply"):
+    if not {"glb", "ply"} & set(kinds):
         refuse("the curves do not depend on it; only a .glb or .ply holds an avatar", avatar=avatar)
 
 

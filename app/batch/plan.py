@@ -13,7 +13,7 @@ import msgspec
 from app.audio_file import open_audio
 from app.batch.table import Line
 from app.batch.task import Task
-from app.options import Acting, Hearing, Picture, refuse
+from app.options import Acting, Hearing, Picture, refuse, refuse_other_formats
 from app.output.curves import FORMATS as CURVES
 from app.output.curves import SUFFIXES, format_of
 from app.output.formats import FORMATS as VIDEOS
@@ -129,21 +129,14 @@ def _tasks(line: Line, settings: Settings, checks: _Checks) -> Iterable[Task]:
         receipts=settings.out.resolve() / ".batch",
     )
     outputs = list(_outputs(line, settings))
-    _refuse_idle(values, {curves for _, curves in outputs})
+    kinds = {curves for _, curves in outputs}
+    refuse_other_formats(*kinds, moment=values.get("moment"), flame=values.get("flame"))
+    if kinds == {None}:
+        refuse("of the poses of curves; a video has fps", rate=values.get("rate"))
     for out, curves in outputs:
         if out == path:
             raise UserError(f"{out.name} is its own input; give it another output")
         yield replace(common, out=out, curves=curves)
-
-
-def _refuse_idle(values: Mapping[str, str], kinds: set[str | None]) -> None:
-    """Turn down what none of a line's formats has a place for; None is a video."""
-    if "ply" not in kinds:
-        refuse("only a .ply shows a single moment", moment=values.get("moment"))
-    if not kinds & {"flame", "diffposetalk"}:
-        refuse("only an .npz holds coefficients of FLAME", flame=values.get("flame"))
-    if kinds == {None}:
-        refuse("of the poses of curves; a video has fps", rate=values.get("rate"))
 
 
 def _outputs(line: Line, settings: Settings) -> Iterable[tuple[Path, str | None]]:

@@ -222,9 +222,9 @@ def live(
         refuse("the face comes from the voice; give --face webcam or both too", webcam=options.webcam)
     if options.record is None:
         refuse("of a recording; give --record too", fps=options.fps)
-    if options.record is None and not options.virtual_camera:
-        seen_by_nobody = {"background": options.background, "camera": options.camera}
-        refuse("nobody sees the picture; give --record or --virtual-camera too", **seen_by_nobody)
+        if not options.virtual_camera:
+            seen_by_nobody = {"background": options.background, "camera": options.camera}
+            refuse("nobody sees the picture; give --record or --virtual-camera too", **seen_by_nobody)
     width, height = parse_size(options.size or "512")
     chosen = HeadlessOptions(
         source=Source(file=audio_file, device=device, track=track, channel=channel),

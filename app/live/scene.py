@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import UInt8
 
-from app.backdrop import STUDIO, Backdrop, Studio
+from app.backdrop import STUDIO, Backdrop, colour_of, image_of
 from app.live.inference import PoseTiming
 from avatar.camera import PRESETS, Camera, Framing
 from avatar.flame.params import FlameParams
@@ -50,16 +50,13 @@ class ImageRequest:
     @property
     def background(self) -> tuple[float, float, float] | None:
         """What the renderer draws over; None where the scene is transparent or an image comes behind."""
-        behind = self.scene.background
-        return None if self.scene.backdrop is not None or isinstance(behind, Studio) else behind
+        return colour_of(self.scene.background) if self.scene.backdrop is None else None
 
     @property
     def backdrop(self) -> UInt8[np.ndarray, "h w 4"] | None:
         """The BGRA image that is to be put behind what the renderer draws, if there is one."""
         scene = self.scene
-        if scene.backdrop is None and isinstance(scene.background, Studio):
-            return scene.background.picture(scene.width, scene.height)
-        return scene.backdrop
+        return image_of(scene.background, scene.width, scene.height) if scene.backdrop is None else scene.backdrop
 
     def camera(self, width: int | None = None, height: int | None = None) -> Camera:
         """The scene's camera for a picture of a size, pixels; of the scene's own if none is given."""
