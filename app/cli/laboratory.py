@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from app.cli.corpora import SPEECH_CORPUS
 from app.cli.terminal import console, messages, print_json, registry
 
 __all__: list[str] = []
@@ -127,6 +128,46 @@ def bench_capture(*, people: int = 4, each: int = 25, json: bool = False) -> int
     for name, values in report.items():
         text = ", ".join(f"{k} {v}" for k, v in values.items()) if isinstance(values, dict) else values
         console.print(f"{name}: {text}")
+    return 0
+
+
+@registry.command(name="bench lips")
+def bench_lips(
+    *, data: Path = SPEECH_CORPUS, quick: bool = False, weights: Path | None = None, json: bool = False
+) -> int:
+    """Race our lips against those of other programs, on recordings that ours have not learned from.
+
+    Args:
+        data: the corpus of "corpus speech"; only its held-out recordings are used.
+        quick: some seconds of each source.
+        weights: of our speech model; those that ship if not given.
+        json: print JSON.
+    """
+    from app.benchmarks.lips import GROUPS
+    from app.benchmarks.lips import bench_lips as bench
+
+    with messages() as progress:
+        report = bench(data, quick, weights, progress)
+    if json:
+        print_json(report)
+        return 0
+    console.print(", ".join(f"{name}: {value}" for name, value in report["machine"].items()))
+    console.print("visemes right, all / in speech, %; p, b and m hit, %; false closures a minute")
+    for group in ("all", *GROUPS):
+        rows = [row for row in report["results"] if group in row["by_group"]]
+        if rows:
+            first = rows[0]["by_group"][group]
+            console.print(f"\n{group}: {first['minutes']} minutes, {first['closures']} p, b and m")
+        for row in rows:
+            found = row["by_group"][group]
+            hit = "-" if found["closure_rate"] is None else f"{100 * found['closure_rate']:.0f}"
+            console.print(
+                f"  {row['name']:26} sound {row['sound_after_ms']:3} ms later  "
+                f"{100 * found['viseme_accuracy']:.0f} / {100 * (found['viseme_accuracy_in_speech'] or 0):.0f}  "
+                f"hit {hit}  false {found['false_closures_per_min']:.0f}  CPU {row['cpu_s_per_s']:.4f} s a second"
+            )
+    for name, line in report["absent"].items():
+        console.print(f"{name}: {line}")
     return 0
 
 

