@@ -22,7 +22,7 @@ from animation.smoothing import Envelope, OneEuro
 from animation.speech.acoustics import SILENT, Acoustics, VoiceAnalyzer
 from animation.speech.audio import HOP_SAMPLES
 from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
-from animation.speech.mouth import MouthMap, rest_seal
+from animation.speech.mouth import MouthMap, bitten, rest_seal
 from animation.speech.prosody import ProsodyTracker
 from animation.speech.stress import AHEAD_HOPS
 from avatar.flame.params import FlameParams
@@ -185,6 +185,7 @@ class AvatarDriver:
         self._closure = settings.closure.start()
         self._smooth = _smoother(settings.calm, self._rate)
         self._gate = Envelope(self._rate, attack_s=0.0, release_s=0.08)
+        self._bite = Envelope(self._rate, attack_s=0.015, release_s=0.03)
         self._held = HeldExpression(self._rate)
         self._cue: EmotionCue | None = self._track.at(0.0)
         self._feel(self._cue or settings, 0.0)
@@ -224,6 +225,9 @@ class AvatarDriver:
         resting = min(2 * prosody.activity, 1.0) * min(3 * float(rest_seal(articulation)), 1.0)
         held = self._held.step(settings.expression, settings.expression_amount)
         weights = self._fusion.fuse(speech, np.minimum(behaviour.weights + held, 1.0), max(seal, resting))
+        # The lower lip meets the teeth on f and v, whatever a feeling does to the mouth; p, b and m come first.
+        bite = self._bite.feed(float(bitten(articulation)) * min(settings.mouth_opening, 1.0))
+        weights = self._face.lips.bite(weights, bite * (1.0 - seal))
         if seal == 1 and float(self._face.lips.opening_mm(weights)) > _TOUCHING_MM:
             weights = self._face.lips.seal(weights, seal)  # the promise holds whatever fusion is in place
         return self._assemble(weights, behaviour, time_s)

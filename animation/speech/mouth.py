@@ -11,7 +11,7 @@ from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, ROUNDING, T
 from animation.speech.lips import LipModel, default_lips
 from avatar.flame.arkit import NAMES, indices
 
-__all__ = ["ClosureGate", "MouthMap", "rest_seal"]
+__all__ = ["ClosureGate", "MouthMap", "bitten", "rest_seal"]
 
 # What each channel does to the mouth at 1. Sizes are those of people: over read sentences the standard deviations of
 # these blendshapes agree with ARKit captures (see docs/animation.md).
@@ -71,6 +71,11 @@ def _bent(jaw: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
 def rest_seal(articulation: Float[np.ndarray, "*batch 7"]) -> Float[np.ndarray, "*batch"]:
     """How far the lips lie on each other by themselves, 0..1: fully at rest, not at all in open sounds."""
     return _ramp(articulation[..., CLOSED], 0.3, 0.66)
+
+
+def bitten(articulation: Float[np.ndarray, "*batch 7"]) -> Float[np.ndarray, "*batch"]:
+    """How far the lower lip is brought to the upper teeth, 0..1: on f and v."""
+    return _ramp(articulation[..., LIP_IN], 0.25, 0.65)
 
 
 class MouthMap:

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from animation.speech.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
-from animation.speech.channels import CHANNELS, CLOSED, JAW, REST
+from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, REST
 from animation.speech.model import SealRule, SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
-from animation.speech.phonemes import VISEMES
+from animation.speech.phonemes import VISEME_INDEX, VISEMES
 
 __all__ = ["Seal", "SpeechFrames", "SpeechStream"]
 
@@ -31,6 +31,10 @@ _JAW_PER_DB = 0.02
 _JAW_BOUNDS = (0.8, 1.2)
 _USUAL_BELOW_LEVEL_DB = 6.0  # speech lies about this far below the level tracker, which follows peaks
 _SLOW, _FAST = 0.01, 0.15
+
+# A weak sound after a silence is half a silence to the network; how far it is f or v is asked of the other half.
+_SILENT, _BITING = VISEME_INDEX["sil"], VISEME_INDEX["FF"]
+_LIKELY, _SURE = 0.35, 0.6
 
 _SILENT_HOPS = 50
 
@@ -112,6 +116,12 @@ class Seal:
         if self._age:
             return _SEALED + (1 - _SEALED) * min(1.0, max(0.0, (probability - rule.off) / (1 - rule.off)))
         return _APART * min(1.0, probability / rule.on)
+
+
+def _bitten(visemes: Float[np.ndarray, " v"]) -> float:
+    """How surely what is spoken, if anything is, is an f or v: 0..1."""
+    share = float(visemes[_BITING]) / max(1.0 - float(visemes[_SILENT]), 0.05)
+    return min(max((share - _LIKELY) / (_SURE - _LIKELY), 0.0), 1.0)
 
 
 def _lookahead_ms(hops: int) -> float:
@@ -239,6 +249,7 @@ class SpeechStream:
         self._gate += (goal - self._gate) * (_GATE_RISE if goal > self._gate else _GATE_FALL)
         closure = self._seal.step(output.closure) * self._gate
         articulation = REST + np.float32(self._gate) * (output.articulation - REST)
+        articulation[LIP_IN] = max(float(articulation[LIP_IN]), self._gate * _bitten(output.visemes))
         if self._speaking:
             self._emphasis_db += _FAST * (below_level_db + _USUAL_BELOW_LEVEL_DB - self._emphasis_db)
             self._usual_db += _SLOW * (self._emphasis_db - self._usual_db)

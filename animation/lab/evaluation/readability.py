@@ -26,14 +26,18 @@ Progress = Callable[[str, float], None]
 
 _MORE_OPEN_MM = 1.5
 """So much more than without a feeling the lips may stand apart on f and v."""
+_AT_TEETH_MM = 1.0
+"""So near their edge the lower lip touches the upper teeth, as far as anybody can see."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Mouth:
-    """The lips' opening and width, millimetres, pose by pose."""
+    """Of the lips, millimetres, pose by pose."""
 
     opening: Float[np.ndarray, " t"]
     width: Float[np.ndarray, " t"]
+    below_teeth: Float[np.ndarray, " t"]
+    """From the lower lip up to the edge of the upper teeth."""
 
 
 def evaluate_lips(progress: Progress = lambda text, share: None, sentences: int = 10) -> dict[str, dict[str, float]]:
@@ -54,14 +58,15 @@ def lips_under_emotions(
     intensity: float = 1.0,
     progress: Progress = lambda text, share: None,
 ) -> dict[str, dict[str, float]]:
-    """Emotion -> share of closures that seal, share of f and v that hold, and how well vowels keep their shapes (the
+    """Emotion -> share of closures that seal, share of f and v on which the lips are about as near each other as
+    without a feeling, share on which the lower one comes to the upper teeth, and how well vowels keep their shapes (the
     correlation of their opening and of their width with those of the neutral face)."""
     neutral = [_mouth(face, speech, "neutral", 1.0) for speech in speeches]
     table = {}
     for number, emotion in enumerate(EMOTIONS):
         progress(f"lips under {emotion}", number / len(EMOTIONS))
         mouths = [_mouth(face, speech, emotion, intensity) for speech in speeches]
-        closures, bitten, kept = ClosureScore(), 0, 0
+        closures, bitten, kept, at_teeth = ClosureScore(), 0, 0, 0
         vowels: list[tuple[float, float, float, float]] = []
         for speech, plain, felt in zip(speeches, neutral, mouths, strict=True):
             closures.add(score_closures(speech.segments, felt.opening < SEALED_GAP_MM))
@@ -70,6 +75,7 @@ def lips_under_emotions(
                 if segment.phoneme in LABIODENTALS:
                     bitten += 1
                     kept += felt.opening[at].min() <= plain.opening[at].min() + _MORE_OPEN_MM
+                    at_teeth += felt.below_teeth[at].min() <= _AT_TEETH_MM
                 elif segment.phoneme in VOWELS:
                     middle = (at.start + at.stop) // 2
                     values = (plain.opening, felt.opening, plain.width, felt.width)
@@ -78,6 +84,7 @@ def lips_under_emotions(
         table[emotion] = {
             "closures": round(closures.rate, 4),
             "f_and_v": round(kept / max(bitten, 1), 4),
+            "lip_to_teeth": round(at_teeth / max(bitten, 1), 4),
             "vowel_opening_r": round(float(np.corrcoef(columns[0], columns[1])[0, 1]), 3),
             "vowel_width_r": round(float(np.corrcoef(columns[2], columns[3])[0, 1]), 3),
         }
@@ -94,7 +101,7 @@ def _mouth(face: DrivenFace, speech: SyntheticSpeech, emotion: str, intensity: f
     driver = AvatarDriver(face, settings)
     weights = FlameParams.stack(driver.feed(speech.samples) + driver.finish()).blendshape_weights
     assert weights is not None
-    return _Mouth(face.lips.opening_mm(weights), _width_mm(face.lips, weights))
+    return _Mouth(face.lips.opening_mm(weights), _width_mm(face.lips, weights), -face.lips.over_edge_mm(weights))
 
 
 def _width_mm(lips: LipModel, weights: Float[np.ndarray, "t 52"]) -> Float[np.ndarray, " t"]:

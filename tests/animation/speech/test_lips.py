@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import lsq_linear
 
 from animation.expression.emotions import EMOTIONS, emotion_weights
-from animation.speech.lips import _bounded_minimum, default_lips
+from animation.speech.lip_controls import bounded_minimum
+from animation.speech.lips import default_lips
 from avatar.flame.arkit import NAMES, weights_from_dict
 from avatar.heads import open_head
 
@@ -104,6 +105,47 @@ def test_no_closure_is_no_change(lips):
     assert np.array_equal(lips.seal(OPENINGS["funnel"], 0.0), OPENINGS["funnel"])
 
 
+def test_the_teeth_s_edge_is_that_of_the_head(lips):
+    head, arkit = open_head()
+    teeth = 1e3 * head.vertices(arkit.params(OPENINGS["jaw"])).numpy()[head.regions["upper_teeth"].numpy()]
+    middle = teeth[np.abs(teeth[:, 0]) < 4]
+    lowest = middle[middle[:, 1].argmin()]
+    assert lips.edge[len(lips.edge) // 2] == pytest.approx(lowest[1:], abs=2.0)
+    assert lips.edge[:, 0].min() == pytest.approx(lowest[1], abs=0.01)
+    mouth = lips.template[: lips.n_pairs, 0]
+    assert np.ptp(mouth[lips.bitten]) < 0.6 * np.ptp(mouth)
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+@pytest.mark.parametrize("jaw", [0.0, 0.15, 0.35])
+def test_a_bite_brings_the_lower_lip_to_the_teeth_under_every_emotion(lips, emotion, jaw):
+    weights = np.clip(emotion_weights(emotion) + weights_from_dict({"jawOpen": jaw}), 0, 1)
+    bitten = lips.bite(weights, 1.0)
+    assert -0.2 < lips.over_edge_mm(bitten) < 1.4
+    assert lips.opening_mm(bitten) > 1.2, "the upper lip is out of the way"
+
+
+@pytest.mark.parametrize("name", OPENINGS)
+def test_a_bite_is_never_far_off_and_half_of_it_lies_between(lips, name):
+    before, half, full = (float(lips.over_edge_mm(lips.bite(OPENINGS[name], a))) for a in (0.0, 0.5, 1.0))
+    assert -1.5 < full < 1.4
+    assert min(before, full) - 0.1 <= half <= max(before, full) + 0.1
+
+
+def test_a_bite_is_continuous_and_leaves_the_rest_of_the_face(lips):
+    rng = np.random.default_rng(2)
+    a, b = (np.clip(rng.normal(0.1, 0.2, 52), 0, 0.7).astype(np.float32) for _ in range(2))
+    steps = np.stack([lips.bite((1 - t) * a + t * b, 1.0) for t in np.linspace(0, 1, 201, dtype=np.float32)])
+    assert np.abs(np.diff(steps, axis=0)).max() < 0.03
+    upper = [i for i, name in enumerate(NAMES) if name.startswith(("eye", "brow", "nose", "cheek"))]
+    assert np.array_equal(steps[-1, upper], b[upper])
+    assert np.all((steps >= 0) & (steps <= 1))
+
+
+def test_no_bite_is_no_change(lips):
+    assert np.array_equal(lips.bite(OPENINGS["funnel"], 0.0), OPENINGS["funnel"])
+
+
 def test_bounded_minimum_agrees_with_scipy():
     rng = np.random.default_rng(4)
     for _ in range(50):
@@ -112,7 +154,7 @@ def test_bounded_minimum_agrees_with_scipy():
         lower[0] = upper[1] = 0.0
         hessian = a.T @ a + 1e-3 * np.eye(8)
         guess = rng.integers(-1, 2, 8).astype(np.int8)
-        found, _ = _bounded_minimum(hessian, -a.T @ b, lower, upper, guess)
+        found, _ = bounded_minimum(hessian, -a.T @ b, lower, upper, guess)
         stacked = np.concatenate([a, np.sqrt(1e-3) * np.eye(8)]), np.concatenate([b, np.zeros(8)])
         expected = lsq_linear(*stacked, bounds=(lower - 1e-12, upper + 1e-12), tol=1e-12).x
         assert np.abs(found - expected).max() < 1e-4

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from animation.driver import AvatarDriver, DriverSettings
+from animation.expression.emotions import EMOTIONS
 from animation.face import DrivenFace
 from animation.speech.audio import HOP_SAMPLES, SAMPLE_RATE
 from animation.speech.channels import REST
@@ -70,3 +71,22 @@ def test_lips_meet_on_every_bilabial_and_part_between_them(emotion: str) -> None
             assert during.min() < 0.3, segment
         elif segment.phoneme in ("AA", "EY", "AO", "AY"):
             assert during.max() > 2.0, segment
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_a_word_that_begins_with_f_after_a_silence_is_bitten_in_time(emotion: str) -> None:
+    """The lower lip is at the teeth before the middle of every f and v, however open a feeling holds the mouth."""
+    word = [Segment(*row) for row in (("SIL", 0, 1.0), ("F", 1.0, 1.1), ("AO", 1.1, 1.3), ("V", 1.3, 1.38),
+                                      ("AA", 1.38, 1.5), ("SIL", 1.5, 2.0))]  # fmt: skip
+    settings = DriverSettings(emotion, 1.0, blinks=False, gaze=False, head=False)
+    driver = AvatarDriver(DrivenFace.of(*open_head()), settings, PromptedSpeech(word))
+    samples = (0.1 * np.random.default_rng(0).normal(size=2 * SAMPLE_RATE)).astype(np.float32)
+    poses = [*driver.feed(samples), *driver.finish()]
+    weights = np.stack([pose.blendshape_weights for pose in poses])
+    times = np.array([pose.stream_time_s for pose in poses])
+    over_mm, opening_mm = default_lips().over_edge_mm(weights), default_lips().opening_mm(weights)
+    for start_s, end_s in ((1.0, 1.1), (1.3, 1.38)):
+        during = (times > (start_s + end_s) / 2 - 0.011) & (times < end_s - 0.02)
+        assert np.abs(over_mm[during]).max() < 1.5, (emotion, over_mm[during])
+        assert opening_mm[during].min() > 1.0
+    assert over_mm[(times > 1.18) & (times < 1.25)].max() < -3, "and it leaves them in a vowel"

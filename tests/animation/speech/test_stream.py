@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from animation.speech.audio import HOP_SAMPLES, SAMPLE_RATE
-from animation.speech.channels import JAW, REST
+from animation.speech.channels import JAW, LIP_IN, REST
+from animation.speech.model import SpeechOutput
+from animation.speech.phonemes import VISEME_INDEX, VISEMES
 from animation.speech.stream import SpeechFrames, SpeechStream
 
 
@@ -99,6 +101,22 @@ def test_the_mouth_rests_in_silence_and_noise(stream: SpeechStream, level: float
     jaw = frames.articulation[:, JAW]
     assert np.mean(jaw - REST[JAW] > 0.05) < 0.02
     assert np.mean(frames.voice > 0.5) < 0.02
+
+
+def test_a_weak_f_after_a_silence_is_bitten_and_silence_is_not(stream: SpeechStream, monkeypatch) -> None:
+    """The network halves its belief between silence and f: what counts is what is spoken, if anything is."""
+    visemes = np.full(len(VISEMES), 0.01, np.float32)
+    heard = SpeechOutput(visemes, REST.copy(), closure=0.0, voice=0.9)
+    monkeypatch.setattr(stream._network, "step", lambda features: heard)
+
+    def lip_in(silence: float, f: float) -> float:
+        visemes[[VISEME_INDEX["sil"], VISEME_INDEX["FF"]]] = silence, f
+        return float(run(stream, np.zeros(SAMPLE_RATE, np.float32), 400).articulation[-1, LIP_IN])
+
+    assert lip_in(0.6, 0.3) > 0.95
+    assert lip_in(0.9, 0.02) == 0
+    assert lip_in(0.1, 0.2) == 0
+    assert 0.2 < lip_in(0.1, 0.43) < 0.8
 
 
 def test_bad_samples_do_no_harm(stream: SpeechStream) -> None:
