@@ -230,7 +230,7 @@ class AvatarDriver:
         weights = self._face.lips.bite(weights, bite * (1.0 - seal))
         if seal == 1 and float(self._face.lips.opening_mm(weights)) > _TOUCHING_MM:
             weights = self._face.lips.seal(weights, seal)  # the promise holds whatever fusion is in place
-        return self._assemble(weights, behaviour, time_s)
+        return self._assemble(weights, behaviour, time_s, float(self._mouth.tongue_tip(articulation)))
 
     def _follow_track(self, time_s: float) -> None:
         cue = self._track.at(time_s)
@@ -238,7 +238,9 @@ class AvatarDriver:
             self._cue = cue
             self._feel(cue, self._settings.transition_s if cue.transition_s is None else cue.transition_s)
 
-    def _assemble(self, weights: Float[np.ndarray, "52"], behaviour: BehaviourPose, time_s: float) -> FlameParams:
+    def _assemble(
+        self, weights: Float[np.ndarray, "52"], behaviour: BehaviourPose, time_s: float, tongue_tip: float
+    ) -> FlameParams:
         weights, head = np.array(weights, np.float32), behaviour.head.copy()
         self._face.look(weights, behaviour.gaze)
         self._overlay.apply(time_s, weights, head)
@@ -256,6 +258,7 @@ class AvatarDriver:
             np.array([0.0, behaviour.lift_m, 0.0], np.float32),
             time_s,
             weights,
+            tongue_tip=tongue_tip,
         )
 
 

@@ -43,6 +43,10 @@ _WIDEST_JAW, _JAW_BEND = 0.6, 1.35
 """jawOpen at the widest vowel, and how much more readily the jaw leaves its rest than it goes to the end of its way."""
 _TONGUE_OUT = 0.22
 """How far the tongue shows between the teeth at full `tongue` (th); t, d, n, l stay behind them."""
+_TONGUE_SHOWS, _TIP_RISES = (0.82, 1.0), (0.5, 0.75)
+"""Values of `tongue` between which it comes out, and between which its tip rises."""
+_TIP_BETWEEN = 0.3
+"""How far its tip is raised there: as thin as it gets, and no higher than the teeth."""
 
 
 def _vector(shape: dict[str, float]) -> Float32[np.ndarray, "52"]:
@@ -117,13 +121,19 @@ class MouthMap:
         weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
         weights[..., _JAW_INDEX] = np.float32(gain * _WIDEST_JAW) * _bent(channels[..., JAW])
         weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
-        weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], 0.82, 1.0) * (1.0 - closure)
+        weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], *_TONGUE_SHOWS) * (1.0 - closure)
         weights = np.clip(weights, 0.0, 1.0).astype(np.float32)
         seal = rest_seal(channels)
         flat = weights.reshape(-1, len(NAMES))
         for row, amount in zip(flat, seal.reshape(-1), strict=True):
             row[:] = self.lips.seal(row, float(amount))
         return np.clip(flat, 0.0, 1.0).reshape(weights.shape)
+
+    def tongue_tip(self, articulation: Float[np.ndarray, "*batch 7"]) -> Float32[np.ndarray, "*batch"]:
+        """How far the tip of the tongue is raised, 0..1: for t, d, n and l behind the upper teeth."""
+        tongue = np.clip(np.asarray(articulation, np.float32)[..., TONGUE], 0.0, 1.0)
+        raised, between = _ramp(tongue, *_TIP_RISES), _ramp(tongue, *_TONGUE_SHOWS)
+        return np.asarray(raised + between * (_TIP_BETWEEN - raised), np.float32)
 
     def lip_gap_mm(self, weights: Float[np.ndarray, "*batch 52"]) -> Float[np.ndarray, "*batch"]:
         """Largest height of the opening between the lips on the posed head, 0 when they touch all along."""

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from animation.speech.articulation import closure_spans, trajectories
 from animation.speech.audio import HOP_S, HOP_SAMPLES
-from animation.speech.channels import REST
+from animation.speech.channels import REST, TONGUE
 from animation.speech.phonemes import SILENCE, VISEMES, Segment, viseme_labels
-from animation.speech.stream import SpeechFrames
+from animation.speech.stream import SpeechFrames, tongue_heard
 
 __all__ = ["PromptedSpeech"]
 
@@ -35,6 +35,7 @@ class PromptedSpeech:
         times = (np.arange(count) + 0.5) * HOP_S
         self._articulation = trajectories(segments, count)
         self._visemes = np.eye(len(VISEMES), dtype=np.float32)[viseme_labels(segments, count)]
+        self._articulation[:, TONGUE] = tongue_heard(self._articulation[:, TONGUE], self._visemes)
         self._closure, self._voice = np.zeros(count, np.float32), np.zeros(count, np.float32)
         for start_s, end_s in closure_spans(segments):
             self._closure[(times >= start_s - HOP_S / 2) & (times < end_s)] = 1.0

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 
 from animation.speech.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
-from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, REST
+from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, REST, TONGUE
 from animation.speech.model import SealRule, SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
 from animation.speech.phonemes import VISEME_INDEX, VISEMES
 
-__all__ = ["Seal", "SpeechFrames", "SpeechStream"]
+__all__ = ["Seal", "SpeechFrames", "SpeechStream", "tongue_heard"]
 
 _NATURAL_PER_DB = np.log(10.0) / 10.0
 _QUIETEST_DB = -100.0
@@ -35,6 +35,11 @@ _SLOW, _FAST = 0.01, 0.15
 # A weak sound after a silence is half a silence to the network; how far it is f or v is asked of the other half.
 _SILENT, _BITING = VISEME_INDEX["sil"], VISEME_INDEX["FF"]
 _LIKELY, _SURE = 0.35, 0.6
+# The tongue of a th, and of t, d, n and l; and the probabilities between which they are believed.
+_TONGUE_BETWEEN, _TONGUE_UP = 1.0, 0.8
+_BELIEVED = (0.15, 0.55)
+_BETWEEN = VISEME_INDEX["TH"]
+_UP = [VISEME_INDEX["DD"], VISEME_INDEX["nn"]]
 
 _SILENT_HOPS = 50
 
@@ -83,6 +88,21 @@ class SpeechFrames:
         if not parts:
             return cls.empty()
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+
+def tongue_heard(
+    tongue: Float[np.ndarray, "*batch"], visemes: Float[np.ndarray, "*batch v"]
+) -> Float[np.ndarray, "*batch"]:
+    """The channel `tongue`, sharpened by which viseme it is: a curve alone keeps th, l and s within each other's reach.
+
+    Args:
+        tongue: the channel, 0..1.
+        visemes: probabilities of `VISEMES`.
+    """
+    low, high = _BELIEVED
+    between = np.clip((visemes[..., _BETWEEN] - low) / (high - low), 0, 1)
+    up = np.clip((visemes[..., _UP].sum(-1) - low) / (high - low), 0, 1) * (1 - between)
+    return tongue + between * (_TONGUE_BETWEEN - tongue) + up * (_TONGUE_UP - tongue)
 
 
 class Seal:
@@ -250,6 +270,7 @@ class SpeechStream:
         closure = self._seal.step(output.closure) * self._gate
         articulation = REST + np.float32(self._gate) * (output.articulation - REST)
         articulation[LIP_IN] = max(float(articulation[LIP_IN]), self._gate * _bitten(output.visemes))
+        articulation[TONGUE] = self._gate * tongue_heard(output.articulation[TONGUE], output.visemes)
         if self._speaking:
             self._emphasis_db += _FAST * (below_level_db + _USUAL_BELOW_LEVEL_DB - self._emphasis_db)
             self._usual_db += _SLOW * (self._emphasis_db - self._usual_db)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from avatar.flame.params import FlameParams
 from avatar.flame.skinning import axis_angle_to_matrix, linear_blend_skinning, rigid_transforms
+from avatar.flame.tongue import TongueTip
 
 __all__ = ["PARENTS", "HeadModel"]
 
@@ -71,6 +73,11 @@ class HeadModel:
     def n_vertices(self) -> int:
         return self.v_template.shape[0]
 
+    @cached_property
+    def tongue(self) -> TongueTip | None:
+        """What raises the tip of its tongue; None without a region `tongue`."""
+        return TongueTip.of(self.v_template, self.regions, self.J_regressor[2] @ self.v_template)
+
     def neutral(self) -> FlameParams:
         """The pose at rest, with this head's numbers of coefficients."""
         return FlameParams.neutral(self.n_shape, self.n_expression)
@@ -85,7 +92,8 @@ class HeadModel:
         return replace(self, **moved, regions={k: i.to(device) for k, i in self.regions.items()})
 
     def part(self, vertices: Int[Tensor, " n"]) -> HeadModel:
-        """Some vertices of this head, posed exactly as in the whole, at their share of its cost. No faces, no regions.
+        """Some vertices of this head, posed exactly as in the whole, at their share of its cost. No faces, no regions,
+        and so no raised tongue.
 
         The joints become five vertices more, after the n that are asked for.
         """
@@ -132,6 +140,7 @@ class HeadModel:
         reye_pose: Float[Tensor, "*batch 3"],
         transl: Float[Tensor, "*batch 3"],
         static_offset: Float[Tensor, "*batch v 3"] | None = None,
+        tongue_tip: Float[Tensor, "*batch"] | None = None,
     ) -> Float[Tensor, "*batch v 3"]:
         """Vertices of the posed head, batched and differentiable."""
         shaped = self.shaped(shape, expression, static_offset)
@@ -141,6 +150,9 @@ class HeadModel:
         identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
         feature = (rotations[..., 1:, :, :] - identity).flatten(-3)
         corrected = shaped + torch.einsum("vcp,...p->...vc", self.posedirs, feature)
+        if tongue_tip is not None and self.tongue is not None:
+            raised = self.tongue.amounts(tongue_tip, jaw_pose[..., 0])
+            corrected = corrected + torch.einsum("vct,...t->...vc", self.tongue.directions, raised)
         transforms = rigid_transforms(rotations, joints, PARENTS)
         return linear_blend_skinning(corrected, transforms, self.lbs_weights) + transl[..., None, :]
 
@@ -172,4 +184,5 @@ class HeadModel:
             tensor(params.reye_pose),
             tensor(params.transl),
             static_offset,
+            torch.as_tensor(params.tongue_tip).to(self.v_template),
         )

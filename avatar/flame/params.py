@@ -36,6 +36,8 @@ class FlameParams:
     `stream_time_s` says when the pose belongs to, in seconds since the first sample of the stream.
     `blendshape_weights` are the ARKit weights that made the pose (order of `arkit.NAMES`), where they are known: a
     pose from a FLAME sequence has none, and whoever needs them recovers them with `ArkitMap.weights`.
+    `tongue_tip` is how far the tip of the tongue is raised, 0..1, for which ARKit and FLAME have nothing: at 1 it
+    lies behind the upper teeth, however far the jaw is open. Heads without a tongue ignore it.
     """
 
     shape: Float32[np.ndarray, "*batch s"]
@@ -48,6 +50,7 @@ class FlameParams:
     transl: Float32[np.ndarray, "*batch 3"]
     stream_time_s: float = 0.0
     blendshape_weights: Float32[np.ndarray, "*batch 52"] | None = None
+    tongue_tip: Float32[np.ndarray, "*batch"] | float = 0.0
 
     def __post_init__(self) -> None:
         for name in _VECTORS:
@@ -55,6 +58,7 @@ class FlameParams:
             if value.ndim == 0 or (name not in ("shape", "expression") and value.shape[-1] != 3):
                 raise ValueError(f"FlameParams.{name}: expected (..., 3) values, got shape {value.shape}")
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "tongue_tip", np.asarray(self.tongue_tip, np.float32))
         if self.blendshape_weights is not None:
             weights = np.asarray(self.blendshape_weights, np.float32)
             if weights.shape[-1:] != (N_BLENDSHAPES,):
@@ -91,6 +95,7 @@ class FlameParams:
             if name in _ROTATIONS:
                 y = _nearest_turn(x, y)
             out[name] = x + np.float32(t) * (y - x)
+        out["tongue_tip"] = a.tongue_tip + np.float32(t) * (b.tongue_tip - a.tongue_tip)
         if a.blendshape_weights is not None and b.blendshape_weights is not None:
             change = b.blendshape_weights - a.blendshape_weights
             out["blendshape_weights"] = a.blendshape_weights + np.float32(t) * change
@@ -105,7 +110,7 @@ class FlameParams:
         """
         if not poses:
             raise ValueError("FlameParams.stack: expected at least one pose, got none")
-        columns = {name: np.stack([getattr(p, name) for p in poses]) for name in _VECTORS}
+        columns = {name: np.stack([getattr(p, name) for p in poses]) for name in (*_VECTORS, "tongue_tip")}
         known = [p.blendshape_weights for p in poses if p.blendshape_weights is not None]
         weights = np.stack(known) if len(known) == len(poses) else None
         return FlameParams(**columns, stream_time_s=poses[0].stream_time_s, blendshape_weights=weights)

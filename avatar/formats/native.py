@@ -19,6 +19,7 @@ from avatar.binding import BoundGaussians
 from avatar.errors import UserError
 from avatar.formats.head_file import pack_columns, pack_head, read_asset, unpack_columns, unpack_head, write_asset
 from avatar.rig import Avatar
+from avatar.tongue_coat import with_tongue_coat
 
 __all__ = ["load_avatar", "save_avatar"]
 
@@ -86,7 +87,7 @@ def load_avatar(path: Path | str) -> Avatar:
     for name in ("means", "log_scales", "sh"):
         if not torch.isfinite(getattr(gaussians, name)).all():
             raise UserError(f"{path}: Gaussian {name} are not finite; make or import the avatar again")
-    return avatar
+    return with_tongue_coat(avatar)
 
 
 def _unpack_appearance(tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> Appearance | None:

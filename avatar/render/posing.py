@@ -21,6 +21,7 @@ __all__ = ["FastHead"]
 f32 = np.float32
 _CHUNK = 256  # vertices at a time: their coordinates stay in the first-level cache
 _PARENTS = np.array(PARENTS, np.int64)
+_N_CORRECTIONS = 9 * (len(PARENTS) - 1)
 _WORLD = np.ascontiguousarray(np.eye(4, dtype=np.float32)[:3])
 
 
@@ -185,8 +186,10 @@ class FastHead:
 
         v = head.n_vertices
         self._n_shape, self._n_expression = head.n_shape, head.n_expression
+        self._tongue = head.tongue
         shapedirs = array(head.shapedirs.cpu()).reshape(3 * v, -1)
         posedirs = array(head.posedirs.cpu()).reshape(3 * v, 36)
+        tongue = np.zeros((3 * v, 0)) if head.tongue is None else array(head.tongue.directions.cpu()).reshape(3 * v, -1)
         regressor = head.J_regressor.cpu().numpy().astype(np.float64)
         template = array(head.v_template.cpu()).copy()
         if static_offset is not None:
@@ -200,9 +203,9 @@ class FastHead:
         self.base: Float32[np.ndarray, " v*3"] = self._template
         """The unposed surface of the last shape, without expression: another array for another shape."""
         self.directions: Float32[np.ndarray, "d v*3"] = array(
-            np.concatenate([shapedirs[:, self._n_shape :], posedirs], 1).T
+            np.concatenate([shapedirs[:, self._n_shape :], posedirs, tongue], 1).T
         )
-        """Expressions, then corrections by pose."""
+        """Expressions, corrections by pose, then what raises the tip of the tongue."""
         self.weights: Float32[np.ndarray, "v 5"] = array(head.lbs_weights.cpu())
         self.faces = np.ascontiguousarray(head.faces.cpu().numpy(), np.int32)
         self.coefficients = np.zeros(len(self.directions), np.float32)
@@ -235,10 +238,13 @@ class FastHead:
         n = self._n_expression
         self.coefficients[:n] = params.expression
         joints = self._joint_base + self._joint_directions[..., self._n_shape :] @ params.expression
+        if self._tongue is not None:
+            tip, jaw = float(params.tongue_tip), float(params.jaw_pose[0])
+            self.coefficients[n + _N_CORRECTIONS :] = self._tongue.amounts_of(tip, jaw)
         pose = np.stack([params.global_orient, params.neck_pose, params.jaw_pose, params.leye_pose, params.reye_pose])
         _joint_transforms(
             pose, joints, np.ascontiguousarray(params.transl), np.ascontiguousarray(view), _PARENTS,
-            self.coefficients[n:], self.transforms, self.offset,
+            self.coefficients[n : n + _N_CORRECTIONS], self.transforms, self.offset,
         )  # fmt: skip
 
     def vertices(self, params: FlameParams, view: Float32[np.ndarray, "3 4"] = _WORLD) -> Float32[np.ndarray, "v 3"]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from animation.speech.articulation import targets
-from animation.speech.channels import CHANNELS
+from animation.speech.channels import CHANNELS, TONGUE
 from animation.speech.mouth import ClosureGate, MouthMap
-from avatar.flame.arkit import NAMES
+from avatar.flame.arkit import NAMES, indices
 from avatar.heads import open_head
 
 
@@ -113,3 +113,13 @@ def test_gate_trusts_closed_lips_only_while_the_voice_sounds():
     silent, voiced = ClosureGate().start(), ClosureGate().start()
     assert silent.feed(0.0, 0.0, 1.0) == 0.0
     assert voiced.feed(0.0, 1.0, 0.95) == 1.0
+
+
+def test_the_tip_of_the_tongue_rises_for_l_and_shows_for_th_only() -> None:
+    mouth = MouthMap()
+    tongue = np.zeros((5, 7), np.float32)
+    tongue[:, TONGUE] = 0.3, 0.58, 0.8, 0.95, 1.0  # a vowel, s, l, and a th as it comes and is there
+    tip, out = mouth.tongue_tip(tongue), mouth.weights(tongue)[:, indices("tongueOut")[0]]
+    assert tip[0] == 0 and 0 < tip[1] < 0.4 and tip[2] == 1
+    assert tip[2] > tip[3] > tip[4] == pytest.approx(0.3)
+    assert (out[:3] == 0).all() and 0 < out[3] < out[4]

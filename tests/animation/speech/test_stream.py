@@ -14,7 +14,7 @@ from animation.speech.audio import HOP_SAMPLES, SAMPLE_RATE
 from animation.speech.channels import JAW, LIP_IN, REST
 from animation.speech.model import SpeechOutput
 from animation.speech.phonemes import VISEME_INDEX, VISEMES
-from animation.speech.stream import SpeechFrames, SpeechStream
+from animation.speech.stream import SpeechFrames, SpeechStream, tongue_heard
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +149,13 @@ def test_live_speech_needs_no_torch() -> None:
         "SpeechStream().feed(numpy.zeros(4000, 'float32')); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_tongue_follows_the_viseme_where_that_is_sure() -> None:
+    visemes = np.zeros((4, len(VISEMES)), np.float32)
+    visemes[0, VISEME_INDEX["aa"]] = 1
+    visemes[1, VISEME_INDEX["nn"]], visemes[1, VISEME_INDEX["DD"]] = 0.4, 0.5
+    visemes[2, VISEME_INDEX["TH"]] = 0.7
+    visemes[3, VISEME_INDEX["SS"]], visemes[3, VISEME_INDEX["TH"]] = 0.9, 0.1
+    tongue = np.full(4, 0.55, np.float32)
+    np.testing.assert_allclose(tongue_heard(tongue, visemes), [0.55, 0.8, 1.0, 0.55])
