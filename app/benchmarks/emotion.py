@@ -42,6 +42,7 @@ _BACKGROUND = (0.86, 0.87, 0.89)
 _TALK_S = 7.0
 _SILENT_S = (0.9, 9.0)
 """From when to when a silent feeling is looked at: it has set in, and lives on."""
+_APEX_S = 0.8
 _BLINKING = 0.35
 _TAUGHT = 2
 """Avatars that the classifier learns from; it is asked about the others."""
@@ -206,17 +207,23 @@ def _picture(renderer: Renderer, avatar: Avatar, pose: FlameParams, camera: Came
 
 
 def draw_grid(out: Path, names: Sequence[str], pixels: int = 224, camera: str = "face") -> None:
-    """Every avatar and emotion, at full and at half intensity, as its prototype."""
+    """Every avatar and emotion, at full and at half intensity, as it has just set in, with the head's posture."""
     columns = [e for e in EMOTIONS if e != "neutral"]
     rows = [(name, level) for name in names for level in LEVELS]
     sheet = _Sheet(len(columns), len(rows), pixels, [*columns], [f"{n} {level:g}" for n, level in rows])
     with closing(open_renderer("auto")) as renderer:
         for row, (name, level) in enumerate(rows):
             avatar = open_avatar(name)
+            face = DrivenFace.of(avatar.head, avatar.arkit)
             for column, emotion in enumerate(columns):
-                pose = avatar.arkit.params(emotion_weights(emotion, level))
+                pose = _apex(face, emotion, level)
                 sheet.put(column, row, _picture(renderer, avatar, pose, Camera.preset(camera, pixels, pixels)))
     sheet.save(out)
+
+
+def _apex(face: DrivenFace, emotion: str, level: float) -> FlameParams:
+    driver = AvatarDriver(face, DriverSettings(emotion=emotion, intensity=level, blinks=False))
+    return driver.feed(np.zeros(round(_APEX_S * SAMPLE_RATE), np.float32))[-1]
 
 
 def draw_strips(
