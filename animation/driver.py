@@ -15,6 +15,7 @@ from animation.blendshapes.learned import LearnedFusion
 from animation.expression.arousal import ArousalTracker
 from animation.expression.emotions import EmotionCue, HeldExpression
 from animation.face import DrivenFace
+from animation.life.breath import SungBreath
 from animation.performance.document import Performance
 from animation.performance.keyframes import Overlay
 from animation.settings import DriverSettings
@@ -67,6 +68,9 @@ _AROUSED = 0.65
 """How much of an emotion's intensity the most aroused voice adds, and the calmest takes away."""
 _JAW_AGILITY = 0.15
 """How readily the jaw follows a jump, relative to the lips: it is heavy, and the lips close ahead of it."""
+
+_BREATHING = REST.copy()
+_BREATHING[[JAW, CLOSED]] = 0.12, 0.15
 
 
 class AvatarDriver:
@@ -185,6 +189,7 @@ class AvatarDriver:
         self._closure = settings.closure.start()
         self._smooth = _smoother(settings.calm, self._rate)
         self._gate = Envelope(self._rate, attack_s=0.0, release_s=0.08)
+        self._breath = SungBreath(self._rate)
         self._bite = Envelope(self._rate, attack_s=0.015, release_s=0.03)
         self._held = HeldExpression(self._rate)
         self._cue: EmotionCue | None = self._track.at(0.0)
@@ -213,6 +218,7 @@ class AvatarDriver:
             self._heard.popleft()
         prosody = self._prosody.feed(voice, loudness_db, heard)
         arousal = self._arousal.feed(heard, voice)
+        articulation = articulation + np.float32(self._breath.feed(heard, voice)) * (_BREATHING - articulation)
 
         seal = self._closure.feed(closure, voice, float(articulation[CLOSED]))
         if self._smooth is not None:

@@ -9,9 +9,9 @@ from jaxtyping import Float, Float32
 
 from animation.speech.audio import HOP_SAMPLES, SAMPLE_RATE
 
-__all__ = ["SILENT", "Acoustics", "VoiceAnalyzer"]
+__all__ = ["PITCH_WINDOW", "SILENT", "Acoustics", "VoiceAnalyzer", "pitch_of"]
 
-_WINDOW = 800
+PITCH_WINDOW = 800
 """50 ms: three periods of the lowest voice."""
 _FFT_SIZE = 2048
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 1000.0
@@ -50,7 +50,7 @@ class VoiceAnalyzer:
 
     def reset(self) -> None:
         """Forget all sound."""
-        self._window = np.zeros(_WINDOW, np.float32)
+        self._window = np.zeros(PITCH_WINDOW, np.float32)
         self._pending = np.zeros(0, np.float32)
 
     def feed(self, samples: Float32[np.ndarray, " n"]) -> list[Acoustics]:
@@ -66,7 +66,7 @@ class VoiceAnalyzer:
         power = np.abs(np.fft.rfft(x * _HANN, _FFT_SIZE)) ** 2
         low, high, middle = (float(power[band].sum()) + _QUIETEST for band in _BANDS)
         energy = float(np.mean(x * x)) + _QUIETEST
-        pitch_hz, clarity = _pitch(x) if energy > 1e-8 else (0.0, 0.0)
+        pitch_hz, clarity = pitch_of(x) if energy > 1e-8 else (0.0, 0.0)
         return Acoustics(
             10 * float(np.log10(energy)),
             pitch_hz,
@@ -76,14 +76,14 @@ class VoiceAnalyzer:
         )
 
 
-def _pitch(x: Float[np.ndarray, " w"]) -> tuple[float, float]:
+def pitch_of(x: Float[np.ndarray, " 800"]) -> tuple[float, float]:
     """Pitch in Hz, 0 if the sound is not periodic, and the clarity of the period."""
     x = x - x.mean()
     spectrum = np.fft.rfft(x, _FFT_SIZE)
     correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: _LONGEST + 2]
     squares = np.concatenate([[0.0], np.cumsum(x * x)])
     n = np.arange(_LONGEST + 2)
-    energy = squares[_WINDOW - n] + squares[-1] - squares[n]
+    energy = squares[PITCH_WINDOW - n] + squares[-1] - squares[n]
     nsdf = 2 * correlation / (energy + _QUIETEST)
     inner = nsdf[_SHORTEST : _LONGEST + 1]
     peaks = np.flatnonzero((inner > nsdf[_SHORTEST - 1 : _LONGEST]) & (inner >= nsdf[_SHORTEST + 1 : _LONGEST + 2]))
@@ -102,7 +102,7 @@ def _pitch(x: Float[np.ndarray, " w"]) -> tuple[float, float]:
 
 
 _SHORTEST, _LONGEST = round(SAMPLE_RATE / _HIGHEST_HZ), round(SAMPLE_RATE / _LOWEST_HZ)
-_HANN = np.hanning(_WINDOW)
+_HANN = np.hanning(PITCH_WINDOW)
 _HANN_POWER = float((_HANN**2).sum()) * _FFT_SIZE / 2
 _FREQUENCIES = np.fft.rfftfreq(_FFT_SIZE, 1 / SAMPLE_RATE)
 _BANDS = tuple(

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from animation.speech.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
 from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, REST, TONGUE
+from animation.speech.held import Held, HeldVowels
 from animation.speech.model import SealRule, SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
 from animation.speech.phonemes import VISEME_INDEX, VISEMES
 
@@ -40,6 +41,9 @@ _TONGUE_BETWEEN, _TONGUE_UP = 1.0, 0.8
 _BELIEVED = (0.15, 0.55)
 _BETWEEN = VISEME_INDEX["TH"]
 _UP = [VISEME_INDEX["DD"], VISEME_INDEX["nn"]]
+
+# A vowel that lasts: how fast trust in the network follows what it says, and below what it is not trusted alone.
+_TRUST, _TRUSTED = 0.15, 4.0
 
 _SILENT_HOPS = 50
 
@@ -177,6 +181,7 @@ class SpeechStream:
         self._mel = LogMel()
         self._level = LevelTracker()
         self._seal = Seal(config.seal(self._lookahead))
+        self._vowels = HeldVowels()
         self._memory, self._start_db = self._listen_to_silence()
         self.reset()
 
@@ -202,8 +207,10 @@ class SpeechStream:
         self._mel.reset()
         self._level.level_db = self._start_db
         self._seal.reset()
+        self._vowels.reset()
+        self._trust = 1.0
         self._pending = np.zeros(0, np.float32)
-        self._loudness: deque[tuple[float, float]] = deque()
+        self._heard: deque[tuple[float, float, Held]] = deque()
         self._received = 0
         self._emitted = 0
         self._hops = 0
@@ -252,12 +259,31 @@ class SpeechStream:
         features, below_level_db = self._features(samples)
         output = self._network.step(features)
         loudness_db = 10.0 * float(np.log10(np.mean(np.square(samples), dtype=np.float64) + 10 ** (_QUIETEST_DB / 10)))
-        self._loudness.append((loudness_db, below_level_db))
+        self._heard.append((loudness_db, below_level_db, self._vowels.hop(samples, output.voice)))
         self._hops += 1
         if self._hops <= self._lookahead:
             return None
-        loudness_db, below_level_db = self._loudness.popleft()
-        return self._pose(output, loudness_db, below_level_db)
+        loudness_db, below_level_db, held = self._heard.popleft()
+        if self._heard:
+            held = self._heard[0][2]  # its window is half a hop further back than it is long
+        return self._pose(self._held_on(output, held), loudness_db, below_level_db)
+
+    def _held_on(self, output: SpeechOutput, held: Held) -> SpeechOutput:
+        """What the network says, but for a vowel that lasts: it goes on when that takes it for speech no more."""
+        spoken = output.voice * (1.0 - float(output.visemes[_SILENT]))
+        self._trust += _TRUST * (spoken - self._trust)
+        share = np.float32(held.amount * min(max(_TRUSTED * (1.0 - self._trust), 0.0), 1.0))
+        if share == 0:
+            return output
+        articulation = output.articulation + share * (held.articulation - output.articulation)
+        parted = held.amount * (1.0 - float(held.articulation[CLOSED]))
+        articulation[CLOSED] = min(float(articulation[CLOSED]), 1.0 - parted)
+        return SpeechOutput(
+            output.visemes + share * (held.visemes - output.visemes),
+            articulation,
+            output.closure * (1.0 - float(share)),
+            max(output.voice, held.amount),
+        )
 
     def _pose(
         self, output: SpeechOutput, loudness_db: float, below_level_db: float

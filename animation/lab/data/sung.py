@@ -2,9 +2,6 @@
 
 No package of voices sings. A train of pulses through five resonances is enough to teach that a tone with the resonances
 of a vowel is a mouth held open, however long and however regular it is.
-
-Reference: D. Klatt, "Software for a cascade/parallel formant synthesizer", 1980; resonances after G. Peterson,
-H. Barney, "Control methods used in a study of the vowels", 1952, table II.
 """
 
 from __future__ import annotations
@@ -17,18 +14,10 @@ from jaxtyping import Float
 
 from animation.speech.audio import SAMPLE_RATE
 from animation.speech.phonemes import SILENCE, Segment
+from animation.speech.resonances import BANDWIDTHS_HZ, HIGHER_HZ, NASAL_BANDWIDTHS_HZ, NASALS_HZ, RESONANCES_HZ
 
 __all__ = ["sung_phrases"]
 
-_RESONANCES_HZ = {
-    "IY": (270, 2290, 3010), "IH": (390, 1990, 2550), "EH": (530, 1840, 2480), "AE": (660, 1720, 2410),
-    "AA": (730, 1090, 2440), "AO": (570, 840, 2410), "UH": (440, 1020, 2240), "UW": (300, 870, 2240),
-    "AH": (640, 1190, 2390), "ER": (490, 1350, 1690), "UY": (300, 1750, 2200),
-}  # fmt: skip
-_HIGHER_HZ = (3400, 4400)
-_BANDWIDTHS_HZ = (70, 100, 140, 200, 280)
-_NASALS_HZ = {"M": (250, 1000, 2200), "N": (270, 1500, 2500)}
-_NASAL_BANDWIDTHS_HZ = (60, 300, 350)
 _LEVEL = 0.06
 
 
@@ -64,13 +53,13 @@ def _phrase(rng: np.random.Generator) -> tuple[Float[np.ndarray, " n"], tuple[Se
         vibrato = 0.0 if still else rng.uniform(0.0, 0.04)
         source = _source(rng, note_hz, vibrato, tilt, breath)
         if rng.random() < 0.45:
-            nasal = str(rng.choice(list(_NASALS_HZ)))
+            nasal = str(rng.choice(list(NASALS_HZ)))
             length = int((rng.uniform(0.4, 1.5) if rng.random() < 0.1 else rng.uniform(0.06, 0.14)) * SAMPLE_RATE)
-            resonances = [tract * hz for hz in _NASALS_HZ[nasal]]
-            say(nasal, 0.5 * _resonant(source(length), resonances, _NASAL_BANDWIDTHS_HZ))
-        vowel = str(rng.choice(list(_RESONANCES_HZ)))
-        resonances = [tract * hz for hz in (*_RESONANCES_HZ[vowel], *_HIGHER_HZ)]
-        say(vowel, _resonant(source(int(rng.uniform(0.25, 2.5) * SAMPLE_RATE)), resonances, _BANDWIDTHS_HZ))
+            resonances = [tract * hz for hz in NASALS_HZ[nasal]]
+            say(nasal, 0.5 * _resonant(source(length), resonances, NASAL_BANDWIDTHS_HZ))
+        vowel = str(rng.choice(list(RESONANCES_HZ)))
+        resonances = [tract * hz for hz in (*RESONANCES_HZ[vowel], *HIGHER_HZ)]
+        say(vowel, _resonant(source(int(rng.uniform(0.25, 2.5) * SAMPLE_RATE)), resonances, BANDWIDTHS_HZ))
         if rng.random() < 0.35:
             say(SILENCE, np.zeros(int(rng.uniform(0.1, 0.6) * SAMPLE_RATE)))
     say(SILENCE, np.zeros(int(rng.uniform(0.2, 0.7) * SAMPLE_RATE)))
