@@ -9,7 +9,15 @@ from jaxtyping import Float
 from numba import prange
 from torch import Tensor
 
-from avatar.creation.training.cpu.rows import LANES, blur_across, blur_down, similarity_slopes
+from avatar.creation.training.cpu.rows import (
+    LANES,
+    blur_across,
+    blur_down,
+    give_out,
+    similarity_slopes,
+    sum_row,
+    take_in,
+)
 from avatar.creation.training.loss import RADIUS, LossConfig, LossValue, Target
 from avatar.render.compilation import KERNELS, kernel, parallel_kernel, reducing_kernel
 
@@ -65,44 +73,26 @@ def _differences(image, target, emphasis, l1, l2, scale, gradient, parts):
 
 
 @kernel
-def _take_in(a, b, n, slot, rings):
+def _take_in(a, b, n, slot, slots):
     """A row of picture and target, their squares and product, into slot `slot` of the first four rings."""
-    ra = rings[0, slot]
-    rb = rings[1, slot]
-    squares = rings[2, slot]
-    product = rings[3, slot]
-    for x in range(n):
-        ra[x] = a[x]
-    for x in range(n):
-        rb[x] = f32(b[x]) * _BYTE
-    for x in range(n):
-        squares[x] = ra[x] * ra[x] + rb[x] * rb[x]
-    for x in range(n):
-        product[x] = ra[x] * rb[x]
-
-
-@kernel
-def _multiply(row, other, n):
-    for x in range(n):
-        row[x] *= other[x]
-
-
-@kernel
-def _sum_of(row, n):
-    total = f32(0)
-    for x in range(n):
-        total += row[x]
-    return total
+    whole = n // LANES * LANES
+    take_in(a, b, slots, slot, whole)
+    for x in range(whole, n):
+        va = a[x]
+        vb = f32(b[x]) * _BYTE
+        slots[slot, x] = va
+        slots[_RING + slot, x] = vb
+        slots[2 * _RING + slot, x] = va * va + vb * vb
+        slots[3 * _RING + slot, x] = va * vb
 
 
 @kernel
 def _give_out(a, b, smooth, n, factor, g):
     """Add SSIM's gradient to a row, from the smoothed slopes by a, a^2 and a b."""
-    by_mean = smooth[0]
-    by_square = smooth[1]
-    by_product = smooth[2]
-    for x in range(n):
-        g[x] += factor * (by_mean[x] + f32(2) * a[x] * by_square[x] + f32(b[x]) * _BYTE * by_product[x])
+    whole = n // LANES * LANES
+    give_out(a, b, smooth, factor, g, whole)
+    for x in range(whole, n):
+        g[x] += factor * (smooth[0, x] + f32(2) * a[x] * smooth[1, x] + f32(b[x]) * _BYTE * smooth[2, x])
 
 
 @parallel_kernel
@@ -131,6 +121,7 @@ def _similarity(image, target, emphasis, y0, y1, x0, x1, factor, rings, wide, ro
         row = rows[worker]
         line = wide[worker]
         inner = line[:, _EDGE:]
+        slots = ring.reshape(7 * _RING, ring.shape[2])
         ring[:, :, :padded] = f32(0)
         total = 0.0
         for y in range(begin - 2 * RADIUS, end + 2 * RADIUS):
@@ -138,7 +129,7 @@ def _similarity(image, target, emphasis, y0, y1, x0, x1, factor, rings, wide, ro
             if 0 <= y < height:
                 a = image[y0 + y].reshape(-1)[4 * x0 : 4 * x1]
                 b = target[y0 + y].reshape(-1)[4 * x0 : 4 * x1]
-                _take_in(a, b, n, slot, ring)
+                _take_in(a, b, n, slot, slots)
             else:
                 ring[:4, slot, :padded] = f32(0)
             middle = y - RADIUS
@@ -150,19 +141,15 @@ def _similarity(image, target, emphasis, y0, y1, x0, x1, factor, rings, wide, ro
                 for k in range(4):
                     blur_down(ring[k], top, inner, 0, padded)
                     blur_across(line, 0, row, k, padded)
-                similarity_slopes(row[:4], row[6:], row[4:5], padded)
+                weighted = 0
                 if emphasis.size > 0:
-                    weight = emphasis[y0 + middle]
-                    for x in range(x1 - x0):
-                        for c in range(4):
-                            row[5, 4 * x + c] = weight[x0 + x]
-                    _multiply(row[4], row[5], n)
-                for k in range(3):
-                    if emphasis.size > 0:
-                        _multiply(row[6 + k], row[5], n)
-                    ring[4 + k, slot, :n] = row[6 + k, :n]
+                    row[5, : x1 - x0] = emphasis[y0 + middle, x0:x1]
+                    weighted = 1
+                similarity_slopes(row[:4], slots, 4 * _RING + slot, row[5:6], weighted, row[4:5], padded)
+                ring[4:, slot, n:padded] = f32(0)
                 if begin <= middle < end:
-                    total += _sum_of(row[4], n)
+                    row[4, n:padded] = f32(0)
+                    total += sum_row(row, 4, padded)
             else:
                 ring[4:, slot, :padded] = f32(0)
             out = y - 2 * RADIUS
