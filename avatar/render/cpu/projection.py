@@ -13,11 +13,13 @@ __all__ = ["HIDDEN", "LOCAL", "SPLAT", "project"]
 LOCAL = 16
 """Floats of a Gaussian before projection: mean 3, rotation times scale 9 (rows), log2 opacity, extent squared."""
 SPLAT = 16
-"""Floats of a Gaussian in the image: mx, my, slope, na, nk, log2 opacity, red, green, blue, rx, ry, y_right.
+"""Floats of a Gaussian in the image: mx, my, slope, na, nk, log2 opacity, red, green, blue, rx, ry, y_right, middle,
+high2, fall.
 
 log2 alpha at (dx, dy) from the mean is lo + na (dx - slope dy)^2 + nk dy^2: completing the square keeps long thin
 Gaussians exact in float32, where dx^2, dx dy and dy^2 would cancel. rx and ry are the half sides of the bounding box,
-y_right the height (from the mean) at which the ellipse reaches furthest right.
+y_right the height (from the mean) at which the ellipse reaches furthest right. In a column x from the mean it reaches
+from middle x - sqrt(high2 - fall x^2) to middle x + sqrt(high2 - fall x^2).
 """
 HIDDEN = np.uint32(0xFFFFFFFF)
 """Depth key of a Gaussian that is not in the image."""
@@ -160,6 +162,10 @@ def project(
                 splats[i, 9] = rx
                 splats[i, 10] = ry
                 splats[i, 11] = rx * xy / xx
+                narrow = f32(1) / xx
+                splats[i, 12] = xy * narrow
+                splats[i, 13] = extent2 * det * narrow
+                splats[i, 14] = det * (narrow * narrow)
                 key = f32(z).view(np.uint32)
                 keys[i] = key
                 least = min(least, key)

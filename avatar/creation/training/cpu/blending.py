@@ -1,8 +1,10 @@
 """One Gaussian over one tile, backward: vector code, the counterpart of `avatar.render.cpu.simd.blend`.
 
-A tile going backward is an array of float32, row by row; each row has 16 transmittances T, 16 values R, and the 16
-derivatives of the loss by red, green, blue and alpha. R is the part of <dL/dC, C> that the Gaussians still to come will
-add to the pixel. With p = <dL/dC, color> + dL/dA of one Gaussian and its weight w = alpha T,
+A tile going backward is an array of float32: sixteen blocks of eight pixels by two, first those of the left half of the
+tile from the top down, then those of the right. A vector is a block; most ellipses are narrower than a tile, and need
+half as many of these as of rows. Each block has 16 transmittances T, 16 values R, and the 16 derivatives of the loss by
+red, green, blue and alpha. R is the part of <dL/dC, C> that the Gaussians still to come will add to the pixel. With
+p = <dL/dC, color> + dL/dA of one Gaussian and its weight w = alpha T,
 
     R <- R - w p,      dL/d(ln alpha) = w p - R alpha / (1 - alpha)      (0 where alpha is clamped)
 
@@ -32,11 +34,24 @@ from avatar.render.cpu.vectors import (
     vector,
 )
 
-__all__ = ["BACK_ROW", "BACK_TILE_FLOATS", "SUMS", "blend_backward", "take_row"]
+__all__ = [
+    "BACK_TILE_FLOATS",
+    "BLOCK",
+    "HALF",
+    "SUMS",
+    "blend_backward",
+    "highest_bit",
+    "lowest_bit",
+    "take_row",
+    "unfinished_blocks",
+]
 
-BACK_ROW = 6 * TILE
-"""Floats of a row of a tile going backward: T, R, then dL/d of red, green, blue and alpha."""
-BACK_TILE_FLOATS = TILE * BACK_ROW
+HALF = TILE // 2
+"""Pixels across a block, and blocks down a half of a tile."""
+_LANES = 2 * HALF
+BLOCK = 6 * _LANES
+"""Floats of a block: T, R, then dL/d of red, green, blue and alpha."""
+BACK_TILE_FLOATS = TILE * BLOCK
 SUMS = 16
 """Floats of a Gaussian's sums over pixels, a cache line. With d = dL/d(ln alpha), and (u, dy) the distances from the
 mean after completing the square: d, d u, d u^2, d u dy, d dy, d dy^2; w dL/d(red, green, blue); w; six not used."""
@@ -54,7 +69,16 @@ def take_row(typingctx, tile, y, image, gradient, start):
 
     def generate(context, builder, sig, args):
         b = builder
-        row = b.gep(pointer(context, b, sig.args[0], args[0]), [b.mul(args[1], ir.Constant(I64, BACK_ROW))])
+        tile, y = pointer(context, b, sig.args[0], args[0]), args[1]
+        start = b.mul(b.lshr(y, ir.Constant(I64, 1)), ir.Constant(I64, BLOCK))
+        start = b.add(start, b.mul(b.and_(y, ir.Constant(I64, 1)), ir.Constant(I64, HALF)))
+        blocks = [b.gep(tile, [b.add(start, ir.Constant(I64, half * HALF * BLOCK))]) for half in (0, 1)]
+
+        def store(k: int, value: ir.Value) -> None:
+            for half, block in enumerate(blocks):
+                part = ir.Constant(vector(I32, HALF), list(range(half * HALF, (half + 1) * HALF)))
+                b.store(b.shuffle_vector(value, value, part), at(b, block, k * _LANES, HALF), align=4)
+
         channels = []
         for kind, array in ((sig.args[2], args[2]), (sig.args[3], args[3])):
             begin = b.gep(pointer(context, b, kind, array), [args[4]])
@@ -65,9 +89,9 @@ def take_row(typingctx, tile, y, image, gradient, start):
         for k, (color, slope) in enumerate(zip(*channels, strict=True)):
             rest = emit.mul_add(color, slope, rest)
             pulled = b.or_(pulled, b.fcmp_unordered("!=", slope, zero))
-            b.store(slope, at(b, row, (2 + k) * TILE, TILE), align=4)
-        b.store(constant(TILE, 1.0), at(b, row, 0, TILE), align=4)
-        b.store(rest, at(b, row, TILE, TILE), align=4)
+            store(2 + k, slope)
+        store(0, constant(TILE, 1.0))
+        store(1, rest)
         bits = ir.IntType(TILE)
         return b.zext(b.icmp_unsigned("!=", b.bitcast(pulled, bits), ir.Constant(bits, 0)), I64)
 
@@ -93,51 +117,98 @@ def _lane_sums(b: ir.IRBuilder, vectors: list[ir.Value]) -> ir.Value:
 
 
 @intrinsic
-def blend_backward(typingctx, tile, first, last, half, mx, my, slope, na, nk, lo, red, green, blue, sums, index):
-    """Take one Gaussian back over rows first..last-1 of a tile, and add to `sums[index]` (see `SUMS`).
+def unfinished_blocks(typingctx, tile):
+    """A bit for each block in which a pixel can still change, the first block's lowest."""
 
-    The arguments up to `blue` are those of `avatar.render.cpu.simd.blend`; `half` chooses the columns as there.
+    def generate(context, builder, sig, args):
+        base = pointer(context, builder, sig.args[0], args[0])
+        ints, bits = vector(I32, _LANES), ir.IntType(_LANES)
+        blocks: ir.Value = ir.Constant(I64, 0)
+        for k in range(TILE):
+            t = builder.bitcast(builder.load(at(builder, base, k * BLOCK, _LANES), align=4), ints)
+            going_on = builder.bitcast(builder.icmp_signed(">=", t, constant(_LANES, 0, I32)), bits)
+            any_left = builder.zext(builder.icmp_unsigned("!=", going_on, ir.Constant(bits, 0)), I64)
+            blocks = builder.or_(blocks, builder.shl(any_left, ir.Constant(I64, k)))
+        return blocks
+
+    return types.int64(tile), generate
+
+
+@intrinsic
+def lowest_bit(typingctx, bits):
+    """The number of the lowest bit that is set; 64 if none is."""
+
+    def generate(context, builder, sig, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def highest_bit(typingctx, bits):
+    """The number of the highest bit that is set; -1 if none is."""
+
+    def generate(context, builder, sig, args):
+        return builder.sub(ir.Constant(I64, 63), builder.ctlz(args[0], ir.Constant(ir.IntType(1), 0)))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def blend_backward(
+    typingctx, tile, left_first, left_last, right_first, right_last, mx, my, slope, na, nk, lo, red, green, blue,
+    sums, index,
+):  # fmt: skip
+    """Take one Gaussian back over some blocks of a tile's halves, and add to `sums[index]` (see `SUMS`).
+
+    Args:
+        left_first, left_last, right_first, right_last: the first block of each half, and the last + 1.
+        mx, my, slope, na, nk, lo, red, green, blue: as `avatar.render.cpu.simd.blend` has them.
     """
-    signature = types.void(tile, types.intp, types.intp, types.intp, *(types.float32,) * 9, sums, types.intp)
+    signature = types.void(tile, *(types.intp,) * 4, *(types.float32,) * 9, sums, types.intp)
 
     def generate(context, builder, sig, args):
         b = builder
         base = pointer(context, b, sig.args[0], args[0])
-        first, last, half, mx, my, slope, na, nk, lo, *rgb = args[1:13]
-        out = b.gep(pointer(context, b, sig.args[13], args[13]), [b.mul(args[14], ir.Constant(I64, SUMS))])
+        ranges, (mx, my, slope, na, nk, lo, *rgb) = (args[1:3], args[3:5]), args[5:14]
+        out = b.gep(pointer(context, b, sig.args[14], args[14]), [b.mul(args[15], ir.Constant(I64, SUMS))])
+        emit = Emitter(b, _LANES)
+        zero, one = constant(_LANES, 0.0), constant(_LANES, 1.0)
+        colors = [splat(b, c, _LANES) for c in rgb]
+        falloff, tilt, rise, peak = (splat(b, v, _LANES) for v in (na, b.fneg(slope), nk, lo))
+        from_mean = [splat(b, b.fneg(v), _LANES) for v in (mx, my)]
+        totals = [cgutils.alloca_once_value(b, zero) for _ in range(_USED)]
+        lanes = range(_LANES)
 
-        def columns(lanes: int, x0: int) -> None:
-            emit = Emitter(b, lanes)
-            zero, one = constant(lanes, 0.0), constant(lanes, 1.0)
-            colors = [splat(b, c, lanes) for c in rgb]
-            falloff, tilt, rise, peak = (splat(b, v, lanes) for v in (na, b.fneg(slope), nk, lo))
-            across = b.fsub(ir.Constant(vector(F32, lanes), [float(x0 + i) for i in range(lanes)]), splat(b, mx, lanes))
-            height = cgutils.alloca_once_value(b, splat(b, b.fsub(b.sitofp(first, F32), my), lanes))
-            totals = [cgutils.alloca_once_value(b, zero) for _ in range(_USED)]
+        def add(k: int, x: ir.Value, y: ir.Value | None = None) -> None:
+            before = b.load(totals[k])
+            b.store(b.fadd(before, x) if y is None else emit.mul_add(x, y, before), totals[k])
 
-            def add(k: int, x: ir.Value, y: ir.Value | None = None) -> None:
-                before = b.load(totals[k])
-                b.store(b.fadd(before, x) if y is None else emit.mul_add(x, y, before), totals[k])
-
-            with cgutils.for_range_slice(b, first, last, ir.Constant(I64, 1), I64, inc=True) as (y, _):
-                row = b.gep(base, [b.mul(y, ir.Constant(I64, BACK_ROW))])
+        for half, (first, last) in enumerate(ranges):
+            columns = ir.Constant(vector(F32, _LANES), [float(half * HALF + i % HALF) for i in lanes])
+            across = b.fadd(columns, from_mean[0])
+            rows = ir.Constant(vector(F32, _LANES), [float(i // HALF) for i in lanes])
+            top = splat(b, b.sitofp(b.shl(first, ir.Constant(I64, 1)), F32), _LANES)
+            height = cgutils.alloca_once_value(b, b.fadd(b.fadd(top, rows), from_mean[1]))
+            with cgutils.for_range_slice(b, first, last, ir.Constant(I64, 1), I64, inc=True) as (k, _):
+                block = b.gep(base, [b.mul(b.add(k, ir.Constant(I64, half * HALF)), ir.Constant(I64, BLOCK))])
                 dy = b.load(height)
                 u = emit.mul_add(tilt, dy, across)
                 power = emit.mul_add(b.fmul(u, falloff), u, emit.mul_add(b.fmul(rise, dy), dy, peak))
                 alpha = emit.exp2(power)
-                limit = constant(lanes, ALPHA_MAX)
+                limit = constant(_LANES, ALPHA_MAX)
                 free = b.fcmp_ordered("<", alpha, limit)
                 alpha = b.select(free, alpha, limit)
-                alpha = b.select(b.fcmp_ordered(">=", power, constant(lanes, LOG2_ALPHA_MIN)), alpha, zero)
+                alpha = b.select(b.fcmp_ordered(">=", power, constant(_LANES, LOG2_ALPHA_MIN)), alpha, zero)
 
-                at_t, at_rest = at(b, row, x0, lanes), at(b, row, TILE + x0, lanes)
+                at_t, at_rest = at(b, block, 0, _LANES), at(b, block, _LANES, _LANES)
                 t = b.load(at_t, align=4)
                 weight = b.fmul(alpha, t)
                 left, going_on = emit.step(t, weight)
                 b.store(left, at_t, align=4)
                 alpha, weight = (b.select(going_on, v, zero) for v in (alpha, weight))
 
-                slopes = [b.load(at(b, row, (2 + c) * TILE + x0, lanes), align=4) for c in range(4)]
+                slopes = [b.load(at(b, block, (2 + c) * _LANES, _LANES), align=4) for c in range(4)]
                 p = slopes[3]
                 for slope_, color in zip(slopes, colors, strict=False):
                     p = emit.mul_add(slope_, color, p)
@@ -157,23 +228,12 @@ def blend_backward(typingctx, tile, first, last, half, mx, my, slope, na, nk, lo
                 for c in range(3):
                     add(6 + c, weight, slopes[c])
                 add(9, weight)
-                b.store(b.fadd(dy, one), height)
+                b.store(b.fadd(dy, constant(_LANES, 2.0)), height)
 
-            sums_ = [b.load(total) for total in totals]
-            if lanes == TILE:
-                sums_ = [_fold(b, v) for v in sums_]
-            for k in (0, 8):
-                where = at(b, out, k, 8)
-                b.store(b.fadd(b.load(where, align=4), _lane_sums(b, sums_[k : k + 8])), where, align=4)
-
-        with b.if_else(b.icmp_signed("==", half, ir.Constant(I64, 2))) as (whole, part):
-            with whole:
-                columns(TILE, 0)
-            with part, b.if_else(b.icmp_signed("==", half, ir.Constant(I64, 0))) as (left, right):
-                with left:
-                    columns(TILE // 2, 0)
-                with right:
-                    columns(TILE // 2, TILE // 2)
+        found = [_fold(b, b.load(total)) for total in totals]
+        for k in (0, 8):
+            where = at(b, out, k, 8)
+            b.store(b.fadd(b.load(where, align=4), _lane_sums(b, found[k : k + 8])), where, align=4)
         return context.get_dummy_value()
 
     return signature, generate
