@@ -46,6 +46,18 @@ class SelectiveAdam(Protocol):
         """
         ...
 
+    def corrections(self) -> tuple[float, float]:
+        """Count a step; what the first and the second moment are to be multiplied by in it."""
+        ...
+
+    def reorder(self, index: Int[Tensor, " n"]) -> None:
+        """Follow a change of order of the Gaussians."""
+        ...
+
+    def restart(self, rows: Int[Tensor, " m"], like: Int[Tensor, " m"]) -> None:
+        """Let rows begin anew at the pace of others."""
+        ...
+
 
 class _Moments:
     """What a step needs to remember."""
@@ -65,7 +77,8 @@ class _Moments:
         self.first[like] = 0
         self.second[rows] = self.second[like]
 
-    def _corrections(self) -> tuple[float, float]:
+    def corrections(self) -> tuple[float, float]:
+        """See `SelectiveAdam.corrections`."""
         self.count += 1
         return 1 / (1 - BETA1**self.count), 1 / (1 - BETA2**self.count)
 
@@ -75,7 +88,7 @@ class TorchAdam(_Moments):
 
     def step(self, gradient: Tensor, seen: Tensor, rate: Tensor, pace: Tensor | None = None) -> None:
         """See `SelectiveAdam.step`."""
-        first, second = self._corrections()
+        first, second = self.corrections()
         g, shown = gradient.view_as(self._rows), seen[:, None]
         self.first.copy_(torch.where(shown, BETA1 * self.first + (1 - BETA1) * g, self.first))
         self.second.copy_(torch.where(shown, BETA2 * self.second + (1 - BETA2) * g * g, self.second))
@@ -94,7 +107,7 @@ class CpuAdam(_Moments):
 
     def step(self, gradient: Tensor, seen: Tensor, rate: Tensor, pace: Tensor | None = None) -> None:
         """See `SelectiveAdam.step`."""
-        first, second = self._corrections()
+        first, second = self.corrections()
         with KERNELS:
             numba.set_num_threads(self._threads)
             adam_step(

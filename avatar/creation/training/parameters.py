@@ -78,8 +78,17 @@ class Parameters:
         )
         return Appearance.rounded(self.channels, tints, fades)
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Those of the raw parameters, after a way back; they are not a copy, and taken away from the parameters."""
+        found = {}
+        for name in RAW:
+            gradient, self.tensors[name].grad = self.tensors[name].grad, None
+            assert gradient is not None
+            found[name] = gradient
+        return found
+
     def changes(self, weights: Float[np.ndarray, " c"]) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """What weights of the channels add to spherical harmonics of degree 0 and to logit opacities: new leaves."""
+        """What weights of the channels add to spherical harmonics of degree 0 and to logit opacities."""
         if not self.channels:
             return None, None
         n = len(self)
@@ -87,7 +96,7 @@ class Parameters:
         for channel, weight in self.active(weights):
             tint.add_(self.tensors[f"tint.{channel}"], alpha=weight)
             fade.add_(self.tensors[f"fade.{channel}"], alpha=weight)
-        return tint.requires_grad_(), fade.requires_grad_()
+        return tint, fade
 
     def active(self, weights: Float[np.ndarray, " c"]) -> list[tuple[str, float]]:
         """The channels that have a weight worth mentioning."""

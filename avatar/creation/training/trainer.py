@@ -32,9 +32,9 @@ from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.cpu.loss import CpuLoss
 from avatar.creation.training.emphasis import EmphasisMap, expressive_triangles, eye_triangles
 from avatar.creation.training.exposure import Exposures
+from avatar.creation.training.learning import Bounds, learn, learn_at_once
 from avatar.creation.training.loss import Loss, LossValue, TorchLoss
-from avatar.creation.training.parameters import RAW, Parameters
-from avatar.creation.training.penalties import add_slopes
+from avatar.creation.training.parameters import Parameters
 from avatar.creation.training.poser import Poser
 from avatar.creation.training.relocation import Usefulness, relocate
 from avatar.creation.training.splatting import Splatter, open_splatter
@@ -148,7 +148,7 @@ class Trainer:
         shown = image if self.exposures is None else self.exposures.applied(image, number)
         value, gradient = self._loss.value_and_gradient(shown, target)
         shown.backward(gradient)
-        self._learn(number, tint, fade)
+        self._learn(number)
         self._useful.add(self.splatter.peaks, self.splatter.pulls)
         self.step_count += 1
         return StepReport(self.step_count, number, count, value, self._maybe_relocate())
@@ -178,30 +178,19 @@ class Trainer:
 
         Pictures do not ask it of them, since what shines through from behind may have their color.
         """
-        fade = torch.zeros(len(self.parameters), device=self._device) if fade is None else fade.detach()
-        return torch.where(self._on_eyes[self.parameters.triangles], _GONE, fade).requires_grad_()
+        fade = torch.zeros(len(self.parameters), device=self._device) if fade is None else fade
+        return torch.where(self._on_eyes[self.parameters.triangles], _GONE, fade)
 
-    def _learn(self, number: int, tint: Tensor | None, fade: Tensor | None) -> None:
-        seen = self.splatter.weights > 0
+    def _learn(self, number: int) -> None:
         pace = self.config.rates.last ** min(self.step_count / max(self.config.steps, 1), 1.0)
-        t = self.parameters.tensors
-        gradients: dict[str, Tensor] = {}
-        for name in RAW:
-            gradient = t[name].grad
-            assert gradient is not None
-            gradients[name] = gradient
-        add_slopes(self.config.penalties, t, gradients, self._home, self._threads)
-        for name, gradient in gradients.items():
-            own = self._pace if name == "means" else None
-            self._adams[name].step(gradient, seen, self._rates[name] * pace, own)
-            t[name].grad = None
-        with torch.no_grad():
-            t["log_scales"].clamp_max_(self._largest[:, None])
-        for kind, change in (("tint", tint), ("fade", fade)):
-            if change is not None and change.grad is not None:
-                for channel, weight in self.parameters.active(self._weights[number]):
-                    name = f"{kind}.{channel}"
-                    self._adams[name].step(change.grad * weight, seen, self._rates[kind] * pace)
+        active = self.parameters.active(self._weights[number])
+        rates = {name: rate * pace for name, rate in self._rates.items()}
+        bounds = Bounds(self._pace, self._home, self._largest)
+        what = self.parameters, self._adams, rates, self.config.penalties, bounds, self.splatter.weights, active
+        if self._device.type == "cpu":
+            learn_at_once(*what, self._threads)
+        else:
+            learn(*what)
         if self.poser.offset is not None:
             self._learn_offsets(pace)
         if self.exposures is not None:

@@ -12,6 +12,7 @@ from avatar.camera import Camera
 from avatar.creation.training.cpu.blending import BACK_TILE_FLOATS, SUMS
 from avatar.creation.training.cpu.compositing import composite_backward
 from avatar.creation.training.cpu.projection import CAMERA, pack, project_backward
+from avatar.creation.training.cpu.recycled import Recycled
 from avatar.render.compilation import KERNELS
 from avatar.render.cpu.gaussians import PackedGaussians, aligned
 from avatar.render.cpu.projection import LOCAL
@@ -20,6 +21,8 @@ from avatar.render.cpu.rasterizer import Rasterizer
 __all__ = ["Gradients", "RawGaussians", "TracedRasterizer"]
 
 f32 = np.float32
+_NO_TINT = np.zeros((0, 3), np.float32)
+_NO_FADE = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,10 @@ class RawGaussians:
     logit_opacities: Float32[np.ndarray, " n"]
     sh: Float32[np.ndarray, "n k*3"]
     triangles: Int32[np.ndarray, " n"]
+    tint: Float32[np.ndarray, "n 3"] | None = None
+    """Added to the harmonics of degree 0: has their gradient."""
+    fade: Float32[np.ndarray, " n"] | None = None
+    """Added to the logit opacities: has their gradient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +74,9 @@ class TracedRasterizer:
         self._scratch = aligned((self.threads, BACK_TILE_FLOATS), np.float32)
         self._local = aligned((0, LOCAL), np.float32)
         self._sums = aligned((self.threads, 0, SUMS), np.float32)
+        self._tinted = aligned((0, 3), np.float32)
+        self._pixels = aligned((0, 0, 4), np.uint8)
+        self._images, self._gradients = Recycled(), Recycled()
         self.weights: Float32[np.ndarray, " n"] = np.zeros(0, np.float32)
         """Opacity times transmittance of each Gaussian of the last picture, summed over pixels; 0 if it was not seen.
 
@@ -92,14 +102,21 @@ class TracedRasterizer:
             self._sums[:] = 0
             self.weights, self.peaks, self.pulls = (np.zeros(n, np.float32) for _ in range(3))
         self.drawn += 1
-        image = np.empty((camera.height, camera.width, 4), np.float32)
-        pixels = aligned((camera.height, camera.width, 4), np.uint8)
+        image = self._images.take((camera.height, camera.width, 4))
+        if self._pixels.shape != image.shape:
+            self._pixels = aligned(image.shape, np.uint8)
         with KERNELS:
             numba.set_num_threads(self.threads)
             g = gaussians
-            pack(count, g.means, g.quats, g.log_scales, g.logit_opacities, self._local, self.threads)
-            packed = PackedGaussians(self._local, g.triangles, g.sh)
-            self._rasterizer.rasterize(packed, count, frames, camera, None, pixels, image)
+            tint, fade = _NO_TINT if g.tint is None else g.tint, _NO_FADE if g.fade is None else g.fade
+            if g.tint is not None and self._tinted.shape != g.sh.shape:
+                self._tinted = aligned(g.sh.shape, np.float32)
+            pack(
+                count, g.means, g.quats, g.log_scales, g.logit_opacities, g.sh, tint, fade, self._local, self._tinted,
+                self.threads,
+            )  # fmt: skip
+            packed = PackedGaussians(self._local, g.triangles, g.sh if g.tint is None else self._tinted)
+            self._rasterizer.rasterize(packed, count, frames, camera, None, self._pixels, image)
         return image
 
     def backward(
@@ -119,7 +136,7 @@ class TracedRasterizer:
         """
         g, n, traces = gaussians, len(gaussians.means), self._rasterizer.traces()
         kinds = (g.means, g.quats, g.log_scales, g.logit_opacities, g.sh)
-        made = [np.empty_like(a) for a in kinds]
+        made = [self._gradients.take(a.shape) for a in kinds]
         for array in made:
             array[count:] = 0
         for array in (self.weights, self.peaks, self.pulls):

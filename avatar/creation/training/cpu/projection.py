@@ -31,8 +31,13 @@ _INVERSE_TAU = f32(0.15915494309189535)
 
 
 @parallel_kernel
-def pack(n, means, quats, log_scales, logit_opacities, local, workers):
-    """Raw parameters of the first `n` to `avatar.render.cpu.projection.LOCAL`; twin of `PackedGaussians.from_bound`."""
+def pack(n, means, quats, log_scales, logit_opacities, sh, tint, fade, local, tinted, workers):
+    """Raw parameters of the first `n` to `avatar.render.cpu.projection.LOCAL`; twin of `PackedGaussians.from_bound`.
+
+    Args:
+        tint, fade: (N, 3) and (N,), added to the harmonics of degree 0 and to the logit opacities; each may be empty.
+        tinted: (N, 3 K) out: the harmonics with their tint; left alone if there is none.
+    """
     for worker in prange(workers):
         for i in range(n * worker // workers, n * (worker + 1) // workers):
             w = quats[i, 0]
@@ -60,11 +65,19 @@ def pack(n, means, quats, log_scales, logit_opacities, local, workers):
             row[9] = _TWO * (x * z - w * y) * sx
             row[10] = _TWO * (y * z + w * x) * sy
             row[11] = (_ONE - _TWO * (x * x + y * y)) * sz
-            ln_opacity = -np.log1p(np.exp(-logit_opacities[i]))
+            logit = logit_opacities[i]
+            if fade.size > 0:
+                logit += fade[i]
+            ln_opacity = -np.log1p(np.exp(-logit))
             row[12] = ln_opacity * _LOG2E
             row[13] = min(_MAX_EXTENT2, _TWO * (ln_opacity + _LN255))  # under 0: never drawn
             row[14] = _ZERO
             row[15] = _ZERO
+            if tint.size > 0:
+                for k in range(3):
+                    tinted[i, k] = sh[i, k] + tint[i, k]
+                for k in range(3, sh.shape[1]):
+                    tinted[i, k] = sh[i, k]
 
 
 @inline

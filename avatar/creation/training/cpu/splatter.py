@@ -82,15 +82,10 @@ class _Splatting(torch.autograd.Function):
         turn: Tensor,
         intrinsics: Tensor,
     ) -> Tensor:
-        seen_sh, seen_logits = _array(sh), _array(logit_opacities)
-        if tint is not None:
-            seen_sh = seen_sh.copy()
-            seen_sh[:, 0] += _array(tint)
-        if fade is not None:
-            seen_logits = seen_logits + _array(fade)
         gaussians = RawGaussians(
-            _array(means), _array(quats), _array(log_scales), seen_logits, seen_sh.reshape(len(sh), -1),
+            _array(means), _array(quats), _array(log_scales), _array(logit_opacities), _array(sh).reshape(len(sh), -1),
             np.ascontiguousarray(triangles.numpy(), np.int32),
+            None if tint is None else _array(tint), None if fade is None else _array(fade),
         )  # fmt: skip
         viewmat = np.eye(4, dtype=np.float32)
         viewmat[:3, :3] = _array(turn).T
