@@ -13,8 +13,9 @@ class DetailControl:
     """
 
     START = 45_000
-    _OUTLIER = 3.0
-    """Budgets that one image may count for: a new avatar is loaded while its first is drawn."""
+    _OUTLIER = 1.6
+    """Budgets that one image may count for: a hiccup costs no detail, and a new avatar is loaded while its first is
+    drawn."""
 
     def __init__(self, budget_ms: float) -> None:
         self.budget_ms = budget_ms
@@ -34,10 +35,10 @@ class DetailControl:
         ratio = self._mean_ms / self.budget_ms
         if ratio > 1.08:
             self._step(max(0.75, 1 / ratio), least, most)
-        elif ratio < 0.85:
+        elif ratio < 0.92:
             self._calm += 1
             if self._calm >= 30:
-                self._step(min(1.15, 0.95 / ratio), least, most)
+                self._step(min(1.5, 0.97 / ratio), least, most)
         else:
             self._calm = 0
 

@@ -33,12 +33,11 @@ class Rendering(Worker):
     when `image_wanted` says so. All callbacks come on this thread. A tick that comes too late is left out and counted.
     """
 
-    _BUDGET_SHARE = 0.62
-    """Of the time between images, so that sound, models and the window keep their part of the cores."""
     _MAKESHIFT_S = 2.0
     """Between the images of a makeshift: the cores are wanted for what comes after it."""
-    _HELD_PER_S = 36.0
-    """Images a second that the level of detail is chosen for, whatever the pace."""
+    BUDGET_MS = 0.7 * 1000 / 36
+    """What drawing may take: 36 images a second are to be held, whatever the pace, while sound, models and the window
+    keep their part of the cores."""
 
     def __init__(
         self,
@@ -74,7 +73,7 @@ class Rendering(Worker):
         self.driven = 0
         """Requests whose pose the driver has made: until there are some, the face is at rest."""
         self.draw_ms = 0.0
-        self.detail = DetailControl(1000 / self._HELD_PER_S * self._BUDGET_SHARE)
+        self.detail = DetailControl(self.BUDGET_MS)
         self._clock = clock
         self._active = active
         self._scene = scene
