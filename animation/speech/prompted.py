@@ -10,14 +10,16 @@ from jaxtyping import Float
 
 from animation.speech.articulation import closure_spans, trajectories
 from animation.speech.audio import HOP_S, HOP_SAMPLES
-from animation.speech.channels import REST, TONGUE
-from animation.speech.phonemes import SILENCE, VISEMES, Segment, viseme_labels
+from animation.speech.channels import CLOSED, REST, TONGUE
+from animation.speech.phonemes import NEARLY_CLOSED, SILENCE, VISEMES, Segment, viseme_labels
 from animation.speech.stream import SpeechFrames, tongue_heard
 
 __all__ = ["PromptedSpeech"]
 
 _VOICE_MARGIN_S = 0.06
 _QUIETEST = 1e-10
+_NEAR, _NEAR_S = 0.42, 0.03
+"""How far lips close that come near each other without meeting, and how long before and after they are on their way."""
 
 
 class PromptedSpeech:
@@ -40,6 +42,10 @@ class PromptedSpeech:
         for start_s, end_s in closure_spans(segments):
             self._closure[(times >= start_s - HOP_S / 2) & (times < end_s)] = 1.0
         for segment in segments:
+            if segment.phoneme in NEARLY_CLOSED:
+                outside_s = np.maximum(segment.start_s - times, times - segment.end_s)
+                near = _NEAR * np.clip(1 - (outside_s + _NEAR_S / 3) / _NEAR_S, 0, 1).astype(np.float32)
+                self._articulation[:, CLOSED] = np.maximum(self._articulation[:, CLOSED], near)
             if segment.phoneme != SILENCE:
                 near = (times > segment.start_s - _VOICE_MARGIN_S) & (times < segment.end_s + _VOICE_MARGIN_S)
                 self._voice[near] = 1.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.cli.corpora import SPEECH_CORPUS
-from app.cli.terminal import console, messages, print_json, registry
+from app.cli.terminal import Output, console, messages, print_json, registry
 
 __all__: list[str] = []
 
@@ -168,6 +168,24 @@ def bench_lips(
             )
     for name, line in report["absent"].items():
         console.print(f"{name}: {line}")
+    return 0
+
+
+@registry.command(name="bench strip")
+def bench_strip(*, out: Output = Path("out/speech-strip.jpg"), avatar: str = "", heard: bool = False) -> int:
+    """Draw spoken phrases in three languages mouth by mouth; needs the extra `voice`.
+
+    Args:
+        out: the picture.
+        avatar: a name or a file; the first that ships if not given.
+        heard: move the mouth by what the speech model hears; by the known phonemes, as "say" does, if not given.
+    """
+    from app.benchmarks.speech_strip import draw_speech_strip
+    from avatar.library import default_name
+
+    with messages() as progress:
+        draw_speech_strip(out, avatar or default_name(), heard, progress)
+    console.print(f"Wrote {out}")
     return 0
 
 

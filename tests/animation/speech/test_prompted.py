@@ -90,3 +90,19 @@ def test_a_word_that_begins_with_f_after_a_silence_is_bitten_in_time(emotion: st
         assert np.abs(over_mm[during]).max() < 1.5, (emotion, over_mm[during])
         assert opening_mm[during].min() > 1.0
     assert over_mm[(times > 1.18) & (times < 1.25)].max() < -3, "and it leaves them in a vowel"
+
+
+def test_lips_come_near_each_other_on_the_b_between_vowels_and_do_not_meet() -> None:
+    phones = [("SIL", 0.3), ("AA", 0.12), ("BH", 0.08), ("AA", 0.12), ("SIL", 0.3)]
+    starts = np.cumsum([0.0] + [length for _, length in phones])
+    said = [Segment(p, float(a), float(a) + length) for (p, length), a in zip(phones, starts, strict=False)]
+    settings = DriverSettings(blinks=False, gaze=False, head=False)
+    driver = AvatarDriver(DrivenFace.of(*open_head()), settings, PromptedSpeech(said))
+    poses = [*driver.feed(sound()[: int(said[-1].end_s * SAMPLE_RATE)]), *driver.finish()]
+    gaps_mm = default_lips().opening_mm(np.stack([pose.blendshape_weights for pose in poses]))
+    times = np.array([pose.stream_time_s for pose in poses])
+    near, vowels = (
+        gaps_mm[(times >= a.start_s) & (times < b.end_s)] for a, b in ((said[2], said[2]), (said[1], said[3]))
+    )
+    assert 1.0 < near.min() < 4.0
+    assert vowels.max() > 10.0
