@@ -66,6 +66,8 @@ class SpeechSource(Protocol):
 _TOUCHING_MM = 0.3
 _AROUSED = 0.65
 """How much of an emotion's intensity the most aroused voice adds, and the calmest takes away."""
+_SHOUTED, _MURMURED = 0.8, 0.35
+"""How much further the mouth of the most aroused voice opens, and how much less that of the calmest."""
 _JAW_AGILITY = 0.15
 """How readily the jaw follows a jump, relative to the lips: it is heavy, and the lips close ahead of it."""
 
@@ -224,7 +226,8 @@ class AvatarDriver:
         if self._smooth is not None:
             raw, articulation = articulation, self._smooth.feed(articulation).copy()
             articulation[CLOSED] = min(articulation[CLOSED], raw[CLOSED])  # lips part when the sound says so
-        speech = self._mouth.weights(articulation, settings.mouth_opening, seal)
+        opening = settings.mouth_opening * (1.0 + (_SHOUTED if arousal > 0 else _MURMURED) * arousal)
+        speech = self._mouth.weights(articulation, opening, seal)
         gain = 1.0 + _AROUSED * arousal if settings.follow_voice else 1.0
         behaviour = self._behaviour.step(time_s, prosody, settings, gain=gain)
         # Lips that rest between words meet under an emotion too; in longer pauses it may part them.

@@ -60,7 +60,7 @@ _BITING = LipControls(
         (("mouthPucker",), 60.0, 0.5, 0.0),
         (("mouthLowerDownLeft", "mouthLowerDownRight"), 4.0, 1.0, 0.2),
         (("mouthShrugLower",), 25.0, 1.0, 0.4),
-        (("mouthRollLower",), 20.0, 1.0, 0.4),
+        (("mouthRollLower",), 60.0, 1.0, 0.4),
         (("mouthUpperUpLeft", "mouthUpperUpRight"), 8.0, 0.0, 0.45),
         (("mouthShrugUpper",), 25.0, 0.3, 0.2),
         (("mouthRollUpper",), 15.0, 1.0, 0.0),

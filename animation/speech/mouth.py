@@ -23,7 +23,7 @@ _SHAPES: dict[str, dict[str, float]] = {
         "mouthUpperUpLeft": 0.08, "mouthUpperUpRight": 0.08,
     },
     "lip_in": {
-        "mouthRollLower": 0.24, "mouthUpperUpLeft": 0.42, "mouthUpperUpRight": 0.42, "mouthShrugLower": 0.16,
+        "mouthRollLower": 0.12, "mouthUpperUpLeft": 0.42, "mouthUpperUpRight": 0.42, "mouthShrugLower": 0.16,
     },
     "funnel": {"mouthFunnel": 0.36, "mouthUpperUpLeft": 0.06, "mouthUpperUpRight": 0.06},
 }  # fmt: skip
@@ -35,12 +35,14 @@ _PARTED_SHAPE = {
     "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25, "mouthUpperUpLeft": 0.08, "mouthUpperUpRight": 0.08,
 }  # fmt: skip
 """Lips that are not closed stand a little apart, even with the teeth together (s, z)."""
-_PRESSED_SHAPE = {"mouthPressLeft": 0.6, "mouthPressRight": 0.6, "mouthRollLower": 0.06, "mouthRollUpper": 0.06}
+_PRESSED_SHAPE = {"mouthPressLeft": 0.45, "mouthPressRight": 0.45, "mouthRollLower": 0.06, "mouthRollUpper": 0.06}
 """What p, b and m add to the closed lips."""
-_ROUNDING_BEND = np.float32(0.65)
+_ROUNDING_BEND = np.float32(0.5)
 """Half rounded lips show little of it; w and oo pucker fully."""
 _WIDEST_JAW, _JAW_BEND = 0.6, 1.35
 """jawOpen at the widest vowel, and how much more readily the jaw leaves its rest than it goes to the end of its way."""
+_ROUND_CLOSE, _ROUND_JAW = 1.8, 0.15
+"""Of the jaw's way beyond the second, what fully rounded lips take back: an oh is small however low the jaw is."""
 _TONGUE_OUT = 0.22
 """How far the tongue shows between the teeth at full `tongue` (th); t, d, n, l stay behind them."""
 _TONGUE_SHOWS, _TIP_RISES = (0.82, 1.0), (0.5, 0.75)
@@ -59,6 +61,7 @@ _MATRIX = np.stack([_vector(_SHAPES.get(channel, {})) for channel in CHANNELS])
 _OPEN, _PARTED, _PRESSED = _vector(_OPEN_SHAPE), _vector(_PARTED_SHAPE), _vector(_PRESSED_SHAPE)
 _TONGUE_INDEX = int(indices("tongueOut")[0])
 _JAW_INDEX = int(indices("jawOpen")[0])
+_CLOSE_INDEX = int(indices("mouthClose")[0])
 
 
 def _ramp(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
@@ -120,6 +123,8 @@ class MouthMap:
         parted = parted * (1.0 - 0.7 * _ramp(rounding, 0.1, 0.6))
         weights = moved @ _MATRIX + np.float32(min(gain, 1.0)) * parted[..., None] * _PARTED
         weights[..., _JAW_INDEX] = np.float32(gain * _WIDEST_JAW) * _bent(channels[..., JAW])
+        low = np.maximum(weights[..., _JAW_INDEX] - np.float32(_ROUND_JAW), 0.0)
+        weights[..., _CLOSE_INDEX] += _ROUND_CLOSE * moved[..., ROUNDING] * low
         weights = weights + (_ramp(jaw, 0.12, 0.75) * free)[..., None] * _OPEN + closure[..., None] * _PRESSED
         weights[..., _TONGUE_INDEX] = _TONGUE_OUT * _ramp(moved[..., TONGUE], *_TONGUE_SHOWS) * (1.0 - closure)
         weights = np.clip(weights, 0.0, 1.0).astype(np.float32)

@@ -189,6 +189,31 @@ def bench_strip(*, out: Output = Path("out/speech-strip.jpg"), avatar: str = "",
     return 0
 
 
+@registry.command(name="evaluate effort")
+def evaluate_effort(
+    *, data: Path = SPEECH_CORPUS, weights: Path | None = None, sentences: int = 3, json: bool = False
+) -> int:
+    """Measure how far the mouth moves in speech from a whisper to a shout, beside people.
+
+    Args:
+        data: the corpus of "corpus speech"; its English neural voices that are kept for tests are used.
+        weights: of the speech model; those that ship if not given.
+        sentences: of each voice, at most.
+        json: print JSON.
+    """
+    from animation.lab.evaluation.articulation import CAPTURED
+    from animation.lab.evaluation.effort import evaluate_effort as evaluate
+
+    with messages() as progress:
+        table = evaluate(data, weights, sentences, progress)
+    if json:
+        print_json({"people": CAPTURED} | table)
+        return 0
+    for effort, figures in ({"people": CAPTURED} | table).items():
+        console.print(f"{effort:10} " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    return 0
+
+
 @registry.command(name="bench train")
 def bench_train(
     *,
