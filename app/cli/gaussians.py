@@ -98,7 +98,7 @@ def distill(
     Args:
         avatar: a name from `gaussian-avatar avatars`, or a file: ours, a LAM zip, a GaussianAvatars PLY.
         out: the smaller avatar, a .safetensors file.
-        gaussians: how many it is to have.
+        gaussians: how many it is to have at most.
         steps: how long; each takes one picture.
         pictures: of the large one, to learn from.
         size: of the pictures, pixels.
@@ -113,6 +113,8 @@ def distill(
     _check(out, gaussians, steps)
     _check_pictures(pictures, size)
     chosen = open_avatar(avatar)
+    if gaussians > len(chosen.gaussians):
+        console.print(f"It has {len(chosen.gaussians):,} Gaussians: all of them stay")
     with messages() as tell:
         report = make_smaller(
             replace(chosen, name=out.stem), RunOptions(out, preview), _config(steps, seed),
