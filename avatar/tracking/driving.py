@@ -1,8 +1,9 @@
 """Landmarks -> ARKit weights, by what our own renders teach about the landmarker.
 
-The network answers to a brow or a lid in its own way: less than the brow moves, and with other points too. A linear map
+The network answers to a brow or a lid in its own way: less than the brow moves, and with other points too. A map
 learned on faces whose weights are known sees through that better than fitting the face's geometry does (median r .44
-against .28 in a trial), and takes microseconds. It compares a face with the same face at rest.
+against .28 in a trial, with a linear map), and takes less than a millisecond. It compares a face with the same face at
+rest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from avatar.tracking.alignment import align
 from avatar.tracking.face_points import tables
+from avatar.tracking.kernel_map import KernelMap
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import BROWS, COUNT, EYE_RINGS, LIDS, LIPS_INNER, LIPS_OUTER, STILL
 
@@ -23,7 +25,6 @@ __all__ = ["DrivingModel", "FaceFeatures", "canonical_places", "features"]
 
 _FLIP = np.array([1.0, -1.0, -1.0])
 """The head's axes (y up, z forward) to the picture's (y down, z away)."""
-_COMPONENTS, _RIDGE = 140, 30.0
 _TURN_SCALE = 200.0
 """Radians beside millimetres."""
 
@@ -67,10 +68,10 @@ def features(landmarks: FaceLandmarks, canonical: Float[np.ndarray, "468 3"]) ->
 
 @dataclass(frozen=True, eq=False)
 class DrivingModel:
-    """A linear map from a face's difference to its rest to the 52 weights."""
+    """From a face's difference to its rest to the 52 weights, and to the head's turn; from a face to its shape."""
 
     canonical: Float64[np.ndarray, "468 3"]
-    matrix: Float32[np.ndarray, "n 52"]
+    driving: KernelMap
     turn_of_turn: Float32[np.ndarray, "3 3"]
     turn_of_face: Float32[np.ndarray, "n 3"]
     """From the landmarks' own turn and from their changes to the head's: the network's depth is too flat, and a smile
@@ -89,7 +90,7 @@ class DrivingModel:
         found = tables()
         return cls(
             found["canonical"].astype(np.float64),
-            found["driving_matrix"].astype(np.float32),
+            KernelMap.of(found),
             *(found[name] for name in ("turn_of_turn", "turn_of_face", "shape_matrix", "shape_offset")),
         )
 
@@ -103,8 +104,7 @@ class DrivingModel:
         Args:
             rest: the features' values of the same person at rest.
         """
-        raw = (face.values - rest) @ self.matrix
-        return np.clip(raw, 0.0, 1.0).astype(np.float32)
+        return np.clip(self.driving(face.values - rest), 0.0, 1.0)
 
     def turn(
         self, face: FaceFeatures, rest: Float[np.ndarray, " n"], rest_rotation: Float[np.ndarray, "3 3"]
@@ -128,8 +128,8 @@ class DrivingModel:
         turns: Float[np.ndarray, "t 3 3"],
         shapes: Float[np.ndarray, "t s"],
     ) -> DrivingModel:
-        """Ridge regressions on principal components. Weights and turns go through the origin: a face at rest does
-        nothing.
+        """Kernel ridge regression for weights, ridge regressions on principal components for the others. Weights and
+        turns go through the origin: a face at rest does nothing.
 
         Args:
             weights, turns, shapes: the truth for each picture.
@@ -137,8 +137,7 @@ class DrivingModel:
         """
         values = np.array([face.values for face in seen])
         changes = values - np.array([rest for rest, _ in rest_of])
-        emphasis = _emphasis(values.shape[1])
-        driving = emphasis[:, None] * _ridge(changes * emphasis, weights, _COMPONENTS, _RIDGE)
+        driving = KernelMap.learn(changes, weights, _emphasis(values.shape[1]))
         turned = [face.rotation @ rotation.T for face, (_, rotation) in zip(seen, rest_of, strict=True)]
         own = Rotation.from_matrix(np.array(turned)).as_rotvec() * _TURN_SCALE
         both = np.c_[own, changes]
@@ -148,7 +147,7 @@ class DrivingModel:
         shape = _ridge(values[still] - mean, shapes[still] - centre, 60, 30.0)
         return cls(
             canonical,
-            driving.astype(np.float32),
+            driving,
             (_TURN_SCALE * turn[:3]).astype(np.float32),
             turn[3:].astype(np.float32),
             shape.astype(np.float32),

@@ -102,7 +102,7 @@ def build_tables(
                 "n_vertices": np.array([head.n_vertices]),
                 "n_faces": np.array([len(head.faces)]),
                 "canonical": canonical.astype(np.float32),
-                "driving_matrix": model.matrix.astype(np.float16),
+                **model.driving.tensors(),
                 "turn_of_turn": model.turn_of_turn,
                 "turn_of_face": model.turn_of_face,
                 "shape_matrix": model.shape_matrix,
