@@ -87,7 +87,7 @@ def _capture_clip(
         except UserError as error:
             missing = (*missing, f"how the person moves is not known: {str(error).removeprefix(f'{source}: ')}")
     pictures = [(picture, source.name, None) for picture in frames.pictures]
-    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.4 + 0.6 * share), show, style)
+    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.4 + 0.6 * share), show, style, True)
     return Captured(made.path, made.gaussians, missing)
 
 
@@ -106,6 +106,7 @@ def capture_pictures(
     tell: Callable[[float, str], None] = lambda share, what: None,
     show: Callable[[Image.Image], None] = lambda picture: None,
     style: PersonalStyle | None = None,
+    still_camera: bool = False,
 ) -> Captured:
     """Make an avatar of pictures in memory.
 
@@ -113,6 +114,7 @@ def capture_pictures(
         pictures: each with a name for messages, and the focal length that it notes.
         show: given a picture of the avatar as it is so far.
         style: how the person moves, kept with the avatar.
+        still_camera: whether one camera that stood still took them all.
 
     Raises:
         UserError: if a face cannot be used.
@@ -120,7 +122,7 @@ def capture_pictures(
     landmarker = FaceLandmarker()
     photos = [look_at(picture, landmarker, label, focal) for picture, label, focal in pictures]
     photos.sort(key=_turn)
-    avatar = capture(photos, name, tell, show)
+    avatar = capture(photos, name, tell, show, still_camera=still_camera)
     if style is not None:
         avatar = replace(avatar, metadata=avatar.metadata | {"style": style.stored})
     save_avatar(avatar, path)

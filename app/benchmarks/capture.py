@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from avatar.camera import Camera
 from avatar.creation.capture.person_head import fit_person, person_head
-from avatar.creation.capture.photo import Photo, capture, pose_of
+from avatar.creation.capture.photo import Photo, capture
 from avatar.creation.capture.rendered_people import draw, people, sittings
+from avatar.creation.capture.turning import pose_of
 from avatar.flame.arkit import NAMES, indices
 from avatar.heads import open_head
 from avatar.library import shipped_names
@@ -113,7 +114,7 @@ def _photo_quality(person: Avatar, renderer: Renderer, landmarker: FaceLandmarke
     made = capture([photo], "made")
     fits = fit_person(head, arkit, [photo.landmarks], [photo.intrinsics])
     own = person_head(head, arkit, [photo.landmarks], [photo.intrinsics], fits)
-    params = pose_of(own, own.fits[0])
+    params = pose_of(own.arkit, own.fits[0])
     nearer = float(own.fits[0].translation[2]) / _FAR_M
     out = {}
     for yaw in (0.0, 20.0, 40.0):

@@ -21,18 +21,18 @@ from avatar.creation.capture.person_head import Person, fit_person, person_head
 from avatar.creation.capture.refine import Shown, refine
 from avatar.creation.capture.shell import ShellPlace, grow_shell
 from avatar.creation.capture.skin_paint import SkinBody, lay_skin, paint, see_skin
+from avatar.creation.capture.turning import pose_of, turned_on_neck
 from avatar.creation.forge.splats import Splats
 from avatar.errors import UserError
 from avatar.flame.arkit import weights_from_dict
-from avatar.flame.params import FlameParams
 from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.rig import Avatar
-from avatar.tracking.fit import FaceFit, Intrinsics
+from avatar.tracking.fit import Intrinsics
 from avatar.tracking.landmarker import FaceLandmarker, FaceLandmarks
 from avatar.tracking.matte import Matte, PersonSegmenter, soft_matte
 
-__all__ = ["MAX_GAUSSIANS", "Photo", "capture", "look_at"]
+__all__ = ["MAX_GAUSSIANS", "Photo", "capture", "cut", "look_at"]
 
 MAX_GAUSSIANS = 45_000
 _log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ _REST_M = 0.0044
 _LIPS_M = 0.001
 _BUST_M = 0.26
 _PREVIEW_PX = 320
+_SEEN_WELL = 0.3
 _OUTSIDE = 0.05
 """Of the matte: less is background."""
 _PLACES = ((0.0, 0.6, True), (0.0, 0.12, False), (0.05, 1.0, False), (0.0, 0.1, False), (0.05, 1.0, False))
@@ -83,7 +84,7 @@ def look_at(
     face, notes = faces[0], []
     if len(faces) > 1 and faces[1].eye_distance > 0.6 * face.eye_distance:
         notes.append(f"{len(faces)} faces are in the picture: the largest was taken")
-    left, top, right, bottom = face.box
+    left, _, right, _ = face.box
     if face.eye_distance < _LEAST_FACE_PX / 2.2:
         raise UserError(
             f"{name}: the face is only {right - left:.0f} pixels wide; {_LEAST_FACE_PX} are needed at least"
@@ -104,14 +105,22 @@ def look_at(
     brightness = float(np.asarray(picture.convert("L").crop(face.box)).mean())
     if brightness < 50:
         notes.append("the face is dark")
-    intrinsics = Intrinsics.guess(picture.size, focal_35mm)
     width = right - left
     scale = min(_FACE_PX / width, 1.0) if width > _SMALL_PX else min(_SMALL_PX / width, 2.0)
+    return cut(picture, face, Intrinsics.guess(picture.size, focal_35mm), scale, tuple(notes))
+
+
+def cut(
+    picture: Image.Image, face: FaceLandmarks, intrinsics: Intrinsics, scale: float, notes: tuple[str, ...] = ()
+) -> Photo:
+    """Head and shoulders around a face, at another scale."""
+    left, top, right, bottom = face.box
+    width = right - left
     box = np.array([left - 1.5 * width, top - 1.3 * width, right + 1.5 * width, bottom + 1.6 * width])
     box = np.clip(box, 0, [picture.width, picture.height] * 2).round().astype(int)
-    cut = picture.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
-    size = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
-    ratio = np.array(size) / np.array(cut.size)
+    part = picture.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
+    size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
+    ratio = np.array(size) / np.array(part.size)
     moved = replace(
         face,
         points=(face.points - [box[0], box[1], 0]) * [*ratio, ratio[0]],
@@ -121,7 +130,7 @@ def look_at(
     camera = Intrinsics(
         intrinsics.focal * ratio[0], (intrinsics.x - box[0]) * ratio[0], (intrinsics.y - box[1]) * ratio[1]
     )
-    return Photo(cut.resize(size, Image.Resampling.LANCZOS), moved, camera, tuple(notes))
+    return Photo(part.resize(size, Image.Resampling.LANCZOS), moved, camera, notes)
 
 
 def capture(
@@ -132,11 +141,13 @@ def capture(
     *,
     threads: int = 2,
     steps: int | None = None,
+    still_camera: bool = False,
 ) -> Avatar:
     """Make an avatar of the person in these photos; the first one, the frontmost, gives hair and clothes.
 
     Args:
         show: given a picture of the avatar as it is so far, once or twice.
+        still_camera: whether one camera that stood still took them all: then the head turned on its neck.
         steps: of the training at the end; what a photo needs if None.
 
     Raises:
@@ -152,8 +163,13 @@ def capture(
     segmenter = PersonSegmenter(threads)
     mattes = [soft_matte(p.picture, segmenter(p.picture)) for p in photos]
     layers = [separate(p.picture, p.landmarks, m) for p, m in zip(photos, mattes, strict=True)]
-    cameras = [f.camera(p.intrinsics, p.picture.size) for p, f in zip(photos, person.fits, strict=True)]
-    poses = [pose_of(person, f) for f in person.fits]
+    first = person.fits[0]
+    if still_camera:
+        cameras = [first.camera(p.intrinsics, p.picture.size) for p in photos]
+        poses = [turned_on_neck(person.head, person.arkit, f, first) for f in person.fits]
+    else:
+        cameras = [f.camera(p.intrinsics, p.picture.size) for p, f in zip(photos, person.fits, strict=True)]
+        poses = [pose_of(person.arkit, f) for f in person.fits]
     posed = [person.head.vertices(p).double().numpy() for p in poses]
     tell(0.3, "skin")
     body = SkinBody.of(person.head)
@@ -182,7 +198,7 @@ def capture(
         person.arkit,
         metadata={"description": f"made from {len(photos)} photo{'s' if len(photos) > 1 else ''}"},
     )
-    inside = _inside(made, shown)
+    inside = _inside(made, shown) | (trusted > _SEEN_WELL)
     made, trusted = replace(made, gaussians=_selected(gaussians, inside)), trusted[inside]
     show(_portrait(made))
     finished = refine(
@@ -223,7 +239,11 @@ def _selected(gaussians: BoundGaussians, which: np.ndarray) -> BoundGaussians:
 
 
 def _inside(avatar: Avatar, shown: Sequence[Shown]) -> Bool[np.ndarray, " n"]:
-    """Which Gaussians lie within the person's outline in every picture: ears under hair do not stick out."""
+    """Which Gaussians lie within the person's outline in every picture: ears under hair do not stick out.
+
+    Fits are not so exact that this holds for a cheek that is seen from the front when it makes the outline itself:
+    what some picture shows well is not to be judged by it.
+    """
     inside = np.ones(len(avatar.gaussians), bool)
     for view in shown:
         pixels, _ = project(avatar.pose(view.params).means.double().numpy(), view.camera)
@@ -232,11 +252,6 @@ def _inside(avatar: Avatar, shown: Sequence[Shown]) -> Bool[np.ndarray, " n"]:
         x, y = at[framed].T
         inside[framed] &= ndimage.grey_dilation(view.picture[..., 3], 3)[y, x] > _OUTSIDE
     return inside
-
-
-def pose_of(person: Person, fit: FaceFit) -> FlameParams:
-    """The pose that a fit found, head upright."""
-    return person.arkit.params(fit.weights.astype(np.float32)).replace(leye_pose=fit.gaze[1], reye_pose=fit.gaze[0])
 
 
 def _shell(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from PIL import Image
@@ -13,9 +15,12 @@ from avatar.creation.capture.layers import separate
 from avatar.creation.capture.person_head import bend, close_lids, graph
 from avatar.creation.capture.shell import inflate
 from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
+from avatar.creation.capture.turning import turned_on_neck
 from avatar.creation.forge.splats import SH_DC
 from avatar.flame.arkit import weights_from_dict
+from avatar.flame.rotations import axis_angle_to_matrix
 from avatar.heads import open_head
+from avatar.tracking.fit import FaceFit
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.matte import Matte
 from avatar.tracking.topology import BROWS, CHIN, OVAL
@@ -123,3 +128,22 @@ def test_eyes_take_the_colours_of_a_photo() -> None:
     iris = tinted.sh[features.of("iris_left"), 0] * SH_DC + 0.5
     assert iris.median(0).values[2] > 1.3 * iris.median(0).values[0]
     assert torch.allclose(tinted.sh[features.of("lashes"), 0] * SH_DC + 0.5, torch.tensor([0.3, 0.2, 0.1]), atol=1e-5)
+
+
+def test_a_head_that_turns_on_its_neck_is_where_a_camera_that_goes_around_it_sees_it() -> None:
+    head, arkit = open_head()
+    own = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0)
+    front, turned = (
+        FaceFit(axis_angle_to_matrix(np.array(turn)), np.array(place), np.zeros(0), np.zeros(52), np.zeros((2, 3)), 0.0)
+        for turn, place in (((np.pi, 0, 0), (0.01, 0.02, 0.6)), ((2.9, 0.1, 0.5), (-0.02, 0.01, 0.65)))
+    )
+    still = own.vertices(turned_on_neck(own, replace(arkit, n_shape=0), turned, front)).double().numpy()
+    rest = own.v_template.double().numpy()
+    gone = (own.lbs_weights[:, 1:] > 0).any(1) & (own.lbs_weights[:, 0] < 1e-6)  # all that goes with the neck
+    rigid = gone & (own.posedirs.abs().amax((1, 2)) < 1e-6)
+    seen, wanted = still @ front.rotation.T + front.translation, rest @ turned.rotation.T + turned.translation
+    assert rigid.sum() > 100
+    assert np.abs(seen - wanted)[rigid.numpy()].max() < 1e-5
+    root = (own.lbs_weights[:, 0] > 1 - 1e-6).numpy()
+    moved = still[root] - rest[root]
+    assert np.ptp(moved, axis=0).max(initial=0) < 1e-5  # shoulders do not turn
