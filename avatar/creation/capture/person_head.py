@@ -29,6 +29,8 @@ _OVAL_TRUST = 0.15
 _SPOILING = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthPucker", "mouthFunnel")
 _CALM, _MOST_SD = 0.25, 2.5
 """Weights of these up to which a face counts as at rest, and how far from the average a guess of its shape may go."""
+_BELIEVED = 0.3
+"""Of what a landmark is off by, the share that is the face's and not the landmark's own mistake."""
 _MOST_M = 0.008
 _LID_REACH_M = 0.004
 _INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue")
@@ -83,6 +85,7 @@ def person_head(
         posed = face.pose(fit.shape, fit.weights, derivatives=False).points @ fit.rotation.T + fit.translation
         error = (picture.points[:, :2] - fitter.projected(fit, camera)) * posed[:, 2:] / camera.focal
         pulls += np.c_[error, np.zeros(COUNT)] @ fit.rotation / len(pictures)
+    pulls *= _BELIEVED
     pulls[LIPS_INNER] *= 0.5  # an open mouth says little about lips at rest
     bent = bend(faces, len(template), face.landmarks.triangles, face.landmarks.barycentric, pulls, trust)
     regions = {name: index.numpy() for name, index in head.regions.items()}
