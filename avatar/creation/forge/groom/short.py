@@ -51,17 +51,19 @@ def _thinning(scalp: Scalp, recipe: HairRecipe) -> np.ndarray:
 def _lengths(p: np.ndarray, scalp: Scalp, recipe: HairRecipe) -> np.ndarray:
     """Metres: longest at the brow, tapered to the nape and before the ears."""
     front = smoothstep(p[:, 2], scalp.centre[2], scalp.marks.eye[2])
-    length = np.interp(
-        height(p, scalp), [-0.55, -0.2, 0.15, 0.45, 0.70, 1.0], [0.003, 0.006, 0.012, 0.020, 0.038, 0.044]
-    )
+    full = recipe.recession > _BALDING
+    sides = (0.003, 0.006, 0.012, 0.020, 0.038, 0.044) if full else (0.0015, 0.003, 0.0055, 0.011, 0.034, 0.046)
+    length = np.interp(height(p, scalp), [-0.55, -0.2, 0.15, 0.45, 0.70, 1.0], sides)
     return length * (1 + 0.22 * front) * recipe.length
 
 
 def _grow(roots: Roots, scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int) -> np.ndarray:
     marks, p = scalp.marks, roots.points
     n = len(roots)
-    length = _lengths(p, scalp, recipe) * rng.uniform(0.72, 1.06, n)
-    top = smoothstep(height(p, scalp), 0.42, 0.74)[:, None]
+    # What is combed aside ends where the head turns down: there hair lies, and is cut shorter.
+    steep = np.zeros((n, 1)) if recipe.recession > _BALDING else smoothstep(np.abs(roots.normals[:, :1]), 0.35, 0.75)
+    length = _lengths(p, scalp, recipe) * rng.uniform(0.72, 1.06, n) * (1 - 0.45 * steep[:, 0])
+    top = smoothstep(height(p, scalp), 0.42, 0.74)[:, None] * (1 - 0.85 * steep)
     front = smoothstep(p[:, 2], scalp.centre[2] + 0.02, marks.eye[2] + 0.004)[:, None]
     one = np.ones(n)
     lying = np.stack([0 * one, -0.85 * one, -0.40 * one], 1)
@@ -82,14 +84,18 @@ def _grow(roots: Roots, scalp: Scalp, recipe: HairRecipe, rng: np.random.Generat
         combed = combed * front + (1 - front) * (0.75 * combed + 0.65 * away + 0.35 * turned)
     flow = cv.unit(lying * (1 - top) + combed * top)
     flow = flow + 0.32 * np.stack([gradient_noise(p, 75, seed + 600 + c) for c in range(3)], 1) * (0.4 + 0.6 * top)
-    rise = (0.26 + 0.50 * front * top + 0.22 * top) * (0.6 if recipe.recession > _BALDING else 1.0) * recipe.volume
+    rise = 0.26 + 0.50 * front * top + 0.22 * top
+    rise = (0.6 * rise if recipe.recession > _BALDING else rise - 0.20 * (1 - top)) * recipe.volume
     velocity = cv.unit(rise * roots.normals + 0.8 * flow + 0.10 * rng.normal(size=(n, 3)))
+    # Combed aside, hair lies down over the side of the head; combed back, it may stand.
+    lies = 0.0 if recipe.recession > _BALDING else 0.85
     position, path = p.copy(), [p.copy()]
     step = length / (_POINTS - 1)
     for i in range(1, _POINTS):
         s = i / (_POINTS - 1)
         normal = scalp.field.gradient(position)
-        along = flow - np.minimum((flow * normal).sum(1, keepdims=True), 0) * normal
+        outward = (flow * normal).sum(1, keepdims=True)
+        along = flow - np.where(outward > 0, lies, 1.0) * outward * normal
         wanted = cv.unit(along + (0.25 - 0.55 * s) * rise * normal + np.array([0.0, -0.95 * s, 0.0]) * top)
         velocity = cv.unit(0.80 * velocity + 0.20 * wanted)
         position = position + velocity * step[:, None]
