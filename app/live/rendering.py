@@ -35,7 +35,7 @@ class Rendering(Worker):
 
     _MAKESHIFT_S = 2.0
     """Between the images of a makeshift: the cores are wanted for what comes after it."""
-    BUDGET_MS = 0.7 * 1000 / 36
+    BUDGET_MS = 0.85 * 1000 / 36
     """What drawing may take: 36 images a second are to be held, whatever the pace, while sound, models and the window
     keep their part of the cores."""
 
