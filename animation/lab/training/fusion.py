@@ -45,7 +45,7 @@ _MM = 1e3
 _SPARSITY_STRIDE = 4
 _LENGTH_FLOOR = 1e-3
 _INITIAL_SAMPLES = 3000
-_REFINING_SAMPLES = 4000
+_REFINING_SAMPLES = 6000
 
 
 def _square(flat: Float[Tensor, "*b n3"]) -> Float[Tensor, ""]:

@@ -42,10 +42,10 @@ def test_a_neutral_face_stays_neutral(fusion):
 
 
 def test_pure_speech_passes_nearly_unchanged(fusion):
-    weights = _speech(12)
+    weights = _speech(300)  # of a dozen the mean is off by a third
     lips = default_lips()
     moved = np.linalg.norm(lips.positions(fusion.fuse(weights, np.zeros(52), 0.0)) - lips.positions(weights), axis=-1)
-    assert moved.mean() < 0.3  # millimetres
+    assert moved.mean() < 0.25  # millimetres
 
 
 def test_lips_seal_under_a_smile(fusion):
