@@ -66,7 +66,8 @@ def with_tongue_coat(avatar: Avatar) -> Avatar:
         sh,
         triangles,
     )
-    kept = (~under[bound.triangles]).nonzero().squeeze(-1)
+    # Of all there are no more than before: the last ones give way. Of the first, none.
+    kept = (~under[bound.triangles]).nonzero().squeeze(-1)[: len(bound.triangles) - n]
     early = kept[: min(avatar.least_gaussians // 2, len(kept))]
     late = kept[len(early) :]
     parts = {
@@ -76,9 +77,10 @@ def with_tongue_coat(avatar: Avatar) -> Avatar:
     appearance = avatar.appearance
     if appearance is not None:
         appearance = _widened(appearance, early, n, late)
-    return replace(
-        avatar, gaussians=BoundGaussians(**parts), appearance=appearance, metadata=avatar.metadata | {_MARK: True}
-    )
+    metadata = avatar.metadata | {_MARK: True}
+    if "least_gaussians" in metadata:
+        metadata["least_gaussians"] = avatar.least_gaussians + n
+    return replace(avatar, gaussians=BoundGaussians(**parts), appearance=appearance, metadata=metadata)
 
 
 def _widened(appearance: Appearance, early: Int[Tensor, " a"], n: int, late: Int[Tensor, " b"]) -> Appearance:
