@@ -20,7 +20,7 @@ from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import COUNT, LIPS_INNER, OVAL
 
-__all__ = ["Person", "bend", "fit_person", "graph", "person_head"]
+__all__ = ["Person", "bend", "fit_person", "graph", "mouth_at_rest", "person_head"]
 
 _STIFFNESS = 2.0
 _RIDGE = 1e-4
@@ -54,11 +54,15 @@ def fit_person(
     shape than where its landmarks are."""
     fitter, model = FaceFitter(FaceModel(head, arkit)), DrivingModel.shipped()
     fits = fitter.fit_all(pictures, intrinsics)
-    moved = indices(*_SPOILING)
-    calm = [model.features(p) for p, f in zip(pictures, fits, strict=True) if f.weights[moved].max() < _CALM]
+    calm = [model.features(p) for p, f in zip(pictures, fits, strict=True) if mouth_at_rest(f)]
     if not calm or model.shape_offset.shape != (head.n_shape,):
         return fits
     return fitter.fit_all(pictures, intrinsics, likely=model.shape(calm).clip(-_MOST_SD, _MOST_SD))
+
+
+def mouth_at_rest(fit: FaceFit) -> bool:
+    """Whether a face neither smiles nor opens or rounds its lips to speak of."""
+    return bool(fit.weights[indices(*_SPOILING)].max() < _CALM)
 
 
 def person_head(

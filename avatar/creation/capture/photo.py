@@ -17,7 +17,8 @@ from avatar.camera import Camera
 from avatar.creation.capture.depth import depth_picture, project
 from avatar.creation.capture.features import eye_colours, load_features
 from avatar.creation.capture.layers import Layers, separate
-from avatar.creation.capture.person_head import Person, fit_person, person_head
+from avatar.creation.capture.mouth_place import with_mouth_at
+from avatar.creation.capture.person_head import Person, fit_person, mouth_at_rest, person_head
 from avatar.creation.capture.refine import Shown, refine
 from avatar.creation.capture.shell import ShellPlace, grow_shell
 from avatar.creation.capture.skin_paint import SkinBody, lay_skin, paint, see_skin
@@ -28,7 +29,8 @@ from avatar.flame.arkit import weights_from_dict
 from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.rig import Avatar
-from avatar.tracking.fit import Intrinsics
+from avatar.tracking.face_points import FaceModel
+from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarker, FaceLandmarks
 from avatar.tracking.matte import Matte, PersonSegmenter, soft_matte
 
@@ -159,6 +161,7 @@ def capture(
     head, arkit = open_head()
     landmarks, intrinsics = [p.landmarks for p in photos], [p.intrinsics for p in photos]
     person = person_head(head, arkit, landmarks, intrinsics, fit_person(head, arkit, landmarks, intrinsics))
+    photos = [_bent(p, person, fit) for p, fit in zip(photos, person.fits, strict=True)]
     tell(0.15, "cutting out")
     segmenter = PersonSegmenter(threads)
     mattes = [soft_matte(p.picture, segmenter(p.picture)) for p in photos]
@@ -211,6 +214,15 @@ def capture(
     )
     show(_portrait(finished))
     return finished
+
+
+def _bent(photo: Photo, person: Person, fit: FaceFit) -> Photo:
+    """The photo with its lips where the person's head has them; as it is if they are at rest, and the fit is good."""
+    if mouth_at_rest(fit):
+        return photo
+    wanted = FaceFitter(FaceModel(person.head, person.arkit)).projected(fit, photo.intrinsics)
+    picture, landmarks = with_mouth_at(photo.picture, photo.landmarks, wanted)
+    return replace(photo, picture=picture, landmarks=landmarks)
 
 
 def _portrait(avatar: Avatar) -> Image.Image:

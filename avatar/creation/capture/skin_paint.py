@@ -32,6 +32,10 @@ _HAIRLINE = 0.2
 _SUPER = 2
 
 
+_PINK = np.array([0.5, -1.0, 0.5])
+"""Lips differ from skin between green and magenta; both are as saturated."""
+
+
 @dataclass(frozen=True, eq=False)
 class SkinBody:
     """The skin of a head, refined, and which of it is what."""
@@ -158,10 +162,10 @@ def paint(body: SkinBody, sights: list[SkinSight]) -> Painted:
     values = (seen[:, None] * values + borrowed[:, None] * values[mirror]) / np.maximum(known, 1e-9)[:, None]
     colours = values[:, :3]
     red = (body.lips > 0.6) & (known > 0.5)
-    pale = (body.lips > 0.6) & (known < 0.05)
-    if red.sum() > 20 and pale.any():  # the inside of the lips: as the reddest half of what is seen of them
-        chroma = np.ptp(colours[red], axis=1)
-        colours[pale] = colours[red][chroma >= np.median(chroma)].mean(0)
+    pale = (body.lips > 0.6) & (known < 0.3)
+    if red.sum() > 20 and pale.any():  # the inside of the lips: as the pinkest half of what is seen of them
+        pink = colours[red] @ _PINK
+        colours[pale] = colours[red][pink >= np.median(pink)].mean(0)
         known[pale] = 0.15
     adjacency = graph(body.surface.triangles, len(vertices))
     covered = _continued(values[:, 3:], known, adjacency)[:, 0]
