@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from animation.lab.data.corpus import NEURAL_TEST, Utterance
-from animation.lab.evaluation.closures import score_closures
 from animation.lab.evaluation.speech import held_out, tested_sources
 from animation.lab.evaluation.speech_score import SpeechScore
 from animation.speech.audio import HOP_S, SAMPLE_RATE
@@ -144,23 +143,13 @@ def _peer_rows(peer: Peer, heard: Heard, recordings: Sequence[Utterance], second
 
 def _score(row: _Row, number: int, recording: Utterance) -> SpeechScore:
     heard, sealed = row.visemes[number], row.sealed[number]
-    labels = viseme_labels(recording.segments, len(heard))
-    right = heard == labels
+    right = heard == viseme_labels(recording.segments, len(heard))
     if row.also:
         phonemes = phoneme_labels(recording.segments, len(heard))
         for phoneme, others in row.also.items():
             said = phonemes == PHONEMES.index(phoneme)
             right |= said & np.isin(heard, [VISEME_INDEX[other] for other in others])
-    speech = labels != _SILENT
-    return SpeechScore(
-        right=int(right.sum()),
-        poses=len(labels),
-        right_in_speech=int(right[speech].sum()),
-        poses_in_speech=int(speech.sum()),
-        closures=score_closures(recording.segments, sealed),
-        files=1,
-        seconds=recording.duration_s,
-    )
+    return SpeechScore.of_poses(recording, right, sealed)
 
 
 def _groups(source: str, role: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from animation.lab.data.corpus import Utterance
 from animation.lab.evaluation.articulation import ArticulationScore
 from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures, silent_poses
-from animation.speech.phonemes import viseme_labels
+from animation.speech.phonemes import VISEME_INDEX, viseme_labels
 from animation.speech.stream import SpeechFrames
 
 __all__ = ["SourceScore", "SpeechScore", "ratio"]
@@ -33,18 +33,24 @@ class SpeechScore:
     @classmethod
     def of(cls, utterance: Utterance, frames: SpeechFrames, gaps_mm: Float[np.ndarray, " t"]) -> SpeechScore:
         """Of one utterance: what was heard, and the gap between the lips, pose by pose."""
-        labels = viseme_labels(utterance.segments, len(frames))
-        right = frames.visemes.argmax(1) == labels
-        speech = labels != 0
+        right = frames.visemes.argmax(1) == viseme_labels(utterance.segments, len(frames))
+        found = cls.of_poses(utterance, right, gaps_mm < SEALED_GAP_MM)
         silent = silent_poses(utterance.segments, len(frames))
+        found.silence_mm, found.silence_poses = float(gaps_mm[silent].sum()), int(silent.sum())
+        return found
+
+    @classmethod
+    def of_poses(
+        cls, utterance: Utterance, right: Bool[np.ndarray, " t"], sealed: Bool[np.ndarray, " t"]
+    ) -> SpeechScore:
+        """Of one utterance, without silences: at which poses the viseme is right, and at which the lips touch."""
+        speech = viseme_labels(utterance.segments, len(right)) != VISEME_INDEX["sil"]
         return cls(
             right=int(right.sum()),
-            poses=len(labels),
+            poses=len(right),
             right_in_speech=int(right[speech].sum()),
             poses_in_speech=int(speech.sum()),
-            closures=score_closures(utterance.segments, gaps_mm < SEALED_GAP_MM),
-            silence_mm=float(gaps_mm[silent].sum()),
-            silence_poses=int(silent.sum()),
+            closures=score_closures(utterance.segments, sealed),
             files=1,
             seconds=utterance.duration_s,
         )

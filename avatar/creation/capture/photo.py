@@ -30,7 +30,7 @@ from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.rig import Avatar
 from avatar.tracking.face_points import FaceModel
-from avatar.tracking.fit import FaceFit, FaceFitter, Intrinsics
+from avatar.tracking.fit import FaceFitter, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarker, FaceLandmarks
 from avatar.tracking.matte import Matte, PersonSegmenter, soft_matte
 
@@ -161,7 +161,7 @@ def capture(
     head, arkit = open_head()
     landmarks, intrinsics = [p.landmarks for p in photos], [p.intrinsics for p in photos]
     person = person_head(head, arkit, landmarks, intrinsics, fit_person(head, arkit, landmarks, intrinsics))
-    photos = [_bent(p, person, fit) for p, fit in zip(photos, person.fits, strict=True)]
+    photos = _bent(photos, person)
     tell(0.15, "cutting out")
     segmenter = PersonSegmenter(threads)
     mattes = [soft_matte(p.picture, segmenter(p.picture)) for p in photos]
@@ -216,13 +216,17 @@ def capture(
     return finished
 
 
-def _bent(photo: Photo, person: Person, fit: FaceFit) -> Photo:
-    """The photo with its lips where the person's head has them; as it is if they are at rest, and the fit is good."""
-    if mouth_at_rest(fit):
-        return photo
-    wanted = FaceFitter(FaceModel(person.head, person.arkit)).projected(fit, photo.intrinsics)
-    picture, landmarks = with_mouth_at(photo.picture, photo.landmarks, wanted)
-    return replace(photo, picture=picture, landmarks=landmarks)
+def _bent(photos: Sequence[Photo], person: Person) -> list[Photo]:
+    """The photos with their lips where the person's head has them; those whose lips are at rest, where fits are good,
+    as they are."""
+    fitter = FaceFitter(FaceModel(person.head, person.arkit))
+    bent = []
+    for photo, fit in zip(photos, person.fits, strict=True):
+        picture, landmarks = photo.picture, photo.landmarks
+        if not mouth_at_rest(fit):
+            picture, landmarks = with_mouth_at(picture, landmarks, fitter.projected(fit, photo.intrinsics))
+        bent.append(replace(photo, picture=picture, landmarks=landmarks))
+    return bent
 
 
 def _portrait(avatar: Avatar) -> Image.Image:

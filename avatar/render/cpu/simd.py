@@ -41,6 +41,7 @@ __all__ = [
     "prefetch",
     "resolve_floats",
     "resolve_row",
+    "unfinished",
     "unfinished_rows",
 ]
 
@@ -129,20 +130,26 @@ def clear(typingctx, tile):
     return types.void(tile), generate
 
 
+def unfinished(context, b, sig, args, stride: int) -> ir.Value:
+    """A bit for each of a tile's sixteen vectors of transmittance, `stride` floats apart, in which a pixel can still
+    change; the first one's lowest."""
+    base = pointer(context, b, sig.args[0], args[0])
+    ints, bits = vector(I32, TILE), ir.IntType(TILE)
+    found: ir.Value = ir.Constant(I64, 0)
+    for k in range(TILE):
+        t = b.bitcast(b.load(at(b, base, k * stride, TILE), align=4), ints)
+        going_on = b.bitcast(b.icmp_signed(">=", t, constant(TILE, 0, I32)), bits)
+        any_left = b.zext(b.icmp_unsigned("!=", going_on, ir.Constant(bits, 0)), I64)
+        found = b.or_(found, b.shl(any_left, ir.Constant(I64, k)))
+    return found
+
+
 @intrinsic
 def unfinished_rows(typingctx, tile):
     """A bit for each row of the tile in which a pixel can still change, the first row's lowest."""
 
     def generate(context, builder, sig, args):
-        base = pointer(context, builder, sig.args[0], args[0])
-        ints, bits = vector(I32, TILE), ir.IntType(TILE)
-        rows: ir.Value = ir.Constant(I64, 0)
-        for y in range(TILE):
-            t = builder.bitcast(builder.load(at(builder, base, y * ROW, TILE), align=4), ints)
-            going_on = builder.bitcast(builder.icmp_signed(">=", t, constant(TILE, 0, I32)), bits)
-            any_left = builder.zext(builder.icmp_unsigned("!=", going_on, ir.Constant(bits, 0)), I64)
-            rows = builder.or_(rows, builder.shl(any_left, ir.Constant(I64, y)))
-        return rows
+        return unfinished(context, builder, sig, args, ROW)
 
     return types.int64(tile), generate
 

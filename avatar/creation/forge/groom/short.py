@@ -51,17 +51,18 @@ def _thinning(scalp: Scalp, recipe: HairRecipe) -> np.ndarray:
 def _lengths(p: np.ndarray, scalp: Scalp, recipe: HairRecipe) -> np.ndarray:
     """Metres: longest at the brow, tapered to the nape and before the ears."""
     front = smoothstep(p[:, 2], scalp.centre[2], scalp.marks.eye[2])
-    full = recipe.recession > _BALDING
-    sides = (0.003, 0.006, 0.012, 0.020, 0.038, 0.044) if full else (0.0015, 0.003, 0.0055, 0.011, 0.034, 0.046)
+    back = recipe.recession > _BALDING
+    sides = (0.003, 0.006, 0.012, 0.020, 0.038, 0.044) if back else (0.0015, 0.003, 0.0055, 0.011, 0.034, 0.046)
     length = np.interp(height(p, scalp), [-0.55, -0.2, 0.15, 0.45, 0.70, 1.0], sides)
     return length * (1 + 0.22 * front) * recipe.length
 
 
 def _grow(roots: Roots, scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int) -> np.ndarray:
     marks, p = scalp.marks, roots.points
+    back = recipe.recession > _BALDING
     n = len(roots)
     # What is combed aside ends where the head turns down: there hair lies, and is cut shorter.
-    steep = np.zeros((n, 1)) if recipe.recession > _BALDING else smoothstep(np.abs(roots.normals[:, :1]), 0.35, 0.75)
+    steep = np.zeros((n, 1)) if back else smoothstep(np.abs(roots.normals[:, :1]), 0.35, 0.75)
     length = _lengths(p, scalp, recipe) * rng.uniform(0.72, 1.06, n) * (1 - 0.45 * steep[:, 0])
     top = smoothstep(height(p, scalp), 0.42, 0.74)[:, None] * (1 - 0.85 * steep)
     front = smoothstep(p[:, 2], scalp.centre[2] + 0.02, marks.eye[2] + 0.004)[:, None]
@@ -72,7 +73,7 @@ def _grow(roots: Roots, scalp: Scalp, recipe: HairRecipe, rng: np.random.Generat
     whorl = marks.crown + np.array([0.012, -0.004, -0.045])
     away = cv.unit(p - whorl)
     turned = cv.unit(np.cross(away, roots.normals))
-    if recipe.recession > _BALDING:
+    if back:
         combed = np.stack([0.25 * np.sign(p[:, 0]), 0.10 * one, -0.95 * one], 1)
     else:
         aside = -np.sign(recipe.parting_m) * smoothstep(
@@ -85,10 +86,10 @@ def _grow(roots: Roots, scalp: Scalp, recipe: HairRecipe, rng: np.random.Generat
     flow = cv.unit(lying * (1 - top) + combed * top)
     flow = flow + 0.32 * np.stack([gradient_noise(p, 75, seed + 600 + c) for c in range(3)], 1) * (0.4 + 0.6 * top)
     rise = 0.26 + 0.50 * front * top + 0.22 * top
-    rise = (0.6 * rise if recipe.recession > _BALDING else rise - 0.20 * (1 - top)) * recipe.volume
+    rise = (0.6 * rise if back else rise - 0.20 * (1 - top)) * recipe.volume
     velocity = cv.unit(rise * roots.normals + 0.8 * flow + 0.10 * rng.normal(size=(n, 3)))
     # Combed aside, hair lies down over the side of the head; combed back, it may stand.
-    lies = 0.0 if recipe.recession > _BALDING else 0.85
+    lies = 0.0 if back else 0.85
     position, path = p.copy(), [p.copy()]
     step = length / (_POINTS - 1)
     for i in range(1, _POINTS):

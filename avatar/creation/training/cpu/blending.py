@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from avatar.render.cpu.simd import TILE
+from avatar.render.cpu.simd import TILE, unfinished
 from avatar.render.cpu.vectors import (
     ALPHA_MAX,
     F32,
@@ -121,15 +121,7 @@ def unfinished_blocks(typingctx, tile):
     """A bit for each block in which a pixel can still change, the first block's lowest."""
 
     def generate(context, builder, sig, args):
-        base = pointer(context, builder, sig.args[0], args[0])
-        ints, bits = vector(I32, _LANES), ir.IntType(_LANES)
-        blocks: ir.Value = ir.Constant(I64, 0)
-        for k in range(TILE):
-            t = builder.bitcast(builder.load(at(builder, base, k * BLOCK, _LANES), align=4), ints)
-            going_on = builder.bitcast(builder.icmp_signed(">=", t, constant(_LANES, 0, I32)), bits)
-            any_left = builder.zext(builder.icmp_unsigned("!=", going_on, ir.Constant(bits, 0)), I64)
-            blocks = builder.or_(blocks, builder.shl(any_left, ir.Constant(I64, k)))
-        return blocks
+        return unfinished(context, builder, sig, args, BLOCK)
 
     return types.int64(tile), generate
 
