@@ -13,7 +13,7 @@ from app.live.scene import Scene
 from app.live.session import LiveSession
 from avatar.errors import UserError
 from tests.app.conftest import make_avatar
-from tests.app.live.test_session import eventually
+from tests.app.live.waiting import eventually
 
 
 class Shelf:
