@@ -18,7 +18,8 @@ from avatar.creation.forge.clothing import Garment, cut_garment, garment_splats
 from avatar.creation.forge.eyes import IRIS_COLOURS, eye_splats
 from avatar.creation.forge.facemarks import FaceMarks, region_mask
 from avatar.creation.forge.fibres import DistanceField, Strands, fibre_splats
-from avatar.creation.forge.hair import Hair, grow_hair, hair_density
+from avatar.creation.forge.hair import Hair, grow_hair
+from avatar.creation.forge.hair_recipe import hair_density
 from avatar.creation.forge.lighting import DensityGrid, MeshOccluder, Studio, diffuse
 from avatar.creation.forge.mesh import triangulate
 from avatar.creation.forge.mouth import mouth_splats

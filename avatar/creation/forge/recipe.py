@@ -8,7 +8,7 @@ from avatar.creation.forge.brows import BeardRecipe, BrowRecipe
 from avatar.creation.forge.clothing import ClothingRecipe
 from avatar.creation.forge.eyes import IRIS_COLOURS
 from avatar.creation.forge.face_form import EyeForm, FaceForm
-from avatar.creation.forge.hair import HairRecipe
+from avatar.creation.forge.hair_recipe import HairRecipe
 from avatar.creation.forge.makehuman import Phenotype
 from avatar.creation.forge.mouth import MouthRecipe
 from avatar.creation.forge.skin import SkinRecipe

@@ -13,7 +13,7 @@ from avatar.creation.forge.body import GENERIC
 from avatar.creation.forge.brows import BEARDS
 from avatar.creation.forge.clothing import GARMENTS
 from avatar.creation.forge.eyes import IRIS_COLOURS
-from avatar.creation.forge.hair import STYLES
+from avatar.creation.forge.hair_styles import STYLES
 from avatar.creation.forge.recipe import AvatarRecipe
 from avatar.errors import UserError
 

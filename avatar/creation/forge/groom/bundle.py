@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from avatar.creation.forge.groom import curves as cv
 from avatar.creation.forge.groom.scalp import Scalp
-from avatar.creation.forge.hair import HairRecipe, hairline_m
+from avatar.creation.forge.hair_recipe import HairRecipe, hairline_m
 from avatar.creation.forge.noise import smoothstep
 
 __all__ = ["Bundle", "density", "gathered", "height"]

@@ -7,7 +7,7 @@ import numpy as np
 from avatar.creation.forge.groom import curves as cv
 from avatar.creation.forge.groom.bundle import Bundle, density, gathered, height
 from avatar.creation.forge.groom.scalp import Roots, Scalp
-from avatar.creation.forge.hair import HairRecipe, hairline_m
+from avatar.creation.forge.hair_recipe import HairRecipe, hairline_m
 from avatar.creation.forge.noise import gradient_noise, smoothstep
 
 __all__ = ["short"]

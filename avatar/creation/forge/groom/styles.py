@@ -9,7 +9,7 @@ from avatar.creation.forge.groom.curly import curly
 from avatar.creation.forge.groom.scalp import Scalp
 from avatar.creation.forge.groom.short import short
 from avatar.creation.forge.groom.tied import tied
-from avatar.creation.forge.hair import HairRecipe
+from avatar.creation.forge.hair_recipe import HairRecipe
 from avatar.errors import UserError
 
 __all__ = ["GROOMS", "comb"]

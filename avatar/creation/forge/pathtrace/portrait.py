@@ -23,7 +23,7 @@ from avatar.creation.forge.groom.bundle import Bundle
 from avatar.creation.forge.groom.face import grow_down, grow_stubble, tufted_lashes
 from avatar.creation.forge.groom.scalp import Scalp
 from avatar.creation.forge.groom.styles import comb
-from avatar.creation.forge.hair import hair_density
+from avatar.creation.forge.hair_recipe import hair_density
 from avatar.creation.forge.mesh import catmull_clark, triangulate
 from avatar.creation.forge.noise import smoothstep
 from avatar.creation.forge.pathtrace.complexion import skin_maps

@@ -9,7 +9,7 @@ from avatar.creation.forge.fibres import DistanceField
 from avatar.creation.forge.groom import curves as cv
 from avatar.creation.forge.groom.scalp import Scalp
 from avatar.creation.forge.groom.styles import GROOMS, comb
-from avatar.creation.forge.hair import HairRecipe, hairline_m
+from avatar.creation.forge.hair_recipe import HairRecipe, hairline_m
 from avatar.errors import UserError
 from tests.avatar.creation.forge.sphere_head import CENTRE, RADIUS_M, ball, marks
 

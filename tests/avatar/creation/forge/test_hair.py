@@ -9,7 +9,9 @@ import pytest
 
 from avatar.creation.forge.brows import BrowRecipe, brow_density, grow_brows
 from avatar.creation.forge.fibres import DistanceField, Strands, concatenate_strands, fibre_splats
-from avatar.creation.forge.hair import STYLES, Hair, HairRecipe, grow_hair, hair_density
+from avatar.creation.forge.hair import Hair, grow_hair
+from avatar.creation.forge.hair_recipe import HairRecipe, hair_density
+from avatar.creation.forge.hair_styles import STYLES
 from avatar.creation.forge.lighting import Studio
 from avatar.creation.forge.mesh import face_areas
 from avatar.errors import UserError
