@@ -32,7 +32,9 @@ __all__ = [
 
 FRAME_S = 0.01
 _LEAD_S = 0.1
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+# Vowel signs of India's scripts count as letters, which regular expressions do not know.
+_LETTERS = r"(?:[^\W_]|[\u0900-\u0dff])+"
+_WORD = re.compile(rf"{_LETTERS}(?:['’]{_LETTERS})*")
 
 
 @dataclass(frozen=True)

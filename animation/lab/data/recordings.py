@@ -21,20 +21,21 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
+from animation.lab.data.talkie import spoken_lines
 from animation.speech.audio import resample
 from avatar.errors import UserError
 
 __all__ = ["SOURCES", "Recording", "Source", "fetch", "load_sound", "recordings"]
 
-Role = Literal["split", "validation", "test"]
+Role = Literal["split", "training", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Source:
     """One speaker (or one package of speakers) with one language.
 
-    `role` 'split' divides the files among training, validation and test; 'validation' and 'test' keep the whole
-    speaker for that. `doubtful_words`: the speaker may have read another wording than the transcript's.
+    `role` 'split' divides the files among training, validation and test; the others keep the whole speaker for that.
+    `doubtful_words`: the speaker may have read another wording than the transcript's.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Source:
     packages: tuple[str, ...]
     licence: str
     role: Role
-    kind: Literal["prompts", "stamps", "librivox", "alsa"]
+    kind: Literal["prompts", "stamps", "librivox", "alsa", "talkie", "letters"]
     espeak_voice: str
     doubtful_words: bool = False
 
@@ -56,6 +57,9 @@ class Recording:
     text: str
 
 
+_TALKIE = "flight-of-the-amazon-queen"
+
+
 def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
     base = f"asterisk-core-sounds-{language}"
     return Source(f"prompts_{language}", language, (base, f"{base}-g722"), licence, "split", "prompts", espeak_voice)
@@ -63,6 +67,18 @@ def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
 
 def _stamps(language: str, role: Role) -> Source:
     return Source(f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language)
+
+
+def _letters(language: str, espeak_voice: str | None = None) -> Source:
+    return Source(
+        f"letters_{language.lower()}",
+        language,
+        ("klettres-data",),
+        "GPL-2+",
+        "training",
+        "letters",
+        espeak_voice or language,
+    )
 
 
 SOURCES = (
@@ -90,6 +106,44 @@ SOURCES = (
     _stamps("ca", "validation"),
     _stamps("da", "test"),
     _stamps("el", "test"),
+    Source("talkie_joe", "en", (_TALKIE,), "free to give away", "training", "talkie", "en-us"),
+    Source("talkie_others", "en", (_TALKIE,), "free to give away", "training", "talkie", "en-us"),
+    Source(
+        "armelle_fr",
+        "fr",
+        ("asterisk-prompt-fr-armelle", "asterisk-core-sounds-fr"),
+        "BSD-2-Clause",
+        "training",
+        "prompts",
+        "fr",
+        doubtful_words=True,
+    ),
+    Source(
+        "colombia_es",
+        "es",
+        ("asterisk-prompt-es-co", "asterisk-core-sounds-es"),
+        "GPL-2",
+        "training",
+        "prompts",
+        "es-419",
+        doubtful_words=True,
+    ),
+    # Not those whose language a speaker kept for tests or validation has: it might be the same volunteer.
+    _letters("cs"),
+    _letters("de"),
+    _letters("en", "en-us"),
+    _letters("en_GB", "en-gb"),
+    _letters("he"),
+    _letters("hu"),
+    _letters("it"),
+    _letters("lt"),
+    _letters("ml"),
+    _letters("nb"),
+    _letters("nds", "de"),
+    _letters("nl"),
+    _letters("pt_BR", "pt-br"),
+    _letters("tn"),
+    _letters("uk"),
 )
 
 
@@ -151,6 +205,8 @@ def recordings(source: Source, folder: Path) -> Iterator[Recording]:
         "stamps": _read_stamps,
         "librivox": _read_librivox,
         "alsa": _read_alsa,
+        "talkie": _read_talkie,
+        "letters": _read_letters,
     }
     yield from reader[source.kind](source, folder)
 
@@ -210,3 +266,17 @@ def _read_alsa(source: Source, folder: Path) -> Iterator[Recording]:
     for path in sorted((folder / source.packages[0]).rglob("sounds/alsa/*.wav")):
         if path.stem != "Noise":
             yield Recording(path.stem, load_sound(path), path.stem.replace("_", " ").lower())
+
+
+def _read_talkie(source: Source, folder: Path) -> Iterator[Recording]:
+    for name, samples, text in spoken_lines(folder / source.packages[0], heroes=source.name == "talkie_joe"):
+        yield Recording(name, samples, text)
+
+
+def _read_letters(source: Source, folder: Path) -> Iterator[Recording]:
+    """Letters by their names, and syllables or short words."""
+    for index in sorted((folder / source.packages[0]).rglob(f"klettres/{source.language}/sounds.xml")):
+        for name, path in re.findall(r'<sound\s+name="([^"]+)"\s+file="([^"]+)"', index.read_text(encoding="utf-8")):
+            sound = index.parents[1] / path
+            if sound.exists():
+                yield Recording(path, load_sound(sound), name)

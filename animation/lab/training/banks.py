@@ -21,7 +21,7 @@ from avatar.formats.atomic import replacing
 
 __all__ = ["FeatureBank", "NoiseBank", "seed_of", "training_utterances"]
 
-_WHOLE = (("synthetic", "train"), ("validation", "validation"))
+_WHOLE = (("synthetic", "train"), ("training", "train"), ("validation", "validation"))
 """Roles whose speakers are all of one part."""
 _MUSIC_SHARE = 0.35
 _LEVEL = 0.06

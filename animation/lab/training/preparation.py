@@ -214,7 +214,7 @@ def _aligned(
             continue
         if source.role != "split" or source.doubtful_words:
             other = sphinx.get(recording.name)
-            limit_s = _DISAGREEMENT_S if source.role != "split" else _TRAINING_DISAGREEMENT_S
+            limit_s = _DISAGREEMENT_S if source.role in ("validation", "test") else _TRAINING_DISAGREEMENT_S
             if other is None or disagreement_s(alignment.segments, other.segments) > limit_s:
                 continue
         found.append((recording, alignment))

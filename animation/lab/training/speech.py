@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from animation.lab.data.corpus import Utterance
 from animation.lab.data.sequences import MeshSequence
 from animation.lab.training.banks import FeatureBank, NoiseBank, seed_of, training_utterances
 from animation.lab.training.batches import draw_batch
@@ -36,10 +37,14 @@ _log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 
 _FAMILY_SHARES = {
-    "kokoro": 0.36, "prompts": 0.32, "menardi": 0.07, "espeak": 0.05, "flite": 0.07, "festival": 0.09,
-    "sung": 0.02,
+    "prompts": 0.25, "talkie": 0.23, "menardi": 0.05, "letters": 0.05, "colombia": 0.03, "armelle": 0.01,
+    "kokoro": 0.16, "espeak": 0.05, "flite": 0.06, "festival": 0.09, "sung": 0.02,
 }  # fmt: skip
 """How much of each batch is of which kind of voice; within a kind by length."""
+_RECORDED = ("prompts", "talkie", "menardi", "letters", "colombia", "armelle")
+"""Kinds that are real people, who are few: of each recording there are twice as many altered copies."""
+_MINUTES = {"espeak": 20.0, "flite": 6.0, "festival": 6.0}
+"""How much of a synthetic voice is enough: more of the same costs time and teaches nothing."""
 _MUSIC_HELD_OUT = "reno_project-system"
 _VALIDATION_BATCHES = 4
 _WARM_UP = 100
@@ -182,23 +187,36 @@ def train_speech(
         raise UserError(f"no speech corpus in {folder}: make it with gaussian-avatar corpus speech")
     validation = training_utterances(folder, "validation")
     features = folder / "features"
-    banks = []
+    banks: dict[str, FeatureBank] = {}
     for number, (name, found) in enumerate(utterances.items()):
         progress(f"features of {name}", number / len(utterances))
-        spoken = [SpokenRecording(u.samples, u.segments) for u in found]
-        build = partial(FeatureBank.build, spoken, config.variants, seed_of(name, config.seed))
-        banks.append(FeatureBank.cached(features / f"{name}-{config.variants}-{config.seed}.npz", build))
+        spoken = [SpokenRecording(u.samples, u.segments) for u in _first(found, _MINUTES.get(name.split("_")[0]))]
+        variants = config.variants * (2 if name.startswith(_RECORDED) else 1)
+        build = partial(FeatureBank.build, spoken, variants, seed_of(name, config.seed))
+        banks[name] = FeatureBank.cached(features / f"{name}-{variants}-{config.seed}.npz", build)
+    crop_hops = config.crop_hops + max(config.model.lookaheads_hops)
+    banks = {name: bank for name, bank in banks.items() if bank.hops > crop_hops}
+    if not banks:
+        raise UserError(f"no source in {folder} lasts {crop_hops * HOP_S:g} s: make more with corpus speech")
     heard = [SpokenRecording(u.samples, u.segments) for found in validation.values() for u in found]
     held_out = FeatureBank.build(heard, 1, config.seed) if heard else None
     noises = NoiseBank.cached(features / f"noise-{config.seed}.npz", partial(_build_noises, folder, config.seed))
-    material = _Material(banks, _shares(list(utterances), banks), noises, held_out, validation)
+    material = _Material(list(banks.values()), _shares(banks), noises, held_out, validation)
     return _train(material, out, config, options, progress, {"data": DATA_STATEMENT}, start, heads_only)
 
 
-def _shares(names: list[str], banks: list[FeatureBank]) -> Float[np.ndarray, " s"]:
+def _first(utterances: list[Utterance], minutes: float | None) -> list[Utterance]:
+    """As many as last so long; all if there is no limit."""
+    if minutes is None:
+        return utterances
+    ends = np.cumsum([utterance.duration_s for utterance in utterances])
+    return utterances[: int(np.searchsorted(ends, 60 * minutes)) + 1]
+
+
+def _shares(banks: Mapping[str, FeatureBank]) -> Float[np.ndarray, " s"]:
     """How often each source is drawn."""
-    families = [name.split("_")[0] for name in names]
-    hops = np.array([bank.hops for bank in banks], float)
+    families = [name.split("_")[0] for name in banks]
+    hops = np.array([bank.hops for bank in banks.values()], float)
     of_family = {f: sum(h for h, g in zip(hops, families, strict=True) if g == f) for f in families}
     share = np.array([_FAMILY_SHARES[f] * h / of_family[f] for h, f in zip(hops, families, strict=True)])
     return share / share.sum()

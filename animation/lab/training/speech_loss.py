@@ -163,13 +163,14 @@ class SpeechLoss(nn.Module):
         if self.training:
             self.follow()
         features, targets = batch
-        logits = self.network(features)
+        read = self.network(features)
         hops, longest = features.shape[1] // FRAMES_PER_HOP, max(self._lookaheads)
         losses = {}
-        for lookahead, part in zip(self._lookaheads, logits, strict=True):
+        for lookahead, part in zip(self._lookaheads, read, strict=True):
             first = longest - lookahead
             lagging = SpeechBatch(*(target[:, first : first + hops] for target in targets))
-            losses[lookahead] = speech_loss(part, lagging, self._warm_up_hops)
+            whole = SpeechLogits(*(logits.float() for logits in part))  # of bfloat16, where the matrices are
+            losses[lookahead] = speech_loss(whole, lagging, self._warm_up_hops)
         weights = _LOOKAHEAD_WEIGHTS[: len(losses)]
         total = sum(weight * loss for weight, loss in zip(weights, losses.values(), strict=True))
         return {"loss": torch.as_tensor(total), **{f"loss_{hops}": loss for hops, loss in losses.items()}}

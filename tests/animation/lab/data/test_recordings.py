@@ -37,6 +37,21 @@ def test_prompts_are_paired_with_their_words(tmp_path: Path) -> None:
     assert len(found["hello"].samples) == pytest.approx(16000, abs=2)
 
 
+def test_letters_are_paired_with_what_their_index_calls_them(tmp_path: Path) -> None:
+    folder = tmp_path / "klettres-data/usr/share/klettres"
+    (folder / "hu" / "alpha").mkdir(parents=True)
+    soundfile.write(folder / "hu" / "alpha" / "a.wav", np.zeros(8000, np.float32), 16000)
+    rows = '<sound name="Á" file="hu/alpha/a.wav" />\n<sound name="B" file="hu/alpha/missing.wav"/>'
+    (folder / "hu" / "sounds.xml").write_text(f"<klettres>{rows}</klettres>", encoding="utf-8")
+    assert [(r.name, r.text) for r in recordings(BY_NAME["letters_hu"], tmp_path)] == [("hu/alpha/a.wav", "Á")]
+
+
+def test_whole_speakers_are_kept_for_one_thing_only() -> None:
+    for source in SOURCES:  # volunteers of one language may be the same person in two packages
+        if source.kind == "stamps":
+            assert f"letters_{source.language}" not in BY_NAME
+
+
 def test_sounds_of_any_kind_become_mono_at_16_khz(tmp_path: Path) -> None:
     stereo = np.stack([np.full(4410, 0.2), np.full(4410, 0.4)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, 44100)

@@ -77,6 +77,24 @@ def test_a_stopped_training_ends_where_an_unbroken_one_does(corpus: Path, tmp_pa
     assert (tmp_path / "a" / "curves.csv").read_text() == (tmp_path / "b" / "curves.csv").read_text()
 
 
+def test_speech_shorter_than_a_crop_is_left_out(corpus: Path, tmp_path: Path) -> None:
+    word = (Segment("SIL", 0, 0.05), Segment("M", 0.05, 0.15), Segment("AA", 0.15, 0.2))
+    short = Utterance("letters_hu", "a", "x", "hu", np.full(SAMPLE_RATE // 5, 0.01, np.float32), word)
+    save_utterances(corpus, "letters_hu", [short])
+    train_speech(corpus, tmp_path / "a", replace(CONFIG, steps=1), OPTIONS)
+    with pytest.raises(UserError, match=r"no source in .* lasts 60\.06 s"):
+        train_speech(corpus, tmp_path / "b", replace(CONFIG, crop_hops=3000), OPTIONS)
+
+
+def test_training_can_compute_in_bfloat16(corpus: Path, tmp_path: Path) -> None:
+    halves = replace(OPTIONS, precision="bf16-mixed")
+    files = {name: train_speech(corpus, tmp_path / name, CONFIG, o) for name, o in (("a", OPTIONS), ("b", halves))}
+    exact, near = (load_weights(files[name])[1] for name in "ab")
+    assert any(not np.array_equal(exact[name], near[name]) for name in exact)
+    for name in exact:
+        np.testing.assert_allclose(near[name], exact[name], atol=4 * CONFIG.steps * CONFIG.learning_rate, err_msg=name)
+
+
 def test_training_can_begin_with_other_weights(corpus: Path, tmp_path: Path) -> None:
     quick = replace(CONFIG.model, lookaheads_hops=(0,), seals=(SealRule(),))
     first = train_speech(corpus, tmp_path / "a", replace(CONFIG, model=quick, steps=1), OPTIONS)
