@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["interrupts"]
+__all__ = ["StoppedError", "interrupts"]
+
+
+class StoppedError(Exception):
+    """Raised by whoever is told of progress, to end work that is no longer wanted: all who do the work pass it on."""
 
 
 @contextmanager

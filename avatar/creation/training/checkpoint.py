@@ -11,7 +11,7 @@ from avatar.creation.training.trainer import Trainer
 from avatar.errors import UserError
 from avatar.formats.tensors import read_tensors, write_tensors
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["belongs", "load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "gaussian-avatar training"
 
@@ -21,6 +21,14 @@ def save_checkpoint(trainer: Trainer, path: Path | str) -> None:
     state = trainer.state()
     tensors = {name: tensor.detach().cpu().numpy() for name, tensor in state.tensors.items()}
     write_tensors(path, tensors, {"signature": trainer.signature(), "counters": state.counters}, _FORMAT)
+
+
+def belongs(trainer: Trainer, path: Path | str) -> bool:
+    """Whether a file is the state of this training, and not of another or damaged."""
+    try:
+        return bool(read_tensors(path, _FORMAT, "the state of a training")[1].get("signature") == trainer.signature())
+    except UserError:
+        return False
 
 
 def load_checkpoint(trainer: Trainer, path: Path | str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avatar.appearance import CHANNELS
+from avatar.creation.training.corrections import CorrectionRates
 from avatar.creation.training.loss import LossConfig
 from avatar.creation.training.penalties import Penalties
 
@@ -25,7 +26,8 @@ class Rates:
     harmonics: float = 5e-4
     tints: float = 4e-3
     fades: float = 1e-2
-    offsets_m: float = 2e-5
+    offsets_m: float = 1e-4
+    """Of the vertex that is pulled at most."""
     last: float = 0.03
 
 
@@ -49,6 +51,8 @@ class TrainingConfig:
     """ARKit channels that may change color and opacity; none for ()."""
     learn_offsets: bool = False
     """Whether the head's vertices may move: of pictures, never of our own renders."""
+    learn_poses: bool = False
+    """Whether what each picture's pose is off by is learned too: of tracked pictures."""
     learn_exposure: bool = False
     """Whether each picture has brightness and color of its own: of photographs."""
     largest_m: float = 0.026
@@ -64,5 +68,6 @@ class TrainingConfig:
     useless: float = 0.04
     """A Gaussian that never had a greater share in a pixel may be moved."""
     penalties: Penalties = field(default_factory=Penalties)
-    smoothness: float = 0.05
-    """Penalty on offsets of vertices that differ from their neighbours', per metre."""
+    smoothness: float = 20.0
+    """Of offsets; see `Offsets`."""
+    correction_rates: CorrectionRates = field(default_factory=CorrectionRates)

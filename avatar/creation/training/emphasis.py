@@ -74,7 +74,7 @@ class EmphasisMap:
     ) -> None:
         self._most = float(emphasis.max().clamp_min(1 + 1e-6))
         self._disks = one_disk_each(head, (emphasis - 1) / (self._most - 1)).to(splatter.device)
-        self._poser = Poser(head, static_offset, splatter.device, learn=False)
+        self._poser = Poser(head, static_offset, splatter.device, learned=False)
         self._splatter = splatter
 
     def __call__(self, view: View) -> Float[Tensor, "h w"]:

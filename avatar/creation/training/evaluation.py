@@ -14,7 +14,7 @@ from avatar.creation.training.view import View
 from avatar.formats.atomic import replacing
 from avatar.render.conformance import psnr_db
 
-__all__ = ["mean_psnr_db", "write_preview"]
+__all__ = ["mean_psnr_db", "preview", "write_preview"]
 
 
 def _over_white(image: Float[np.ndarray, "h w 4"]) -> Float[np.ndarray, "h w 3"]:
@@ -38,10 +38,15 @@ def mean_psnr_db(trainer: Trainer, views: Sequence[View], count: int | None = No
     )
 
 
-def write_preview(trainer: Trainer, view: View, path: Path | str, counts: Sequence[int | None]) -> None:
-    """Draw a view with each number of Gaussians, and what it should look like on the right, side by side."""
+def preview(trainer: Trainer, view: View, counts: Sequence[int | None]) -> Image.Image:
+    """A view with each number of Gaussians, and what it should look like on the right, side by side."""
     parts = [_over_white(trainer.render(view, count).cpu().numpy()) for count in counts]
     strip = np.concatenate([*parts, _wanted(view)], 1)
+    return Image.fromarray((strip * 255 + 0.5).astype(np.uint8))
+
+
+def write_preview(trainer: Trainer, view: View, path: Path | str, counts: Sequence[int | None]) -> None:
+    """Write the picture that `preview` draws."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as fresh:
-        Image.fromarray((strip * 255 + 0.5).astype(np.uint8)).save(fresh)
+        preview(trainer, view, counts).save(fresh)

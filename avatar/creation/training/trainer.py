@@ -24,12 +24,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.accelerators import laplacian_smoothing_loss
 from avatar.appearance import Appearance
 from avatar.binding import triangle_frames
 from avatar.creation.training.adam import open_adam
 from avatar.creation.training.config import TrainingConfig
+from avatar.creation.training.corrections import PoseCorrections
 from avatar.creation.training.cpu.loss import CpuLoss
+from avatar.creation.training.deformation import Offsets
 from avatar.creation.training.emphasis import EmphasisMap, expressive_triangles, eye_triangles
 from avatar.creation.training.exposure import Exposures
 from avatar.creation.training.learning import Bounds, learn, learn_at_once
@@ -109,12 +110,20 @@ class Trainer:
         self.parameters = Parameters(
             avatar.gaussians, avatar.appearance, config.channels, self._device, config.sh_count
         )
-        self.poser = Poser(avatar.head, avatar.static_offset, self._device, config.learn_offsets)
+        self.offsets: Offsets | None = None
+        if config.learn_offsets:
+            self.offsets = Offsets(avatar.head, avatar.static_offset, config.smoothness, self._device)
+        self.corrections: PoseCorrections | None = None
+        if config.learn_poses:
+            self.corrections = PoseCorrections(
+                len(views), avatar.head.n_expression, config.correction_rates, self._device
+            )
+        learned = config.learn_poses if self.offsets is None else self.offsets.values
+        self.poser = Poser(avatar.head, avatar.static_offset, self._device, learned)
+        self._numbers = {id(view): number for number, view in enumerate(self.views)}
         marked = None if emphasis is None else EmphasisMap(avatar.head, avatar.static_offset, emphasis, self.splatter)
         self.targets = Targets(views, marked, self._device)
         self._adams = {name: open_adam(t.data, self._threads) for name, t in self.parameters.tensors.items()}
-        if self.poser.offset is not None:
-            self._adams["offsets"] = open_adam(self.poser.offset.data, self._threads)
         self._rates = self._columns()
         with torch.no_grad():
             sizes = triangle_frames(
@@ -142,8 +151,9 @@ class Trainer:
         tint, fade = self.parameters.changes(self._weights[number])
         if self._shut[number] and self._rng.random() < _WITHOUT_EYES:
             fade = self._without_eyes(fade)
+        correction = None if self.corrections is None else self.corrections.of(number)
         image = self.splatter.render(
-            self.parameters.bound, self.poser.frames(view), self.poser.camera(view), count, tint, fade
+            self.parameters.bound, self.poser.frames(view, correction), self.poser.camera(view), count, tint, fade
         )
         shown = image if self.exposures is None else self.exposures.applied(image, number)
         value, gradient = self._loss.value_and_gradient(shown, target)
@@ -191,8 +201,10 @@ class Trainer:
             learn_at_once(*what, self._threads)
         else:
             learn(*what)
-        if self.poser.offset is not None:
-            self._learn_offsets(pace)
+        if self.offsets is not None:
+            self.offsets.step(self.config.rates.offsets_m * pace)
+        if self.corrections is not None:
+            self.corrections.step(pace)
         if self.exposures is not None:
             self.exposures.step(pace)
 
@@ -201,16 +213,6 @@ class Trainer:
         on_eyes = self._on_eyes[self.parameters.triangles]
         largest_m = torch.where(on_eyes, self.config.largest_on_eyes_m, self.config.largest_m)
         self._largest = (largest_m * self._pace).log()
-
-    def _learn_offsets(self, pace: float) -> None:
-        offset = self.poser.offset
-        assert offset is not None
-        faces = self._start.head.faces.to(self._device)
-        (self.config.smoothness * laplacian_smoothing_loss(offset, faces)).backward()
-        assert offset.grad is not None
-        everywhere = torch.ones(len(offset), dtype=torch.bool, device=self._device)
-        self._adams["offsets"].step(offset.grad, everywhere, self._rates["offsets"] * pace)
-        offset.grad = None
 
     def _columns(self) -> dict[str, Tensor]:
         """Learning rates by parameter, one for each column of its rows."""
@@ -229,7 +231,6 @@ class Trainer:
             "sh": harmonics.reshape(-1).to(device),
             "tint": full(rates.tints, 3),
             "fade": full(rates.fades, 1),
-            "offsets": full(rates.offsets_m, 3),
         }
 
     def _maybe_relocate(self) -> int:
@@ -240,9 +241,8 @@ class Trainer:
         to, of = relocate(
             self.parameters, self._useful, config.relocate_share, config.useless, self.levels(), self._rng
         )
-        for name, adam in self._adams.items():
-            if name != "offsets":
-                adam.restart(to, of)
+        for adam in self._adams.values():
+            adam.restart(to, of)
         self._home[to] = self._home[of]
         self._pace[to] = self._pace[of]
         self._limit()
@@ -260,7 +260,11 @@ class Trainer:
         """The picture of a view as it is now, premultiplied."""
         tint, fade = self.parameters.changes(self._arkit_of(view)[indices(*self.parameters.channels)])
         with torch.no_grad():
-            frames, camera = self.poser.frames(view), self.poser.camera(view)
+            number = self._numbers.get(id(view))
+            correction = None
+            if self.corrections is not None and number is not None:
+                correction = self.corrections.values[number]
+            frames, camera = self.poser.frames(view, correction), self.poser.camera(view)
             return self.splatter.render(self.parameters.bound, frames, camera, count, tint, fade)
 
     def signature(self) -> dict[str, Any]:
@@ -287,14 +291,19 @@ class Trainer:
             tensors |= {f"adam.{name}.first": adam.first, f"adam.{name}.second": adam.second}
         tensors |= {"home": self._home, "pace": self._pace, "useful.peak": self._useful.peak}
         tensors |= {"useful.pull": self._useful.pull}
-        if self.poser.offset is not None:
-            tensors["offset"] = self.poser.offset
+        for part, names in (
+            (self.offsets, ("latent", "momentum", "gradient", "scale")),
+            (self.corrections, ("values", "first", "second", "counts")),
+        ):
+            if part is not None:
+                tensors |= {f"{type(part).__name__}.{name}": getattr(part, name) for name in names}
         if self.exposures is not None:
             tensors |= {"exposures": self.exposures.values, "exposures.momentum": self.exposures.momentum}
         counters = {
             "step": self.step_count,
             "order": self._order,
             "useful": self._useful.pictures,
+            "offsets": 0 if self.offsets is None else self.offsets.count,
             "adams": {name: adam.count for name, adam in self._adams.items()},
             "random": self._rng.bit_generator.state,
         }
@@ -316,6 +325,9 @@ class Trainer:
                 raise ValueError(f"{name}: expected shape {tuple(tensor.shape)}, got {tuple(tensors[name].shape)}")
             tensor.data.copy_(tensors[name])
         self._limit()
+        if self.offsets is not None:
+            self.offsets.count = int(counters["offsets"])
+            self.offsets.settle()
         self.step_count = int(counters["step"])
         self._order = [int(i) for i in counters["order"]]
         self._useful.pictures = int(counters["useful"])
@@ -325,7 +337,7 @@ class Trainer:
 
     def avatar(self) -> Avatar:
         """A copy of what has been learned so far."""
-        offset = self._start.static_offset if self.poser.offset is None else self.poser.offset.detach().cpu().clone()
+        offset = self._start.static_offset if self.offsets is None else self.offsets.values.detach().cpu().clone()
         return replace(
             self._start,
             gaussians=self.parameters.finished(),

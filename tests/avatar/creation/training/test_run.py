@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.creation.training.checkpoint import load_checkpoint, save_checkpoint
+from avatar.creation.training.checkpoint import belongs, load_checkpoint, save_checkpoint
 from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.cpu.splatter import CpuSplatter
 from avatar.creation.training.dataset import Dataset
@@ -24,6 +24,7 @@ from avatar.creation.training.trainer import Trainer
 from avatar.errors import UserError
 from avatar.flame.arkit import NAMES, ArkitMap
 from avatar.formats.native import load_avatar, save_avatar
+from avatar.interrupts import StoppedError
 from avatar.render.cpu import CpuRenderer
 from avatar.render.probe import probe_avatar
 from avatar.rig import Avatar
@@ -97,7 +98,7 @@ def test_going_on_is_as_if_nothing_had_happened(person: Avatar, folder: Path, tm
         assert torch.equal(values, second.state().tensors[name]), name
 
 
-@pytest.mark.parametrize("learn", ["learn_offsets", "learn_exposure"])
+@pytest.mark.parametrize("learn", ["learn_offsets", "learn_exposure", "learn_poses"])
 def test_what_else_is_learned_goes_on_too(person: Avatar, folder: Path, tmp_path: Path, learn: str) -> None:
     config = replace(CONFIG, steps=4, channels=(), **{learn: True})
     whole, first, second = (_trainer(person, folder, config) for _ in range(3))
@@ -117,6 +118,24 @@ def test_a_checkpoint_of_another_training_is_refused(person: Avatar, folder: Pat
     save_avatar(person, path)
     with pytest.raises(UserError, match="not the state of a training"):
         load_checkpoint(_trainer(person, folder), path)
+
+
+def test_who_is_told_may_end_it(person: Avatar, folder: Path, tmp_path: Path) -> None:
+    """What it has learned is kept for the next time; no half avatar takes the place of a whole one."""
+    out = tmp_path / "it.safetensors"
+    trainer = _trainer(person, folder)
+
+    def enough(what: str, share: float) -> None:
+        raise StoppedError
+
+    trainer.run(3)
+    with pytest.raises(StoppedError):
+        run_training(trainer, (), RunOptions(out), enough)
+    assert not out.exists() and belongs(_trainer(person, folder), state_path(out))
+    assert not belongs(_trainer(person, folder, replace(CONFIG, seed=3)), state_path(out))
+    second = _trainer(person, folder)
+    run_training(second, (), RunOptions(out))
+    assert out.exists() and not state_path(out).exists() and second.step_count == CONFIG.steps
 
 
 def test_an_interrupt_leaves_an_avatar_and_the_way_on(person: Avatar, folder: Path, tmp_path: Path) -> None:
