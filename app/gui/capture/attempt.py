@@ -6,16 +6,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from avatar.errors import UserError
+from avatar.interrupts import StoppedError
 
 __all__ = ["attempted"]
 
 T = TypeVar("T")
 
 
-def attempted(make: Callable[[], T]) -> T | UserError:
+def attempted(make: Callable[[], T]) -> T | UserError | StoppedError:
     """What came of making an avatar, or why there is none."""
     try:
         return make()
+    except StoppedError as stopped:
+        return stopped
     except UserError as error:
         return error
     except Exception as error:

@@ -68,6 +68,8 @@ class OwnFace(QObject):
         """End what the dialogs have begun."""
         if self.person is not None:
             self.person.give_back()
+        if self.dialog is not None:
+            self.dialog.give_back()
 
     def _open_person(self) -> None:
         from app.gui.capture.person_dialog import PersonDialog

@@ -27,11 +27,13 @@ from app.gui.look.theme import SPACE
 from app.gui.look.wording import sentence
 from app.gui.panels.controls import muted_label
 from avatar.errors import UserError
+from avatar.interrupts import StoppedError
 
 __all__ = ["PICTURES", "PhotoDialog"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _PREVIEW = 220
+_PATIENCE_S = 3.0
 
 Pictures = list[tuple[Image.Image, str, float | None]]
 Make = Callable[[Pictures | Path, str, Callable[[float, str], None], Callable[[Image.Image], None]], list[str]]
@@ -63,6 +65,7 @@ class PhotoDialog(QDialog):
         self._webcam_still = webcam_still
         self._make = _make_avatar if make is None else make
         self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
         self.preview = QLabel(self.tr("Drop a photo here"))
         self.preview.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.preview.setMinimumSize(2 * _PREVIEW, _PREVIEW)
@@ -82,9 +85,11 @@ class PhotoDialog(QDialog):
         self.bar.setRange(0, 1000)
         self.buttons = QDialogButtonBox()
         self.create_button = self.buttons.addButton(self.tr("Make the avatar"), QDialogButtonBox.ButtonRole.ActionRole)
+        self.cancel_button = self.buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         self.close_button = self.buttons.addButton(QDialogButtonBox.StandardButton.Close)
-        assert self.create_button is not None and self.close_button is not None
+        assert self.create_button is not None and self.close_button is not None and self.cancel_button is not None
         self.create_button.clicked.connect(self._start)
+        self.cancel_button.clicked.connect(self.stop)
         self.close_button.clicked.connect(self.close)
         self._told.connect(self._show_progress)
         self._shown.connect(lambda picture: self._display([picture]))
@@ -127,14 +132,27 @@ class PhotoDialog(QDialog):
             self.add_file(Path(url.toLocalFile()))
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        if self.busy and event is not None:
-            event.ignore()  # it is done within a minute; half an avatar is no use
-            return
+        self.stop()
         super().closeEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         if not self.busy:
             super().keyPressEvent(event)
+        elif event is not None and event.key() == Qt.Key.Key_Escape:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the work; its thread notices at its next word about progress. Photos and name stay for another try."""
+        if self.busy:
+            self._stopping.set()
+            self._refresh()
+            self.words.setText(self.tr("Stopping…"))
+
+    def give_back(self) -> None:
+        """End the work and wait until its thread has noticed, a few seconds at most: the program ends."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE_S)
 
     def _lay_out(self) -> None:
         from app.capture import CONSENT
@@ -193,9 +211,10 @@ class PhotoDialog(QDialog):
         free = not self.busy
         for widget in (self.choose, self.still, self.clear, self.name):
             widget.setEnabled(free)
-        assert self.create_button is not None and self.close_button is not None
+        assert self.create_button is not None and self.close_button is not None and self.cancel_button is not None
+        self.cancel_button.setVisible(not free)
+        self.cancel_button.setEnabled(not self._stopping.is_set())
         self.create_button.setEnabled(free and bool(self._pictures) and bool(self.name.text().strip()))
-        self.close_button.setEnabled(free)
         self.bar.setVisible(not free)
 
     def _display(self, pictures: list[Image.Image]) -> None:
@@ -216,8 +235,15 @@ class PhotoDialog(QDialog):
         source: Pictures | Path = self._clip or list(self._pictures)
         name = self.name.text().strip()
 
+        stopping = self._stopping = threading.Event()
+
+        def tell(share: float, what: str) -> None:
+            if stopping.is_set():
+                raise StoppedError
+            self._told.emit(share, what)
+
         def work() -> None:
-            self._done.emit(attempted(lambda: (name, self._make(source, name, self._told.emit, self._shown.emit))))
+            self._done.emit(attempted(lambda: (name, self._make(source, name, tell, self._shown.emit))))
 
         self.words.setText("")
         self._thread = threading.Thread(target=work, name="capture", daemon=True)
@@ -225,6 +251,8 @@ class PhotoDialog(QDialog):
         self._thread.start()
 
     def _show_progress(self, share: float, what: str) -> None:
+        if self._stopping.is_set():
+            return
         self.bar.setValue(round(1000 * share))
         self.words.setText(f"{sentence(what)}…")
 
@@ -233,7 +261,12 @@ class PhotoDialog(QDialog):
             self._thread.join()
         self._thread = None
         shown = self.preview.pixmap()
+        self._stopping.clear()
         self._refresh()
+        if isinstance(result, StoppedError):
+            goes_on = self.tr("Stopped. Made again, it goes on from here.") if self._clip else self.tr("Stopped.")
+            self.words.setText(goes_on)
+            return
         if isinstance(result, UserError):
             self.words.setText(sentence(str(result)))
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import av
 import pytest
 from PIL import Image
+from PyQt6.QtCore import Qt
 
 from app.gui.capture.face_panel import FacePanel
 from app.gui.capture.photo_dialog import PhotoDialog
@@ -45,7 +48,7 @@ def test_a_photo_becomes_an_avatar(qtbot: Any, photo: Path) -> None:
     assert dialog.name.text() == "anna" and dialog.create_button.isEnabled()
     with qtbot.waitSignal(dialog.made, timeout=10_000) as made:
         dialog.create_button.click()
-        assert dialog.busy and not dialog.close_button.isEnabled()
+        assert dialog.busy and not dialog.cancel_button.isHidden()
     assert made.args == ["anna"] and asked == [(["anna.jpg"], "anna")]
     assert "dark" in dialog.words.text() and not dialog.busy
     shown = dialog.preview.pixmap().toImage()
@@ -66,6 +69,54 @@ def test_what_goes_wrong_is_said_in_the_dialog(qtbot: Any, photo: Path, tmp_path
     dialog.create_button.click()
     qtbot.waitUntil(lambda: not dialog.busy, timeout=10_000)
     assert "no face" in dialog.words.text()
+
+
+def _endless(seen: threading.Event) -> Callable[..., list[str]]:
+    """Work that goes on until it is stopped."""
+
+    def make(pictures: Any, name: str, tell: Callable[[float, str], None], show: Any) -> list[str]:
+        while True:
+            tell(0.5, "details")
+            seen.set()
+            time.sleep(0.01)
+
+    return make
+
+
+def test_cancel_stops_the_work_and_loses_nothing(qtbot: Any, photo: Path) -> None:
+    working = threading.Event()
+    dialog = dialog_with(qtbot, _endless(working))
+    made: list[str] = []
+    dialog.made.connect(made.append)
+    dialog.add_file(photo)
+    assert dialog.cancel_button.isHidden()
+    for end in (dialog.cancel_button.click, lambda: qtbot.keyClick(dialog, Qt.Key.Key_Escape)):
+        working.clear()
+        dialog.create_button.click()
+        qtbot.waitUntil(working.is_set, timeout=10_000)
+        end()
+        assert not dialog.cancel_button.isEnabled()
+        qtbot.waitUntil(lambda: not dialog.busy, timeout=2_000)
+        assert "Stopped" in dialog.words.text() and dialog.name.text() == "anna"
+        assert dialog.create_button.isEnabled() and dialog.cancel_button.isHidden() and not made
+    assert [thread.name for thread in threading.enumerate() if thread.name == "capture"] == []
+
+
+def test_closing_the_window_meanwhile_stops_the_work(qtbot: Any, photo: Path) -> None:
+    working = threading.Event()
+    dialog = dialog_with(qtbot, _endless(working))
+    dialog.add_file(photo)
+    dialog.show()
+    dialog.create_button.click()
+    qtbot.waitUntil(working.is_set, timeout=10_000)
+    dialog.close()
+    assert not dialog.isVisible()
+    qtbot.waitUntil(lambda: not dialog.busy, timeout=2_000)
+    working.clear()
+    dialog.create_button.click()
+    qtbot.waitUntil(working.is_set, timeout=10_000)
+    dialog.give_back()  # the program ends
+    qtbot.waitUntil(lambda: not dialog.busy, timeout=2_000)
 
 
 def test_a_still_of_the_webcam(qtbot: Any) -> None:
