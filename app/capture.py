@@ -11,9 +11,12 @@ from PIL import Image
 from animation.life.style import PersonalStyle
 from app.track import track_curves
 from avatar.creation.capture.frames import choose_frames
-from avatar.creation.capture.photo import Photo, capture, look_at
+from avatar.creation.capture.from_clip import track_pictures, train_on_clip
+from avatar.creation.capture.from_photos import capture
+from avatar.creation.capture.photo import look_at, turned_away
+from avatar.creation.training.run import RunOptions
 from avatar.errors import UserError
-from avatar.formats.native import save_avatar
+from avatar.formats.native import load_avatar, save_avatar
 from avatar.importing import avatar_path
 from avatar.tracking.landmarker import FaceLandmarker
 from avatar.tracking.pictures import Clip, focal_35mm, is_clip, open_picture
@@ -44,17 +47,21 @@ def capture_files(
     tell: Callable[[str, float], None] = lambda what, share: None,
     style: Path | None = None,
     show: Callable[[Image.Image], None] = lambda picture: None,
+    preview: Path | None = None,
 ) -> Captured:
-    """Make an avatar of the person in some photos, or in one clip.
+    """Make an avatar of the person in some photos, or in one clip. A clip is trained on for minutes.
 
     Args:
         out: the file to write; the user's own folder, where it is found by name, if None.
         style: a video of the person talking, which says how they move; a clip that the avatar is made from says it
             itself if somebody talks in it.
-        show: given a picture of the avatar as it is so far.
+        show: given a picture of the avatar as it is so far; what else `tell` or this raises ends the work.
+        preview: a picture of a clip's training, to look at meanwhile.
 
     Raises:
         UserError: for files or a name that cannot be used.
+        KeyboardInterrupt: a clip's training was interrupted: the avatar can be used as it is, and the same call goes
+            on from there.
     """
     if not sources:
         raise UserError("name at least one photo")
@@ -65,30 +72,28 @@ def capture_files(
     path = avatar_path(name) if out is None else out  # a mistake is noticed before the work is done
     moves = None if style is None else _style(style, lambda share: tell("how the person moves", 0.2 * share))
     if is_clip(sources[0]):
-        return _capture_clip(sources[0], name, path, tell, show, moves)
+        return _capture_clip(sources[0], name, RunOptions(path, preview, show), tell, moves)
     tell("looking at the photos", 0.2)
     pictures = [(open_picture(s), s.name, focal_35mm(s)) for s in sources]
     return capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.2 + 0.8 * share), show, moves)
 
 
 def _capture_clip(
-    source: Path,
-    name: str,
-    path: Path,
-    tell: Callable[[str, float], None],
-    show: Callable[[Image.Image], None],
-    style: PersonalStyle | None,
+    source: Path, name: str, options: RunOptions, tell: Callable[[str, float], None], style: PersonalStyle | None
 ) -> Captured:
-    frames = choose_frames(Clip.open(source), lambda share: tell("looking through the clip", 0.2 + 0.1 * share))
+    frames = choose_frames(Clip.open(source), lambda share: tell("looking through the clip", 0.04 * share))
     missing = frames.missing
     if style is None:
         try:
-            style = _style(source, lambda share: tell("how the person moves", 0.3 + 0.1 * share))
+            style = _style(source, lambda share: tell("how the person moves", 0.04 + 0.04 * share))
         except UserError as error:
             missing = (*missing, f"how the person moves is not known: {str(error).removeprefix(f'{source}: ')}")
-    pictures = [(picture, source.name, None) for picture in frames.pictures]
-    made = capture_pictures(pictures, name, path, lambda share, what: tell(what, 0.4 + 0.6 * share), show, style, True)
-    return Captured(made.path, made.gaussians, missing)
+    tracked = track_pictures(frames, name, lambda share, what: tell(what, 0.08 + 0.12 * share))
+    if style is not None:
+        first = replace(tracked.first, metadata=tracked.first.metadata | {"style": style.stored})
+        tracked = replace(tracked, first=first)
+    train_on_clip(tracked, options, lambda share, what: tell(what, 0.2 + 0.8 * share))
+    return Captured(options.out, len(load_avatar(options.out).gaussians), missing)
 
 
 def _style(clip: Path, tell: Callable[[float], None]) -> PersonalStyle:
@@ -106,7 +111,6 @@ def capture_pictures(
     tell: Callable[[float, str], None] = lambda share, what: None,
     show: Callable[[Image.Image], None] = lambda picture: None,
     style: PersonalStyle | None = None,
-    still_camera: bool = False,
 ) -> Captured:
     """Make an avatar of pictures in memory.
 
@@ -114,23 +118,16 @@ def capture_pictures(
         pictures: each with a name for messages, and the focal length that it notes.
         show: given a picture of the avatar as it is so far.
         style: how the person moves, kept with the avatar.
-        still_camera: whether one camera that stood still took them all.
 
     Raises:
         UserError: if a face cannot be used.
     """
     landmarker = FaceLandmarker()
     photos = [look_at(picture, landmarker, label, focal) for picture, label, focal in pictures]
-    photos.sort(key=_turn)
-    avatar = capture(photos, name, tell, show, still_camera=still_camera)
+    photos.sort(key=lambda photo: turned_away(photo.landmarks))  # the frontmost leads
+    avatar = capture(photos, name, tell, show)
     if style is not None:
         avatar = replace(avatar, metadata=avatar.metadata | {"style": style.stored})
     save_avatar(avatar, path)
     notes = tuple(dict.fromkeys(note for photo in photos for note in photo.notes))
     return Captured(path, len(avatar.gaussians), notes)
-
-
-def _turn(photo: Photo) -> float:
-    """How far a face is turned away: the frontmost photo leads."""
-    points = photo.landmarks.points[:, 0]
-    return abs(float(points[4] - points[[234, 454]].mean())) / max(float(abs(points[454] - points[234])), 1e-6)

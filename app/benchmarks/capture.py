@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 
 from avatar.camera import Camera
+from avatar.creation.capture.from_photos import capture
 from avatar.creation.capture.person_head import fit_person, person_head
-from avatar.creation.capture.photo import Photo, capture
+from avatar.creation.capture.photo import Photo
 from avatar.creation.capture.rendered_people import draw, people, sittings
 from avatar.creation.capture.turning import pose_of
 from avatar.flame.arkit import NAMES, indices

@@ -60,9 +60,17 @@ def track(
 
 @registry.command
 def capture(
-    sources: Positional[tuple[Path, ...]], *, name: str, style: Path | None = None, out: Path | None = None
+    sources: Positional[tuple[Path, ...]],
+    *,
+    name: str,
+    style: Path | None = None,
+    out: Path | None = None,
+    preview: Path | None = None,
 ) -> int:
     """Make an avatar of the person in one or several photos, or in a clip; on this machine alone.
+
+    A photo takes half a minute. A clip is trained on for some minutes, with Ctrl-C what has been learned so far is
+    written, and the same command goes on.
 
     Args:
         sources: photos from the front, lips closed, well lit (more from the sides make the sides better); or one
@@ -71,12 +79,13 @@ def capture(
         style: a video of the person talking, at least eight seconds: how widely they open the mouth, how often they
             blink and how much the head moves is kept with the avatar; a clip says it itself.
         out: write the file here instead of the folder of your avatars.
+        preview: a picture of a clip's training, to look at meanwhile: fewest Gaussians, all, and what it should be.
     """
     from app.capture import CONSENT, capture_files
 
     console.print(CONSENT)
     with messages() as tell:
-        made = capture_files(sources, name, out, tell, style)
+        made = capture_files(sources, name, out, tell, style, preview=preview)
     for note in made.notes:
         console.print(f"Note: {note}.")
     console.print(f"Wrote {made.path}: {made.gaussians:,} Gaussians")

@@ -110,18 +110,20 @@ def bench_sync(*, minutes: float = 10.0, json: bool = False) -> int:
 
 
 @registry.command(name="bench capture")
-def bench_capture(*, people: int = 4, each: int = 25, json: bool = False) -> int:
+def bench_capture(*, people: int = 4, each: int = 25, clips: int = 0, json: bool = False) -> int:
     """Measure capture and tracking on rendered people whose shape, pose and expression are known.
 
     Args:
         people: how many, none of whom the tracker has learned from.
         each: pictures of each, for driving.
+        clips: measure avatars from clips of so many people instead, some minutes each.
         json: print JSON.
     """
     from app.benchmarks.capture import measure
+    from app.benchmarks.capture_clip import measure_clips
 
     with messages() as progress:
-        report = measure(people, each, progress)
+        report = measure_clips(clips, progress) if clips else measure(people, each, progress)
     if json:
         print_json(report)
         return 0
@@ -277,7 +279,7 @@ def evaluate_emotion(
         strips: draw the first avatar's emotions as they set in to this file.
         json: print JSON.
     """
-    from animation.lab.data.stresses import HELD_OUT_VOICES, check_voices
+    from animation.lab.data.stresses import HELD_OUT_VOICES
     from animation.lab.evaluation.motion import evaluate_motion
     from animation.lab.evaluation.readability import evaluate_lips
     from app.benchmarks.emotion import draw_grid, draw_strips, evaluate_faces
@@ -286,8 +288,7 @@ def evaluate_emotion(
 
     if pictures < 1:
         raise UserError(f"--pictures {pictures}: expected 1 or more")
-    names, voices = avatars or tuple(shipped_names()), voices or HELD_OUT_VOICES
-    check_voices(voices)
+    names = avatars or tuple(shipped_names())
     with messages() as progress:
         if grid is not None:
             draw_grid(grid, names)
@@ -295,7 +296,7 @@ def evaluate_emotion(
             draw_strips(strips, names[0])
         scores = evaluate_faces(names, pictures, progress)
         scores["lips"] = evaluate_lips(progress)
-        scores |= evaluate_motion(voices, progress)
+        scores |= evaluate_motion(voices or HELD_OUT_VOICES, progress)
     if json:
         print_json(scores)
     else:

@@ -140,7 +140,7 @@ class FaceFitter:
             likely: what the shape is guessed to be by other means; the average if None.
         """
         cameras = [intrinsics] * len(pictures) if isinstance(intrinsics, Intrinsics) else list(intrinsics)
-        fits = list(start) if start is not None else [self._begin(p, c) for p, c in zip(pictures, cameras, strict=True)]
+        fits = list(start) if start is not None else [self.begin(p, c) for p, c in zip(pictures, cameras, strict=True)]
         before = [f.weights for f in fits]
         ns, nw = (self.face.n_shape if shape else 0), len(self._free)
         for _ in range(rounds):
@@ -175,8 +175,12 @@ class FaceFitter:
         seen = self.face.pose(fit.shape, fit.weights, derivatives=False).points @ fit.rotation.T + fit.translation
         return intrinsics.focal * seen[:, :2] / seen[:, 2:] + [intrinsics.x, intrinsics.y]
 
-    def _begin(self, landmarks: FaceLandmarks, camera: Intrinsics) -> FaceFit:
-        shape, weights = np.zeros(self.face.n_shape), np.zeros(len(NAMES))
+    def begin(
+        self, landmarks: FaceLandmarks, camera: Intrinsics, shape: Float[np.ndarray, " s"] | None = None
+    ) -> FaceFit:
+        """A face at rest about where the landmarks are, to begin with; of average shape for None."""
+        shape = np.zeros(self.face.n_shape) if shape is None else shape
+        weights = np.zeros(len(NAMES))
         own = self.face.pose(shape, weights, derivatives=False).points
         rotation, scale, _ = align(own[STILL], landmarks.points[STILL])
         centre = landmarks.points[STILL, :2].mean(0)

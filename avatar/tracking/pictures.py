@@ -40,19 +40,23 @@ def open_picture(path: Path | str, max_side: int = _MAX_SIDE) -> Image.Image:
         raise UserError(f"{path}: no such file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # what is odd about a file is said below, or does not matter
             with Image.open(path) as file:
                 if file.width * file.height > _MAX_PIXELS:
-                    raise UserError(f"{path}: {file.width} x {file.height} pixels are more than this program takes in")
+                    raise UserError(
+                        f"{path}: has more pixels than this program takes in ({file.width} x {file.height})"
+                    )
                 if file.mode in ("RGB", "L", "YCbCr"):
                     file.draft("RGB", (max_side, max_side))  # a JPEG decodes at the size that is needed
                 picture = ImageOps.exif_transpose(file)
                 picture = _rgb(picture)
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: not a picture that can be read (use JPEG, PNG or WebP)") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: has more pixels than this program takes in") from error
     except UserError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, MemoryError, EOFError) as error:
+    except (OSError, ValueError, SyntaxError, MemoryError, EOFError) as error:
         raise UserError(f"{path}: the picture is damaged ({' '.join(str(error).split())[:120]})") from error
     if min(picture.size) < _LEAST_SIDE:
         raise UserError(f"{path}: {picture.width} x {picture.height} pixels are too few for a face")
@@ -105,6 +109,8 @@ class Clip:
                 if not container.streams.video:
                     raise UserError(f"{path}: has no pictures in it, only sound")
                 stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise UserError(f"{path}: not a video that can be read (of an unknown kind)")
                 if stream.duration is not None and stream.time_base is not None:
                     duration = float(stream.duration * stream.time_base)
                 else:

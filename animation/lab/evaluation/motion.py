@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -166,10 +165,10 @@ def arousal_order(
     for number, voice in enumerate(voices):
         for repeat in range(repeats):
             progress(voice, (number + repeat / repeats) / len(voices))
-            rng = np.random.default_rng([repeat, number, 13])
-            first = _spoken(voice, "calm", 5, rng)
             for way in _WAYS:
-                values[way].append(_arousal(stream, first, _spoken(voice, way, 3, copy.deepcopy(rng))))
+                rng = np.random.default_rng([repeat, number, 13])
+                first, then = _spoken(voice, "calm", 5, rng), _spoken(voice, way, 3, rng)
+                values[way].append(_arousal(stream, first, then))
     right = [a < b for low, high in ORDER for a, b in zip(values[low], values[high], strict=True)]
     return {
         "pairs": len(right),

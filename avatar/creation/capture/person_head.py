@@ -71,11 +71,15 @@ def person_head(
     pictures: Sequence[FaceLandmarks],
     intrinsics: Sequence[Intrinsics],
     fits: Sequence[FaceFit],
+    believed: float = _BELIEVED,
 ) -> Person:
     """The head that these fits describe.
 
     What shape coefficients leave of the landmarks' residuals becomes a smooth offset; where several pictures see a
     landmark, their mean does.
+
+    Args:
+        believed: the share of a residual that is the face's, 0..1.
     """
     face = FaceModel(head, arkit)
     shape = torch.from_numpy(fits[0].shape).to(head.v_template)
@@ -89,7 +93,7 @@ def person_head(
         posed = face.pose(fit.shape, fit.weights, derivatives=False).points @ fit.rotation.T + fit.translation
         error = (picture.points[:, :2] - fitter.projected(fit, camera)) * posed[:, 2:] / camera.focal
         pulls += np.c_[error, np.zeros(COUNT)] @ fit.rotation / len(pictures)
-    pulls *= _BELIEVED
+    pulls *= believed
     pulls[LIPS_INNER] *= 0.5  # an open mouth says little about lips at rest
     bent = bend(faces, len(template), face.landmarks.triangles, face.landmarks.barycentric, pulls, trust)
     regions = {name: index.numpy() for name, index in head.regions.items()}

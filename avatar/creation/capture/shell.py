@@ -18,7 +18,7 @@ from avatar.creation.forge.surface import poisson_disk
 from avatar.tracking.fit import FaceFit, Intrinsics
 from avatar.tracking.matte import Matte
 
-__all__ = ["ShellPlace", "grow_shell", "inflate", "plain_splats"]
+__all__ = ["ShellPlace", "frames_of", "grow_shell", "inflate", "plain_splats"]
 
 _LIFT_M = 0.012
 _LIFT_FROM_M = 0.03
@@ -124,7 +124,7 @@ def grow_shell(
         y_in, x_in = inward[y, x].T
         colour = shade * (flat[:, None] * matte.foreground[y, x] + (1 - flat[:, None]) * matte.foreground[y_in, x_in])
         world = (points - fit.translation) @ fit.rotation
-        turned = np.einsum("ba,nbc->nac", fit.rotation, _frames(normals))
+        turned = np.einsum("ba,nbc->nac", fit.rotation, frames_of(normals))
         scale = apart[:, None] * [0.62, 0.62, 0.2]
         opacity = 0.97 * alpha[y, x] if sign < 0 else np.full(len(points), 0.95)
         _, nearest = cKDTree(carriers[0]).query(world)
@@ -231,7 +231,8 @@ def _sample(
     return points, normals, np.stack([ys[k], xs[k]], 1), wanted[k]
 
 
-def _frames(normals: np.ndarray) -> np.ndarray:
+def frames_of(normals: np.ndarray) -> np.ndarray:
+    """Rotations (n, 3, 3) whose last axis is a normal."""
     helper = np.where(np.abs(normals[:, :1]) < 0.8, [[1.0, 0, 0]], [[0, 1.0, 0]])
     first = np.cross(helper, normals)
     first /= np.linalg.norm(first, axis=1, keepdims=True)

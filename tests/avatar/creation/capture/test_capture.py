@@ -12,7 +12,9 @@ from PIL import Image
 from app.capture import capture_files
 from app.track import track_curves
 from avatar.camera import Camera
-from avatar.creation.capture.photo import MAX_GAUSSIANS, capture, look_at
+from avatar.creation.capture.from_photos import capture
+from avatar.creation.capture.painted import MAX_GAUSSIANS
+from avatar.creation.capture.photo import look_at
 from avatar.creation.capture.rendered_people import draw, random_weights
 from avatar.errors import UserError
 from avatar.flame.arkit import indices, weights_from_dict

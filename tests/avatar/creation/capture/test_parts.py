@@ -11,16 +11,19 @@ from PIL import Image
 from avatar.camera import Camera
 from avatar.creation.capture.depth import depth_picture
 from avatar.creation.capture.features import EyeColours, load_features
+from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.layers import separate
-from avatar.creation.capture.person_head import bend, close_lids, graph
+from avatar.creation.capture.painted import hair_carriers
+from avatar.creation.capture.person_head import Person, bend, close_lids, graph
 from avatar.creation.capture.shell import inflate
 from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
-from avatar.creation.capture.turning import turned_on_neck
+from avatar.creation.capture.turning import on_still_body
 from avatar.creation.forge.splats import SH_DC
 from avatar.flame.arkit import weights_from_dict
 from avatar.flame.rotations import axis_angle_to_matrix
 from avatar.heads import open_head
-from avatar.tracking.fit import FaceFit
+from avatar.tracking.face_points import FaceModel
+from avatar.tracking.fit import FaceFit, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.matte import Matte
 from avatar.tracking.topology import BROWS, CHIN, OVAL
@@ -130,20 +133,55 @@ def test_eyes_take_the_colours_of_a_photo() -> None:
     assert torch.allclose(tinted.sh[features.of("lashes"), 0] * SH_DC + 0.5, torch.tensor([0.3, 0.2, 0.1]), atol=1e-5)
 
 
-def test_a_head_that_turns_on_its_neck_is_where_a_camera_that_goes_around_it_sees_it() -> None:
+def test_a_head_that_turns_on_its_neck_shows_where_the_neck_is() -> None:
+    """Landmarks of a head that turns about another pivot, on shoulders that stay, with distances that are noise."""
     head, arkit = open_head()
-    own = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0)
-    front, turned = (
-        FaceFit(axis_angle_to_matrix(np.array(turn)), np.array(place), np.zeros(0), np.zeros(52), np.zeros((2, 3)), 0.0)
-        for turn, place in (((np.pi, 0, 0), (0.01, 0.02, 0.6)), ((2.9, 0.1, 0.5), (-0.02, 0.01, 0.65)))
-    )
-    still = own.vertices(turned_on_neck(own, replace(arkit, n_shape=0), turned, front)).double().numpy()
-    rest = own.v_template.double().numpy()
-    gone = (own.lbs_weights[:, 1:] > 0).any(1) & (own.lbs_weights[:, 0] < 1e-6)  # all that goes with the neck
-    rigid = gone & (own.posedirs.abs().amax((1, 2)) < 1e-6)
-    seen, wanted = still @ front.rotation.T + front.translation, rest @ turned.rotation.T + turned.translation
-    assert rigid.sum() > 100
-    assert np.abs(seen - wanted)[rigid.numpy()].max() < 1e-5
+    own, own_arkit = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0), replace(arkit, n_shape=0)
+    lens, rng = Intrinsics(700.0, 320.0, 240.0), np.random.default_rng(0)
+    points = FaceModel(own, own_arkit).pose(np.zeros(0), np.zeros(52), derivatives=False).points
+    pivot = (own.J_regressor[1] @ own.v_template).double().numpy() + np.array([0.0, -0.012, -0.015])
+    upright, place = axis_angle_to_matrix(np.array([np.pi, 0.0, 0.0])), np.array([0.01, 0.02, 0.6])
+    turns = [np.zeros(3), *([0.15 * np.sin(k), t, 0.0] for k, t in enumerate((-0.6, -0.3, 0.2, 0.4, 0.65)))]
+    fits, pictures = [], []
+    for turn in turns:
+        neck = axis_angle_to_matrix(np.array(turn))
+        seen = ((points - pivot) @ neck.T + pivot) @ upright.T + place
+        pixels = lens.focal * seen[:, :2] / seen[:, 2:] + [lens.x, lens.y] + rng.normal(0, 0.3, (len(seen), 2))
+        pictures.append(FaceLandmarks(np.c_[pixels, np.zeros(len(seen))], np.zeros((2, 5, 2)), 1.0, (640, 480)))
+        away = upright @ (pivot - neck @ pivot) + place + [0.0, 0.0, rng.normal(0, 0.01) * bool(fits)]
+        fits.append(FaceFit(upright @ neck, away, np.zeros(0), np.zeros(52), np.zeros((2, 3)), 0.0))
+    found = on_still_body(Person(own, own_arkit, tuple(fits), 0.0), pictures, [lens] * len(fits))
+    joint = (found.person.head.J_regressor[1] @ own.v_template).double().numpy()
+    assert np.abs((joint - pivot)[[0, 2]]).max() < 0.005  # how high it lies, turns to the side do not show
+    assert np.allclose((found.person.head.J_regressor[[0, 2]] - own.J_regressor[[0, 2]]), 0)
+    for pose, turn in zip(found.poses, turns, strict=True):
+        assert np.abs(pose.neck_pose - turn).max() < 0.02 and np.abs(pose.transl).max() < 0.003
+    rest, still = own.v_template.numpy(), found.person.head.vertices(found.poses[1]).numpy()
     root = (own.lbs_weights[:, 0] > 1 - 1e-6).numpy()
-    moved = still[root] - rest[root]
-    assert np.ptp(moved, axis=0).max(initial=0) < 1e-5  # shoulders do not turn
+    assert np.abs(still[root] - rest[root]).max() < 0.004  # shoulders stay
+
+
+def test_a_hull_is_what_all_outlines_have_in_common() -> None:
+    """A ball of hair about the head, seen from many sides."""
+    head, _ = open_head()
+    own = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0)
+    lens, centre, radius = Intrinsics(500.0, 160.0, 160.0), np.array([0.0, 0.06, -0.06]), 0.13
+    fits, mattes = [], []
+    y, x = np.mgrid[:320, :320] + 0.5
+    for turn in np.radians([-40, -20, 0, 20, 40]):
+        rotation = axis_angle_to_matrix(np.array([np.pi, 0.0, 0.0])) @ axis_angle_to_matrix(np.array([0.0, turn, 0.0]))
+        place = np.array([0.0, 0.0, 0.7])
+        fits.append(FaceFit(rotation, place, np.zeros(0), np.zeros(52), np.zeros((2, 3)), 0.0))
+        middle = rotation @ centre + place
+        at = lens.focal * middle[:2] / middle[2] + [lens.x, lens.y]
+        disc = np.hypot(x - at[0], y - at[1]) < lens.focal * radius / np.sqrt(middle[2] ** 2 - radius**2)
+        mattes.append(Matte(disc.astype(np.float64), np.full((320, 320, 3), [0.4, 0.2, 0.1])))
+    carrying = hair_carriers(own)
+    places = own.v_template.double().numpy()[own.faces.numpy()[carrying]].mean(1)
+    hair = hair_hull(own, fits, [lens] * 5, mattes, (places, carrying))
+    away = np.linalg.norm(hair.positions - centre, axis=1)
+    assert len(hair.positions) > 1000 and abs(np.median(away) - radius) < 0.006
+    assert np.isin(hair.triangles, carrying).all()
+    assert np.allclose(hair.sh[:, 0] * SH_DC + 0.5, [0.4, 0.2, 0.1], atol=1e-6)
+    none = [Matte(np.zeros((320, 320)), m.foreground) for m in mattes]
+    assert not len(hair_hull(own, fits, [lens] * 5, none, (places, carrying)).positions)

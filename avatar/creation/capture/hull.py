@@ -1,0 +1,117 @@
+"""Hair from many sides: what lies within the person's outline in every picture is the head and what grows on it.
+
+Reference: Laurentini, "The visual hull concept for silhouette-based image understanding", 1994.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from avatar.creation.capture.shell import frames_of, plain_splats
+from avatar.creation.forge.splats import Splats
+from avatar.flame.head import HeadModel
+from avatar.tracking.fit import FaceFit, Intrinsics
+from avatar.tracking.matte import Matte
+
+__all__ = ["hair_hull"]
+
+_LOW, _HIGH = np.array([-0.17, -0.09, -0.24]), np.array([0.17, 0.24, 0.10])
+"""Of the head's frame, metres: around everything that hair may fill."""
+_CELL_M = 0.004
+_IN = 0.5
+_SHARE = 0.94
+"""Of the pictures, so many must agree: mattes err, and heads are not quite where they were tracked."""
+_OFF_SKIN_M = 0.003
+_FLATTEST = 0.25
+"""Least cosine between a surface and the line of sight whose picture gives it its color."""
+
+
+def hair_hull(
+    head: HeadModel,
+    fits: Sequence[FaceFit],
+    lenses: Sequence[Intrinsics],
+    mattes: Sequence[Matte],
+    carriers: tuple[Float[np.ndarray, "t 3"], np.ndarray],
+) -> Splats:
+    """Splats on the hull where it stands off the skin, in the head's frame at rest.
+
+    Args:
+        fits, lenses, mattes: of each picture.
+        carriers: centres and numbers of the triangles that may carry hair.
+    """
+    axes = [np.arange(low, high, _CELL_M) for low, high in zip(_LOW, _HIGH, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    within = _within(grid.reshape(-1, 3), fits, lenses, mattes).reshape(grid.shape[:3])
+    soft = ndimage.gaussian_filter(within.astype(np.float64), 1.2)
+    solid = soft > 0.5
+    surface = solid & ~ndimage.binary_erosion(solid)
+    points = grid[surface]
+    if not len(points):
+        none = np.zeros((0, 3))
+        return plain_splats(none, np.zeros((0, 3, 3)), none, np.zeros(0), none, np.zeros(0, int))
+    slope = np.stack(np.gradient(ndimage.gaussian_filter(soft, 1.0)), -1)[surface]
+    normals = -slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
+    keep = _is_hair(head, points)
+    points, normals = points[keep], normals[keep]
+    colours, seen = _colours(points, normals, fits, lenses, mattes)
+    points, normals, colours = points[seen], normals[seen], colours[seen]
+    scales = np.tile(_CELL_M * np.array([0.75, 0.75, 0.35]), (len(points), 1))
+    _, nearest = cKDTree(carriers[0]).query(points)
+    return plain_splats(points, frames_of(normals), scales, 0.9, colours, carriers[1][nearest])
+
+
+def _pixels(points: Float[np.ndarray, "n 3"], fit: FaceFit, lens: Intrinsics) -> Float64[np.ndarray, "n 2"]:
+    seen = points @ fit.rotation.T + fit.translation
+    return lens.focal * seen[:, :2] / seen[:, 2:] + [lens.x, lens.y]
+
+
+def _within(
+    points: Float[np.ndarray, "n 3"], fits: Sequence[FaceFit], lenses: Sequence[Intrinsics], mattes: Sequence[Matte]
+) -> Bool[np.ndarray, " n"]:
+    hits, shown = np.zeros(len(points)), np.zeros(len(points))
+    for fit, lens, matte in zip(fits, lenses, mattes, strict=True):
+        at = np.floor(_pixels(points, fit, lens)).astype(int)
+        height, width = matte.alpha.shape
+        framed = ((at >= 0) & (at < [width, height])).all(1)
+        x, y = at[framed].T
+        hits[framed] += matte.alpha[y, x] > _IN
+        shown[framed] += 1
+    return (shown > 0.5 * len(fits)) & (hits >= _SHARE * shown)
+
+
+def _is_hair(head: HeadModel, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Off the skin, not before the face, and not the neck."""
+    skin = head.regions["skin"].numpy()
+    places = head.v_template.double().numpy()
+    distance, nearest = cKDTree(places[skin]).query(points)
+    at_face = np.isin(skin[nearest], head.regions["face"].numpy())
+    chin = places[head.regions["face"].numpy(), 1].min()
+    return (distance > _OFF_SKIN_M) & ~at_face & (points[:, 1] > chin)
+
+
+def _colours(
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    fits: Sequence[FaceFit],
+    lenses: Sequence[Intrinsics],
+    mattes: Sequence[Matte],
+) -> tuple[Float64[np.ndarray, "n 3"], Bool[np.ndarray, " n"]]:
+    """From the picture that sees a place most squarely; and whether any does."""
+    best, colours = np.full(len(points), -1.0), np.zeros((len(points), 3))
+    for fit, lens, matte in zip(fits, lenses, mattes, strict=True):
+        eye = -fit.rotation.T @ fit.translation
+        view = eye - points
+        cosine = (view * normals).sum(1) / np.linalg.norm(view, axis=1)
+        at = np.floor(_pixels(points, fit, lens)).astype(int)
+        height, width = matte.alpha.shape
+        framed = ((at >= 0) & (at < [width, height])).all(1)
+        x, y = at.clip(0, [width - 1, height - 1]).T
+        better = framed & (matte.alpha[y, x] > _IN) & (cosine > best)
+        best[better] = cosine[better]
+        colours[better] = matte.foreground[y[better], x[better]]
+    return colours, best > _FLATTEST
