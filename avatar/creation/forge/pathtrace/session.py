@@ -85,12 +85,14 @@ def photograph(
 
 
 def _claim(folder: Path, recipe: AvatarRecipe) -> None:
-    """Note whose pictures a folder holds."""
+    """Note whose pictures a folder holds, and in what light."""
     path = folder / _RECIPE
-    mine = json.loads(json.dumps(asdict(recipe)))
+    mine = json.loads(json.dumps({**asdict(recipe), "light": asdict(portrait_light())}))
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != mine:
-            raise UserError(f"{folder}: holds pictures of another recipe: give another folder, or delete this one")
+        there = json.loads(path.read_text(encoding="utf-8"))
+        if there != mine:
+            other = "light" if there | {"light": None} == mine | {"light": None} else "recipe"
+            raise UserError(f"{folder}: holds pictures of another {other}: give another folder, or delete this one")
     else:
         path.write_text(json.dumps(mine, indent=1), encoding="utf-8")
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from avatar.creation.forge.pathtrace import environment, session
+from avatar.creation.forge.pathtrace.light import portrait_light
 from avatar.creation.forge.pathtrace.scene import Fibres, Material, Mesh, write_scene
 from avatar.creation.forge.pathtrace.views import EXPRESSIONS, HELD_OUT, shots
 from avatar.creation.forge.recipe import recipe_named
@@ -116,6 +118,10 @@ def test_a_stopped_run_goes_on_with_the_pictures_that_are_missing(
         assert Image.open(view.picture).size == (view.camera.width, view.camera.height)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="another recipe"):
         session.photograph(recipe_named("kenji"), folder, wanted=wanted)
+    dimmed = replace(portrait_light(), room=0.1)
+    monkeypatch.setattr(session, "portrait_light", lambda: dimmed)
+    with pytest.raises(UserError, match="another light"):
+        session.photograph(recipe, folder, wanted=wanted)
 
 
 def test_machines_with_a_part_each_make_every_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
