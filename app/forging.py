@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
-from app.backdrop import Studio, put_behind
+from app.backdrop import Studio
 from app.history import History
 from avatar.camera import PRESETS, Camera
 from avatar.creation.forge.build import forge
@@ -22,6 +22,7 @@ from avatar.creation.forge.surprise import surprise
 from avatar.formats.native import save_avatar
 from avatar.importing import avatar_path
 from avatar.render import open_renderer, to_bgra
+from avatar.render.composition import put_behind
 
 __all__ = [
     "SECTIONS",

@@ -17,12 +17,13 @@ from animation.speech.audio import StreamingResampler
 from animation.speech.prompted import PromptedSpeech
 from animation.speech.voice.narrator import SpokenText
 from app.audio_file import open_audio
-from app.backdrop import STUDIO, Backdrop, colour_of, image_of, put_behind
+from app.backdrop import STUDIO, Backdrop, colour_of, image_of
 from app.offline_tools import OfflineTools
 from app.output.curves import read_curves
 from app.output.files import check_options
 from app.output.writer import Writer, check_target, open_writer
 from avatar import Camera, FlameParams, UserError
+from avatar.render.composition import put_behind
 
 __all__ = [
     "RenderOptions",

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from app.backdrop import put_behind
 from app.live.clock import StreamClock
 from app.live.detail import DetailControl
 from app.live.exchange import Latest
@@ -17,6 +16,7 @@ from app.live.worker import Failure, Worker
 from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 from avatar.render import Renderer
+from avatar.render.composition import put_behind
 
 __all__ = ["OpenRenderer", "Rendering"]
 

@@ -106,6 +106,13 @@ class WarmingRenderer(DrawsInMemory):
         self._folder.cleanup()
 
 
+def _wall(side: int) -> UInt8[np.ndarray, "h w 4"]:
+    """As backdrops are: nobody may write to them, which to numba is a type of its own."""
+    wall = np.full((side, side, 4), 255, np.uint8)
+    wall.setflags(write=False)
+    return wall
+
+
 def compile_all(progress: str) -> None:
     """What the process does: draw avatars, and so compile all that is needed.
 
@@ -115,6 +122,7 @@ def compile_all(progress: str) -> None:
     import avatar.render.cpu  # registers its kernels
     from avatar.library import default_name, open_avatar
     from avatar.render.compilation import compiled_share
+    from avatar.render.composition import put_behind
     from avatar.render.probe import probe_avatar
 
     over = threading.Event()
@@ -128,7 +136,8 @@ def compile_all(progress: str) -> None:
     try:
         renderer = avatar.render.cpu.CpuRenderer()
         for shown in (open_avatar(default_name()), probe_avatar(1000)):
-            renderer.draw(shown, shown.head.neutral(), Camera.preset("portrait", 64, 64), None)
+            picture = renderer.draw(shown, shown.head.neutral(), Camera.preset("portrait", 64, 64), None)
+            put_behind(picture, _wall(64))
         mark_compiled()
     finally:
         over.set()

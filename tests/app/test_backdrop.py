@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.backdrop import STUDIO, Studio, parse_background, put_behind
+from app.backdrop import STUDIO, Studio, parse_background
 from app.gui.look.theme import DARK, LIGHT
 from app.live.inference import PoseTiming
 from app.live.scene import ImageRequest, Scene
 from avatar.errors import UserError
 from avatar.render import to_bgra
+from avatar.render.composition import put_behind
 
 STUDIOS = (STUDIO, DARK.studio, LIGHT.studio)
 

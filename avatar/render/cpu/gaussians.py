@@ -13,6 +13,7 @@ from torch import Tensor
 from avatar.binding import BoundGaussians
 from avatar.cloud import GaussianCloud
 from avatar.flame.skinning import quaternion_to_matrix
+from avatar.render.compilation import kernel
 from avatar.render.cpu.projection import LOCAL
 from avatar.render.cpu.vectors import LOG2_ALPHA_MIN
 from avatar.render.expression import ExpressedColors
@@ -20,7 +21,20 @@ from avatar.render.reference import ALPHA_MIN, MAX_EXTENT
 
 __all__ = ["PackedGaussians", "aligned"]
 
-_LN2 = math.log(2)
+_TWO_LN2 = np.float32(2 * math.log(2))
+_FARTHEST, _LEAST = np.float32(MAX_EXTENT**2), np.float32(LOG2_ALPHA_MIN)
+
+
+@kernel
+def _recolor(n, base, tints, sh, log2_opacities, local, fades):
+    """Write colors and, where they change, opacities and how far a Gaussian of that opacity is seen."""
+    for i in range(n):
+        for c in range(3):
+            sh[i, c] = base[i, c] + tints[i, c]
+        if fades:
+            log2 = log2_opacities[i]
+            local[i, 12] = log2
+            local[i, 13] = min(_FARTHEST, _TWO_LN2 * (log2 - _LEAST))
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
@@ -49,11 +63,7 @@ class PackedGaussians:
         Args:
             base: the spherical harmonics of degree 0 without expression.
         """
-        np.add(base[:count], colors.tints[:count], out=self.sh[:count, :3])
-        if colors.fades:
-            log2 = colors.log2_opacities[:count]
-            self.local[:count, 12] = log2
-            self.local[:count, 13] = np.minimum(MAX_EXTENT**2, 2 * _LN2 * (log2 - LOG2_ALPHA_MIN))
+        _recolor(count, base, colors.tints, self.sh, colors.log2_opacities, self.local, colors.fades)
 
     @classmethod
     def from_cloud(cls, cloud: GaussianCloud) -> PackedGaussians:
