@@ -59,8 +59,9 @@ def relocate(
 ) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
     """Move what is seen and hardly matters onto others, in place; a pair looks as the one did.
 
-    What no picture has shown stays where it is: teeth behind closed lips are not useless. And nothing is moved onto
-    what comes in an earlier level of detail, which that level would then see halved.
+    What no picture has shown stays where it is: teeth behind closed lips are not useless. Nothing is moved onto what
+    comes in an earlier level of detail, which that level would then see halved; nor onto what would leave two useless
+    ones, since thousands gather where pictures go on to pull at what no Gaussian can mend.
 
     Args:
         share: of all Gaussians, to be moved at most.
@@ -73,8 +74,7 @@ def relocate(
     peak = useful.peak.cpu().numpy()
     candidates = np.flatnonzero((peak > 0) & (peak < useless))
     chosen = candidates[np.argsort(peak[candidates], kind="stable")[: int(share * len(peak))]]
-    chance = useful.pull.cpu().numpy().astype(np.float64)
-    chance[chosen] = 0
+    chance = np.where(peak < 2 * useless, 0.0, useful.pull.cpu().numpy().astype(np.float64))
     moved, source = _pairs(chosen, chance, [0, *levels], rng)
     device = parameters.triangles.device
     to, of = (torch.from_numpy(np.ascontiguousarray(i)).to(device) for i in (moved, source))

@@ -273,18 +273,29 @@ def test_nothing_moves_that_was_never_seen() -> None:
     avatar = _probe()
     parameters = Parameters(avatar.gaussians, None, (), torch.device("cpu"), 4)
     useful = Usefulness(600, torch.device("cpu"))
-    useful.add(torch.cat([torch.zeros(300), torch.full((300,), 0.01)]), torch.ones(600))
+    useful.add(torch.tensor([0.0, 0.01, 0.5]).repeat_interleave(200), torch.ones(600))
     moved, _ = relocate(parameters, useful, 1.0, 0.05, [400], np.random.default_rng(0))
-    assert len(moved) and int(moved.min()) >= 300
+    assert len(moved) == 200 and int(moved.min()) >= 200 and int(moved.max()) < 400
+
+
+def test_nothing_moves_onto_what_would_leave_two_useless_ones() -> None:
+    """However strongly pictures pull at it: else thousands gather at what no Gaussian can mend."""
+    parameters = Parameters(_probe().gaussians, None, (), torch.device("cpu"), 4)
+    useful = Usefulness(600, torch.device("cpu"))
+    peaks, pulls = (torch.tensor(x).repeat_interleave(200) for x in ([0.01, 0.07, 0.5], [1.0, 1000.0, 1.0]))
+    useful.add(peaks, pulls)
+    moved, source = relocate(parameters, useful, 0.2, 0.05, [], np.random.default_rng(0))
+    assert len(moved) == 120 and int(moved.max()) < 200
+    assert int(source.min()) >= 400
 
 
 def test_nothing_moves_onto_an_earlier_level() -> None:
     parameters = Parameters(_probe().gaussians, None, (), torch.device("cpu"), 4)
     useful, levels = Usefulness(600, torch.device("cpu")), [100, 250, 400]
     r = np.random.default_rng(0)
-    useful.add(torch.from_numpy(r.uniform(0.001, 0.2, 600).astype(np.float32)), torch.rand(600))
-    moved, source = relocate(parameters, useful, 0.3, 0.1, levels, r)
-    assert len(moved) == 180
+    useful.add(torch.from_numpy(r.uniform(0.001, 0.5, 600).astype(np.float32)), torch.rand(600))
+    moved, source = relocate(parameters, useful, 0.1, 0.1, levels, r)
+    assert len(moved) == 60
     first = np.searchsorted(levels, moved.numpy(), side="right")
     assert (np.searchsorted(levels, source.numpy(), side="right") >= first).all()
     assert len(set(source.tolist())) == len(source)
