@@ -70,10 +70,9 @@ def track_pictures(
         start = [fitter.begin(p, c, fits[0].shape) for p, c in zip(some_marks, some_lenses, strict=True)]
         fits += fitter.fit_all(some_marks, some_lenses, start, shape=False)
     person = person_head(head, arkit, marks, lenses, fits, believed=0.0)
-    still = person.fits[0]
-    cameras = [still.camera(p.intrinsics, p.picture.size) for p in frames.photos]
     body = on_still_body(person, marks, lenses)
     person, poses = body.person, body.poses
+    cameras = [body.still.camera(p.intrinsics, p.picture.size) for p in frames.photos]
 
     def some(values: Sequence[T]) -> list[T]:
         return [values[k] for k in frames.painted]
@@ -86,7 +85,7 @@ def track_pictures(
     carrying = hair_carriers(person.head)
     places = person.head.v_template.double().numpy()[person.head.faces.numpy()[carrying]].mean(1)
     hair = hair_hull(person.head, person.fits, lenses, mattes, (places, carrying))
-    few = replace(person, fits=tuple(some(person.fits)))
+    few = replace(person, fits=(body.still, *some(person.fits)[1:]))
     first = paint_avatar(
         few,
         with_lips_of(few, some(frames.photos)),

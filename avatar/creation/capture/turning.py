@@ -38,8 +38,9 @@ class StillBody:
 
     person: Person
     """With the neck's joint where this head turns."""
+    still: FaceFit
+    """The camera that sees all poses: that of the first fit, before the body as it mostly stands."""
     poses: tuple[FlameParams, ...]
-    """Seen by the camera of the first fit."""
 
 
 def on_still_body(person: Person, pictures: Sequence[FaceLandmarks], lenses: Sequence[Intrinsics]) -> StillBody:
@@ -55,16 +56,19 @@ def on_still_body(person: Person, pictures: Sequence[FaceLandmarks], lenses: Seq
     sways = [np.zeros(3) for _ in person.fits]
     for round_ in range(_ROUNDS):
         for k, (own, picture, lens) in enumerate(zip(points, pictures, lenses, strict=True)):
-            if k:
+            if k or round_:
                 turns[k], sways[k] = _settled(own - pivot, pivot, first, picture, lens, turns[k], sways[k])
         if round_ < _ROUNDS - 1:
+            usual = np.median(sways, 0)
+            sways = [sway - usual for sway in sways]
+            first = replace(first, translation=first.translation + first.rotation @ usual)
             pivot = pivot + _shift_of_pivot(turns, sways)
     moved = replace(person, head=_turning_about(head, pivot))
     poses = [
         pose_of(person.arkit, fit).replace(neck_pose=Rotation.from_matrix(turn).as_rotvec(), transl=sway)
         for fit, turn, sway in zip(person.fits, turns, sways, strict=True)
     ]
-    return StillBody(moved, tuple(poses))
+    return StillBody(moved, first, tuple(poses))
 
 
 def _settled(
