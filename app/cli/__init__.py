@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         code = registry.cli(
             prog="gaussian-avatar",
-            description="Talk, and watch a photorealistic 3D Gaussian head speak with the emotion you pick.",
+            description="Talk, and watch a lifelike 3D Gaussian head speak with the emotion you pick.",
             args=argv or ["run"],
             config=(FlagCreatePairsOff, OmitArgPrefixes),
         )
