@@ -84,7 +84,9 @@ def track_pictures(
     tell(0.6, "hair")
     carrying = hair_carriers(person.head)
     places = person.head.v_template.double().numpy()[person.head.faces.numpy()[carrying]].mean(1)
-    hair = hair_hull(person.head, person.fits, lenses, mattes, (places, carrying))
+    hair = hair_hull(
+        person.head, person.fits, lenses, mattes, (places, carrying), lambda share: tell(0.6 + 0.05 * share, "hair")
+    )
     few = replace(person, fits=(body.still, *some(person.fits)[1:]))
     first = paint_avatar(
         few,

@@ -5,7 +5,7 @@ Reference: Laurentini, "The visual hull concept for silhouette-based image under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
@@ -37,6 +37,7 @@ def hair_hull(
     lenses: Sequence[Intrinsics],
     mattes: Sequence[Matte],
     carriers: tuple[Float[np.ndarray, "t 3"], np.ndarray],
+    tell: Callable[[float], None] = lambda share: None,
 ) -> Splats:
     """Splats on the hull where it stands off the skin, in the head's frame at rest.
 
@@ -46,7 +47,7 @@ def hair_hull(
     """
     axes = [np.arange(low, high, _CELL_M) for low, high in zip(_LOW, _HIGH, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-    within = _within(grid.reshape(-1, 3), fits, lenses, mattes).reshape(grid.shape[:3])
+    within = _within(grid.reshape(-1, 3), fits, lenses, mattes, tell).reshape(grid.shape[:3])
     soft = ndimage.gaussian_filter(within.astype(np.float64), 1.2)
     solid = soft > 0.5
     surface = solid & ~ndimage.binary_erosion(solid)
@@ -71,10 +72,15 @@ def _pixels(points: Float[np.ndarray, "n 3"], fit: FaceFit, lens: Intrinsics) ->
 
 
 def _within(
-    points: Float[np.ndarray, "n 3"], fits: Sequence[FaceFit], lenses: Sequence[Intrinsics], mattes: Sequence[Matte]
+    points: Float[np.ndarray, "n 3"],
+    fits: Sequence[FaceFit],
+    lenses: Sequence[Intrinsics],
+    mattes: Sequence[Matte],
+    tell: Callable[[float], None],
 ) -> Bool[np.ndarray, " n"]:
     hits, shown = np.zeros(len(points)), np.zeros(len(points))
-    for fit, lens, matte in zip(fits, lenses, mattes, strict=True):
+    for k, (fit, lens, matte) in enumerate(zip(fits, lenses, mattes, strict=True)):
+        tell(k / len(fits))
         at = np.floor(_pixels(points, fit, lens)).astype(int)
         height, width = matte.alpha.shape
         framed = ((at >= 0) & (at < [width, height])).all(1)

@@ -92,7 +92,7 @@ def paint_avatar(
         posed = person.head.vertices(pose).double().numpy()
         sights.append(see_skin(body, posed, camera, matte.foreground, layers[-1]))
     tell(0.5, "skin")
-    painted = paint(body, sights)
+    painted = paint(body, sights, lambda: tell(0.5, "skin"))
     closed = person.head.vertices(person.arkit.params(weights_from_dict({"eyeBlinkLeft": 1, "eyeBlinkRight": 1})))
     tell(0.6, "skin")
     skin = lay_skin(body, painted, closed.double().numpy(), _spacing(body))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,9 +150,13 @@ def sample(image: Float[np.ndarray, "h w c"], pixels: Float[np.ndarray, "n 2"]) 
     )
 
 
-def paint(body: SkinBody, sights: list[SkinSight]) -> Painted:
+def paint(body: SkinBody, sights: list[SkinSight], tell: Callable[[], None] = lambda: None) -> Painted:
     """One colour for each vertex, from all pictures; what none of them shows comes from the other side of the face, and
-    what neither side shows from what is around it."""
+    what neither side shows from what is around it.
+
+    Args:
+        tell: called between the steps.
+    """
     trust = np.sum([s.trust**2 for s in sights], 0)
     values = np.sum([s.trust[:, None] ** 2 * np.c_[s.colours, s.covered] for s in sights], 0)
     values /= np.maximum(trust, 1e-9)[:, None]
@@ -169,9 +174,13 @@ def paint(body: SkinBody, sights: list[SkinSight]) -> Painted:
         colours[pale] = colours[red][pink >= np.median(pink)].mean(0)
         known[pale] = 0.15
     adjacency = graph(body.surface.triangles, len(vertices))
+    tell()
     covered = _continued(values[:, 3:], known, adjacency)[:, 0]
     # Skin continues as skin and hair as hair: between them the eye expects a hairline, not a mixture.
-    bare, hidden = (_continued(colours, known * kind, adjacency) for kind in (values[:, 3] < 0.5, values[:, 3] >= 0.5))
+    tell()
+    bare = _continued(colours, known * (values[:, 3] < 0.5), adjacency)
+    tell()
+    hidden = _continued(colours, known * (values[:, 3] >= 0.5), adjacency)
     share = np.clip((covered - 0.5) / _HAIRLINE + 0.5, 0, 1)[:, None]
     return Painted(bare + share * (hidden - bare), seen)
 
