@@ -18,6 +18,8 @@ _PARTING = indices(
     "mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthShrugUpper"
 )  # fmt: skip
 _ROLLED = int(indices("mouthRollLower")[0])
+_BITTEN_ROLL = 0.125
+"""mouthRollLower of speech at a full f or v, as `MouthMap` makes it."""
 
 
 def hold_back(
@@ -30,7 +32,7 @@ def hold_back(
     emotion = np.array(emotion, np.float32)
     rounding = np.minimum(speech[..., _ROUND].sum(-1, keepdims=True), 1.0)
     emotion[..., _CORNERS] *= 1.0 - 0.75 * rounding
-    bitten = np.minimum(3.0 * speech[..., [_ROLLED]], 1.0)
+    bitten = np.minimum(speech[..., [_ROLLED]] / np.float32(_BITTEN_ROLL), 1.0)
     emotion[..., _PARTING] *= (1.0 - 0.95 * bitten) * (1.0 - 0.6 * rounding)
     emotion[..., _JAW] *= 1.0 - 0.95 * bitten
     return emotion

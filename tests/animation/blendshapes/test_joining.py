@@ -5,6 +5,7 @@ import pytest
 
 from animation.blendshapes.joining import add, hold_back
 from animation.expression.emotions import EMOTIONS, emotion_weights
+from animation.speech.channels import LIP_IN
 from animation.speech.mouth import MouthMap
 from avatar.flame.arkit import indices, weights_from_dict
 
@@ -41,6 +42,15 @@ def test_a_smile_yields_to_rounded_lips():
     rounded = weights_from_dict({"mouthPucker": 0.8})
     happy = emotion_weights("happy")
     assert join(rounded, happy)[smile] < 0.5 * happy[smile]
+
+
+@pytest.mark.parametrize("emotion", ["happy", "surprised", "afraid", "disgusted"])
+def test_parted_lips_and_a_dropped_jaw_yield_to_f_and_v(emotion):
+    f = np.zeros(7, np.float32)
+    f[LIP_IN] = 1.0
+    opening = indices("jawOpen", "mouthUpperUpLeft", "mouthLowerDownRight")
+    felt = emotion_weights(emotion)
+    assert np.all(hold_back(MouthMap().weights(f), felt)[opening] <= 0.15 * felt[opening])
 
 
 def test_batches_are_rows():
