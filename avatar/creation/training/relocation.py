@@ -16,7 +16,6 @@ from torch import Tensor
 
 from avatar.creation.training.parameters import Parameters
 from avatar.flame.skinning import quaternion_to_matrix
-from avatar.render.reference import ALPHA_MIN
 
 __all__ = ["Usefulness", "relocate"]
 
@@ -60,7 +59,7 @@ def relocate(
 ) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
     """Move what is seen and hardly matters onto others, in place; a pair looks as the one did.
 
-    What no picture has shown stays where it is, unless it is too faint for any: teeth behind closed lips are not
+    What no picture has shown stays where it is, unless it is too faint to matter: teeth behind closed lips are not
     useless. Nothing is moved onto what comes in an earlier level of detail, which that level would then see halved; nor
     onto what would leave two useless ones, since thousands gather where pictures go on to pull at what no Gaussian can
     mend.
@@ -74,8 +73,8 @@ def relocate(
         What was moved, and onto what.
     """
     peak = useful.peak.cpu().numpy()
-    faint = parameters.tensors["logit_opacities"].detach().sigmoid().flatten().cpu().numpy() < ALPHA_MIN
-    candidates = np.flatnonzero(((peak > 0) & (peak < useless)) | ((peak == 0) & faint))
+    faint = parameters.tensors["logit_opacities"].detach().sigmoid().flatten().cpu().numpy() < useless
+    candidates = np.flatnonzero((peak < useless) & ((peak > 0) | faint))
     chosen = candidates[np.argsort(peak[candidates], kind="stable")[: int(share * len(peak))]]
     chance = np.where(peak < 2 * useless, 0.0, useful.pull.cpu().numpy().astype(np.float64))
     moved, source = _pairs(chosen, chance, [0, *levels], rng)

@@ -278,9 +278,9 @@ def test_nothing_moves_that_was_never_seen() -> None:
     assert len(moved) == 200 and int(moved.min()) >= 200 and int(moved.max()) < 400
 
 
-def test_what_is_too_faint_for_any_picture_moves_though_none_has_shown_it() -> None:
+def test_what_is_too_faint_to_matter_moves_though_no_picture_has_shown_it() -> None:
     parameters = Parameters(_probe().gaussians, None, (), torch.device("cpu"), 4)
-    parameters.tensors["logit_opacities"].data[:40] = -7.0
+    parameters.tensors["logit_opacities"].data[:40] = -4.0
     useful = Usefulness(600, torch.device("cpu"))
     useful.add(torch.tensor([0.0, 0.5]).repeat_interleave(300), torch.ones(600))
     moved, source = relocate(parameters, useful, 1.0, 0.05, [], np.random.default_rng(0))
