@@ -13,6 +13,7 @@ from PIL import Image
 
 from avatar.creation.training.checkpoint import load_checkpoint, save_checkpoint
 from avatar.creation.training.evaluation import mean_psnr_db, preview, write_preview
+from avatar.creation.training.pruning import without_faint
 from avatar.creation.training.trainer import StepReport, Trainer
 from avatar.creation.training.view import View
 from avatar.formats.native import save_avatar
@@ -89,7 +90,7 @@ def run_training(
         except StoppedError:
             save_checkpoint(trainer, state)
             raise
-    save_avatar(trainer.avatar(), options.out)
+    save_avatar(without_faint(trainer.avatar()), options.out)
     if interrupted.is_set():
         save_checkpoint(trainer, state)
         raise KeyboardInterrupt(

@@ -1,0 +1,24 @@
+"""Leaving out Gaussians that training has made too faint to be seen."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from avatar.binding import BoundGaussians
+from avatar.rig import Avatar
+
+__all__ = ["without_faint"]
+
+_FAINT = 0.012
+"""An opacity of less changes a pixel by three of 255 levels at most."""
+
+
+def without_faint(avatar: Avatar) -> Avatar:
+    """The avatar without Gaussians that no expression shows. Those that are left keep their order."""
+    logits = avatar.gaussians.logit_opacities
+    if avatar.appearance is not None and len(avatar.appearance.channels):
+        logits = logits + avatar.appearance.fades.clamp(min=0).amax(0)
+    kept = (logits.sigmoid() >= _FAINT).nonzero().flatten()
+    gaussians = BoundGaussians(*(getattr(avatar.gaussians, field.name)[kept] for field in fields(BoundGaussians)))
+    appearance = None if avatar.appearance is None else avatar.appearance.reordered(kept)
+    return replace(avatar, gaussians=gaussians, appearance=appearance)
