@@ -10,6 +10,7 @@ video on mobile GPUs", 2019; Ablavatski et al., "Real-time pupil tracking from m
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ _SAME_FACE = 0.3
 _ROOM = 1.5
 """Side of the square that the face mesh sees, relative to the face."""
 _EYE_ROOM = 2.3
+_MOST_ALONG = 16
+"""Squares along the longer side of a picture in which small faces are looked for."""
 _SETTLE = 2
 """How often the square is brought nearer to the mesh that was found in it, on the first picture of a face."""
 
@@ -142,8 +145,7 @@ class FaceLandmarker:
         """In the whole picture, then in parts of it for faces that are small there, then turned by right angles."""
         whole = _whole(picture)
         found = self._detect(picture, whole)
-        for x, y in np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]]) * whole.side / 4:
-            part = Square(whole.x + x, whole.y + y, whole.side / 2)
+        for part in _parts(picture):
             found += [(s, score) for s, score in self._detect(picture, part) if s.side < 0.75 * part.side]
         for quarter in (1, 3, 2):
             if not found:
@@ -175,6 +177,18 @@ class FaceLandmarker:
 def _whole(picture: Image.Image) -> Square:
     width, height = picture.size
     return Square(width / 2, height / 2, max(width, height))
+
+
+def _parts(picture: Image.Image) -> Iterator[Square]:
+    """Overlapping squares: quarters and the middle, and along a wide or a high picture."""
+    whole, (width, height) = _whole(picture), picture.size
+    for x, y in np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]]) * whole.side / 4:
+        yield Square(whole.x + x, whole.y + y, whole.side / 2)
+    short, rest = min(width, height), abs(width - height)
+    count = min(math.ceil(2 * rest / short) + 1, _MOST_ALONG) if rest > 0.3 * short else 0
+    for along in np.linspace(-rest / 2, rest / 2, count):
+        wide = width > height
+        yield Square(whole.x + along * wide, whole.y + along * (not wide), short)
 
 
 def _square_around(points: Float[np.ndarray, "468 3"]) -> Square:

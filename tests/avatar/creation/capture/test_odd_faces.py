@@ -66,8 +66,8 @@ def _fit_to_use(face: Image.Image) -> Iterator[Case]:
 
 
 def _remarked(front: Image.Image, side: Image.Image) -> Iterator[Case]:
-    for radius in (5, 6, 7):
-        yield f"blur {radius}", front.filter(ImageFilter.GaussianBlur(radius)), "blurred"
+    for radius, said in ((4, "blurred"), (5, "blurred"), (6, "blurred"), (7, "blurred|no face")):
+        yield f"blur {radius}", front.filter(ImageFilter.GaussianBlur(radius)), said
     for light in (0.12, 0.2, 0.28):
         yield f"light {light}", ImageEnhance.Brightness(front).enhance(light), "dark|no face"
     for count in (2, 3):
