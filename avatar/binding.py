@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -62,6 +63,15 @@ class BoundGaussians:
         if count < 0:
             raise ValueError(f"BoundGaussians.first: expected a count of 0 or more, got {count}")
         return BoundGaussians(*(getattr(self, f.name)[:count] for f in fields(self)))
+
+    def reordered(self, index: Int[Tensor, " m"]) -> BoundGaussians:
+        """Some of them, or in another order."""
+        return BoundGaussians(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[BoundGaussians]) -> BoundGaussians:
+        """One part after the other."""
+        return cls(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def to(self, device: torch.device | str) -> BoundGaussians:
         return BoundGaussians(*(getattr(self, f.name).to(device) for f in fields(self)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jaxtyping import Int
 from torch import Tensor
 
 from avatar.appearance import Appearance
@@ -59,6 +60,11 @@ class Avatar:
         trained = self.metadata.get("least_gaussians")
         least = trained if isinstance(trained, int) and trained > 0 else _LEAST_PLACED
         return min(least, len(self.gaussians))
+
+    def reordered(self, index: Int[Tensor, " m"]) -> Avatar:
+        """With some of its Gaussians, or in another order."""
+        appearance = None if self.appearance is None else self.appearance.reordered(index)
+        return replace(self, gaussians=self.gaussians.reordered(index), appearance=appearance)
 
     def pose(self, params: FlameParams, max_gaussians: int | None = None) -> GaussianCloud:
         """The cloud of one pose, by the readable path (torch). `Renderer.draw` has faster ones.

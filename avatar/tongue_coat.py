@@ -6,7 +6,7 @@ is bare or speckled; so it gets a plain coat in the colour of the avatar's own t
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Int
@@ -70,17 +70,14 @@ def with_tongue_coat(avatar: Avatar) -> Avatar:
     kept = (~under[bound.triangles]).nonzero().squeeze(-1)[: len(bound.triangles) - n]
     early = kept[: min(avatar.least_gaussians // 2, len(kept))]
     late = kept[len(early) :]
-    parts = {
-        f.name: torch.cat([getattr(bound, f.name)[early], getattr(coat, f.name), getattr(bound, f.name)[late]])
-        for f in fields(bound)
-    }
+    gaussians = BoundGaussians.joined([bound.reordered(early), coat, bound.reordered(late)])
     appearance = avatar.appearance
     if appearance is not None:
         appearance = _widened(appearance, early, n, late)
     metadata = avatar.metadata | {_MARK: True}
     if "least_gaussians" in metadata:
         metadata["least_gaussians"] = avatar.least_gaussians + n
-    return replace(avatar, gaussians=BoundGaussians(**parts), appearance=appearance, metadata=metadata)
+    return replace(avatar, gaussians=gaussians, appearance=appearance, metadata=metadata)
 
 
 def _widened(appearance: Appearance, early: Int[Tensor, " a"], n: int, late: Int[Tensor, " b"]) -> Appearance:

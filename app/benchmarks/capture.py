@@ -20,6 +20,7 @@ from avatar.flame.arkit import NAMES, indices
 from avatar.heads import open_head
 from avatar.library import shipped_names
 from avatar.render import open_renderer
+from avatar.render.conformance import psnr_db
 from avatar.render.protocol import Renderer
 from avatar.rig import Avatar
 from avatar.tracking.alignment import align
@@ -127,7 +128,7 @@ def _photo_quality(person: Avatar, renderer: Renderer, landmarker: FaceLandmarke
         truth = renderer.draw(person, person.head.neutral(), camera).astype(np.float64) / 255
         found = renderer.draw(made, params, moved).astype(np.float64) / 255
         body = truth[..., 3] > 0.5
-        out[f"{yaw:.0f}"] = float(-10 * np.log10(np.square(truth[body][:, :3] - found[body][:, :3]).mean()))
+        out[f"{yaw:.0f}"] = psnr_db(truth[body][:, :3], found[body][:, :3])
     return out
 
 

@@ -24,6 +24,7 @@ from avatar.flame.arkit import weights_from_dict
 from avatar.formats.native import load_avatar
 from avatar.library import shipped_names
 from avatar.render import open_renderer
+from avatar.render.conformance import psnr_db
 from avatar.render.protocol import Renderer
 from avatar.rig import Avatar
 from avatar.tracking.alignment import align
@@ -107,8 +108,8 @@ def compare(made: Avatar, person: Avatar, renderer: Renderer, camera: Camera) ->
                 )
             drawn = _picture(renderer, made, own_pose, placed[turn])
             body = wanted[..., 3] > 0.5
-            whole.append(_psnr_db(wanted, drawn, body))
-            heads.append(_psnr_db(wanted, drawn, body & above))
+            whole.append(psnr_db(wanted[body][:, :3], drawn[body][:, :3]))
+            heads.append(psnr_db(wanted[body & above][:, :3], drawn[body & above][:, :3]))
             if name == "rest":
                 by_turn[turn] = heads[-1]
     return {
@@ -169,7 +170,3 @@ def _lowest(face: Float[np.ndarray, "n 3"], camera: Camera) -> float:
     """The row of the chin."""
     seen = face @ camera.viewmat[:3, :3].T.astype(np.float64) + camera.viewmat[:3, 3]
     return float((camera.K[1, 1] * seen[:, 1] / seen[:, 2] + camera.K[1, 2]).max())
-
-
-def _psnr_db(a: Float[np.ndarray, "h w 4"], b: Float[np.ndarray, "h w 4"], where: Bool[np.ndarray, "h w"]) -> float:
-    return float(-10 * np.log10(np.square(a[where][:, :3] - b[where][:, :3]).mean()))

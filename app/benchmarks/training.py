@@ -7,14 +7,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import fields, replace
 from typing import Any
 
 import torch
 
 from app.benchmarks.machine import describe_machine
 from avatar import Avatar, UserError, open_avatar
-from avatar.binding import BoundGaussians
 from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.cpu.loss import CpuLoss
 from avatar.creation.training.emphasis import face_emphasis
@@ -91,10 +89,7 @@ def bench_train(
 
 def _with(avatar: Avatar, count: int) -> Avatar:
     """The first `count` Gaussians, over and over if there are not so many."""
-    index = torch.arange(count) % len(avatar.gaussians)
-    appearance = None if avatar.appearance is None else avatar.appearance.reordered(index)
-    columns = (getattr(avatar.gaussians, f.name)[index] for f in fields(BoundGaussians))
-    return replace(avatar, gaussians=BoundGaussians(*columns), appearance=appearance)
+    return avatar.reordered(torch.arange(count) % len(avatar.gaussians))
 
 
 def _timed(trainer: Trainer, steps: int) -> dict[str, float]:

@@ -151,8 +151,7 @@ def features_of(avatar: Avatar | None = None) -> Features:
         kind[eye & (away[:, 2] > _SEEN * radius)] = _KINDS.index("sclera")
         kind[eye & (from_axis < _IRIS_M) & (from_axis > _PUPIL_M) & (away[:, 2] > 0)] = _KINDS.index(f"iris_{side}")
     keep = torch.from_numpy(np.concatenate([np.flatnonzero(kind == k)[:_MOST] for k in range(len(_KINDS))]))
-    picked = BoundGaussians(*(getattr(gaussians, f)[keep].clone() for f in _FIELDS))
-    return Features(picked, torch.from_numpy(kind)[keep])
+    return Features(gaussians.reordered(keep), torch.from_numpy(kind)[keep])
 
 
 def save_features(features: Features, path: Path | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -122,7 +122,7 @@ def paint_avatar(
         metadata={"description": f"made from {len(photos)} photo{'s' if len(photos) > 1 else ''}"},
     )
     inside = _inside(made, shown) | (trusted > _SEEN_WELL)
-    made, trusted = replace(made, gaussians=_selected(gaussians, inside)), trusted[inside]
+    made, trusted = replace(made, gaussians=gaussians.reordered(torch.from_numpy(inside))), trusted[inside]
     return PaintedAvatar(made, trusted, tuple(shown))
 
 
@@ -136,13 +136,7 @@ def _ordered(
         along = np.linspace(0, 1, len(part)) if own_order else rng.random(len(part))
         place.append(first + (last - first) * along)
     order = np.argsort(np.concatenate(place), kind="stable")[:MAX_GAUSSIANS]
-    joined = BoundGaussians(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(parts[0])))
-    return _selected(joined, order), np.concatenate(list(trust))[order]
-
-
-def _selected(gaussians: BoundGaussians, which: np.ndarray) -> BoundGaussians:
-    index = torch.from_numpy(which)
-    return BoundGaussians(*(getattr(gaussians, field.name)[index] for field in fields(gaussians)))
+    return BoundGaussians.joined(parts).reordered(torch.from_numpy(order)), np.concatenate(list(trust))[order]
 
 
 def _inside(avatar: Avatar, shown: Sequence[Shown]) -> Bool[np.ndarray, " n"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -429,5 +429,4 @@ def _ordered(layers: list[Layer], faces: np.ndarray, seed: int) -> BoundGaussian
         keys.append(layer.first + (layer.last - layer.first) * (np.arange(n) + 0.5) / max(n, 1))
         parts.append(layer.splats.to_bound(layer.vertices, faces))
     order = torch.from_numpy(np.argsort(np.concatenate(keys), kind="stable")[:MAX_GAUSSIANS].copy())
-    joined = (torch.cat([getattr(p, f.name) for p in parts])[order] for f in fields(BoundGaussians))
-    return BoundGaussians(*joined)
+    return BoundGaussians.joined(parts).reordered(order)

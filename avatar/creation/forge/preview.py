@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class Preview:
         points = stage.surface.points(*(getattr(self._points, f)[seen] for f in ("dense", "barycentric", "radius_m")))
         material = stage.material(points.positions, points.normals, points.uv)
         skin = skin_splats(points, material, self._visibility[seen], self._light[seen], stage.studio, spread=0.95)
-        whole = _joined(
+        whole = BoundGaussians.joined(
             [skin.to_bound(stage.vertices, stage.faces), *(part for _, made in self._made.values() for part in made)]
         )
         return bind(whole, triangle_frames(torch.from_numpy(stage.vertices).float(), self._faces))
@@ -128,7 +128,3 @@ class Preview:
 
 def _draft(recipe: AvatarRecipe) -> AvatarRecipe:
     return replace(recipe, hair=replace(recipe.hair, strands=min(_STRANDS, recipe.hair.strands)))
-
-
-def _joined(parts: Sequence[BoundGaussians]) -> BoundGaussians:
-    return BoundGaussians(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(BoundGaussians)))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
-from avatar.binding import BoundGaussians
 from avatar.rig import Avatar
 
 __all__ = ["without_faint"]
@@ -18,7 +15,4 @@ def without_faint(avatar: Avatar) -> Avatar:
     logits = avatar.gaussians.logit_opacities
     if avatar.appearance is not None and len(avatar.appearance.channels):
         logits = logits + avatar.appearance.fades.clamp(min=0).amax(0)
-    kept = (logits.sigmoid() >= _FAINT).nonzero().flatten()
-    gaussians = BoundGaussians(*(getattr(avatar.gaussians, field.name)[kept] for field in fields(BoundGaussians)))
-    appearance = None if avatar.appearance is None else avatar.appearance.reordered(kept)
-    return replace(avatar, gaussians=gaussians, appearance=appearance)
+    return avatar.reordered((logits.sigmoid() >= _FAINT).nonzero().flatten())
