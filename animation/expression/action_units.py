@@ -31,33 +31,33 @@ class _ActionUnit:
     """Blendshapes at the unit's full intensity."""
     yields: float = 0.0
     """How much of it gives way while the mouth speaks; 0 for the upper face."""
-    lateness: float = 0.85
-    """How an emotion's intensity brings the unit in: its power. Usually below 1, as half a feeling whose features move
-    half as far looks weaker than half. What names a feeling comes in first; what only makes it bigger, such as a
-    dropped jaw, comes late."""
+    lateness: float = 0.78
+    """How an emotion's intensity brings the unit in: its power. Usually below 1, as a movement too small to be seen
+    counts for nothing: features that move half as far look weaker than half. What names a feeling comes in first; what
+    only makes it bigger, such as a dropped jaw, comes later."""
 
 
 _UNITS: dict[str, _ActionUnit] = {
-    "1": _ActionUnit({"browInnerUp": 1.0}, 0.0, 0.8),
-    "2": _ActionUnit(_sided(browOuterUp=1.0)),
-    "4": _ActionUnit(_sided(browDown=1.0), 0.0, 0.75),
-    "5": _ActionUnit(_sided(eyeWide=1.0)),
+    "1": _ActionUnit({"browInnerUp": 1.0}, 0.0, 0.72),
+    "2": _ActionUnit(_sided(browOuterUp=1.0), 0.0, 0.72),
+    "4": _ActionUnit(_sided(browDown=1.0), 0.0, 0.72),
+    "5": _ActionUnit(_sided(eyeWide=1.0), 0.0, 0.72),
     "6": _ActionUnit(_sided(cheekSquint=1.0, eyeSquint=0.15)),
     "7": _ActionUnit(_sided(eyeSquint=1.0)),
-    "9": _ActionUnit(_sided(noseSneer=1.0), 0.1, 0.7),
-    "10": _ActionUnit(_sided(mouthUpperUp=0.7), 0.45, 0.75),
-    "12": _ActionUnit(_sided(mouthSmile=1.0, mouthDimple=0.3), 0.12, 0.8),
-    "12L": _ActionUnit({"mouthSmileLeft": 1.0}, 0.2, 0.75),
-    "14L": _ActionUnit({"mouthDimpleLeft": 1.0}, 0.2, 0.75),
-    "15": _ActionUnit(_sided(mouthFrown=1.0), 0.3, 0.8),
-    "16": _ActionUnit(_sided(mouthLowerDown=0.7), 0.4, 1.3),
-    "17": _ActionUnit({"mouthShrugLower": 0.7}, 0.6),
-    "20": _ActionUnit(_sided(mouthStretch=1.0), 0.4, 0.75),
+    "9": _ActionUnit(_sided(noseSneer=1.0), 0.0, 0.7),
+    "10": _ActionUnit(_sided(mouthUpperUp=0.7), 0.3, 0.72),
+    "12": _ActionUnit(_sided(mouthSmile=1.0, mouthDimple=0.3), 0.06, 0.78),
+    "12L": _ActionUnit({"mouthSmileLeft": 1.0}, 0.1, 0.74),
+    "14L": _ActionUnit({"mouthDimpleLeft": 1.0}, 0.1, 0.74),
+    "15": _ActionUnit(_sided(mouthFrown=1.0), 0.1, 0.74),
+    "16": _ActionUnit(_sided(mouthLowerDown=0.7), 0.2, 1.0),
+    "17": _ActionUnit({"mouthShrugLower": 0.7}, 0.5),
+    "20": _ActionUnit(_sided(mouthStretch=1.0), 0.2, 0.74),
     "22": _ActionUnit({"mouthFunnel": 0.6}, 0.8, 1.2),
-    "23": _ActionUnit(_sided(mouthPress=0.5) | {"mouthRollLower": 0.3, "mouthRollUpper": 0.25}, 0.8),
-    "24": _ActionUnit(_sided(mouthPress=0.9), 0.8),
-    "25": _ActionUnit(_sided(mouthLowerDown=0.45, mouthUpperUp=0.45), 0.55, 1.0),
-    "26": _ActionUnit({"jawOpen": 0.4}, 0.85, 1.2),
+    "23": _ActionUnit(_sided(mouthPress=0.5) | {"mouthRollLower": 0.3, "mouthRollUpper": 0.25}, 0.6),
+    "24": _ActionUnit(_sided(mouthPress=0.9), 0.6),
+    "25": _ActionUnit(_sided(mouthLowerDown=0.45, mouthUpperUp=0.45), 0.5, 0.9),
+    "26": _ActionUnit({"jawOpen": 0.4}, 0.85, 0.9),
     "43": _ActionUnit(_sided(eyeBlink=1.0)),
 }
 

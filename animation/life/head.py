@@ -48,7 +48,7 @@ class HeadMotion:
 
     _PITCH_DEG = 0.4
     """How far the head rises for each semitone of the voice: with its phrases, not with its syllables."""
-    _OUT_S, _BACK_S = (0.1, 0.12), (0.26, 0.38)
+    _OUT_S, _BACK_S = (0.09, 0.105), (0.26, 0.38)
     _NOD_DEG, _NOD_EVERY_S = 2.1, 0.45
 
     def __init__(self, rng: np.random.Generator, rate_hz: float) -> None:

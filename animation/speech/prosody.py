@@ -40,7 +40,7 @@ class ProsodyTracker:
     _RANGE_DB = 22.0
     _REFRACTORY_S = 0.32
     _PAUSE_S = 0.24
-    _SURE = 0.55
+    _SURE = 0.65
     _FINAL_S = 0.5
     """The end of a phrase, where it is heard whether it asks."""
     _RISE_ST, _HIGH_ST = 3.0, 1.0

@@ -23,6 +23,7 @@ from animation.lab.evaluation.emotion import (
     strength,
 )
 from animation.speech.audio import HOP_S, SAMPLE_RATE, resample
+from animation.speech.stream import SpeechFrames, SpeechStream
 from app.audio_file import open_audio
 from app.sample_clip import sample_clip
 from avatar import Avatar, Camera, FlameParams, open_avatar, open_renderer
@@ -99,10 +100,28 @@ def _clip() -> Float32[np.ndarray, " n"]:
 
 
 def _poses(
-    face: DrivenFace, emotion: str, level: float, sound: Float32[np.ndarray, " n"], seed: int
+    face: DrivenFace, emotion: str, level: float, sound: Float32[np.ndarray, " n"], speech: _Heard, seed: int
 ) -> list[FlameParams]:
-    driver = AvatarDriver(face, DriverSettings(emotion=emotion, intensity=level, seed=seed))
+    driver = AvatarDriver(face, DriverSettings(emotion=emotion, intensity=level, seed=seed), speech)
     return driver.feed(sound) + driver.finish()
+
+
+class _Heard:
+    """A speech model that has heard a sound once and says the same of it to every driver."""
+
+    def __init__(self, sound: Float32[np.ndarray, " n"]) -> None:
+        stream = SpeechStream()
+        self.hop_s, self.lookahead_ms = stream.hop_s, stream.lookahead_ms
+        self._frames, self._last = stream.feed(sound), stream.finish()
+
+    def feed(self, samples: Float32[np.ndarray, " n"]) -> SpeechFrames:
+        return self._frames
+
+    def finish(self) -> SpeechFrames:
+        return self._last
+
+    def reset(self) -> None:
+        """Nothing is left to forget."""
 
 
 def _chosen(poses: Sequence[FlameParams], start_s: float, end_s: float, count: int) -> list[FlameParams]:
@@ -126,6 +145,7 @@ def _see(
     face, tracker, model = DrivenFace.of(avatar.head, avatar.arkit), FaceLandmarker(), DrivingModel.shipped()
     camera = Camera.preset(_CAMERA, _PIXELS, _PIXELS)
     silence = np.zeros(round((_SILENT_S[1] + 1) * SAMPLE_RATE), np.float32)
+    sounds = {True: (clip, _Heard(clip)), False: (silence, _Heard(silence))}
 
     def features(pose: FlameParams) -> Float[np.ndarray, " f"] | None:
         found = tracker.faces(_picture(renderer, avatar, pose, camera))
@@ -138,7 +158,7 @@ def _see(
     kinds = [(e, level, talks) for e in range(len(EMOTIONS)) for level in LEVELS for talks in (False, True)]
     for number, (emotion, level, talks) in enumerate(kinds):
         progress(number / len(kinds))
-        poses = _poses(face, EMOTIONS[emotion], level, clip if talks else silence, seed=number)
+        poses = _poses(face, EMOTIONS[emotion], level, *sounds[talks], seed=number)
         for pose in _chosen(poses, *((0.5, _TALK_S - 0.3) if talks else _SILENT_S), per_kind):
             values = features(pose)
             if values is None:

@@ -279,7 +279,7 @@ def evaluate_emotion(
         strips: draw the first avatar's emotions as they set in to this file.
         json: print JSON.
     """
-    from animation.lab.data.stresses import HELD_OUT_VOICES
+    from animation.lab.data.stresses import HELD_OUT_VOICES, check_voices
     from animation.lab.evaluation.motion import evaluate_motion
     from animation.lab.evaluation.readability import evaluate_lips
     from app.benchmarks.emotion import draw_grid, draw_strips, evaluate_faces
@@ -288,7 +288,8 @@ def evaluate_emotion(
 
     if pictures < 1:
         raise UserError(f"--pictures {pictures}: expected 1 or more")
-    names = avatars or tuple(shipped_names())
+    names, voices = avatars or tuple(shipped_names()), voices or HELD_OUT_VOICES
+    check_voices(voices)
     with messages() as progress:
         if grid is not None:
             draw_grid(grid, names)
@@ -296,7 +297,7 @@ def evaluate_emotion(
             draw_strips(strips, names[0])
         scores = evaluate_faces(names, pictures, progress)
         scores["lips"] = evaluate_lips(progress)
-        scores |= evaluate_motion(voices or HELD_OUT_VOICES, progress)
+        scores |= evaluate_motion(voices, progress)
     if json:
         print_json(scores)
     else:

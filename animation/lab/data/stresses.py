@@ -23,6 +23,7 @@ __all__ = [
     "TRAINING_VOICES",
     "Speaker",
     "StressedSpeech",
+    "check_voices",
     "speaker",
     "stressed_speech",
     "stressed_vowels",
@@ -130,6 +131,16 @@ def stressed_speech(
             stresses = tuple(s.shifted(_QUIET_S) for s in stressed_vowels(clauses, segments))
             quiet = np.zeros(round(_QUIET_S * 16000), np.float32)
             yield StressedSpeech(voice, np.concatenate([quiet, samples.astype(np.float32), quiet]), stresses)
+
+
+def check_voices(voices: Sequence[str]) -> None:
+    """Before anything long is begun.
+
+    Raises:
+        UserError: if one of the voices is not installed.
+    """
+    for voice in voices:
+        speaker(voice, np.random.default_rng(0))
 
 
 def speaker(voice: str, rng: np.random.Generator, pace: float | None = None, excited: bool = False) -> Speaker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -165,10 +166,10 @@ def arousal_order(
     for number, voice in enumerate(voices):
         for repeat in range(repeats):
             progress(voice, (number + repeat / repeats) / len(voices))
+            rng = np.random.default_rng([repeat, number, 13])
+            first = _spoken(voice, "calm", 5, rng)
             for way in _WAYS:
-                rng = np.random.default_rng([repeat, number, 13])
-                first, then = _spoken(voice, "calm", 5, rng), _spoken(voice, way, 3, rng)
-                values[way].append(_arousal(stream, first, then))
+                values[way].append(_arousal(stream, first, _spoken(voice, way, 3, copy.deepcopy(rng))))
     right = [a < b for low, high in ORDER for a, b in zip(values[low], values[high], strict=True)]
     return {
         "pairs": len(right),

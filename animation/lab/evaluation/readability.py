@@ -65,7 +65,9 @@ def lips_under_emotions(
     table = {}
     for number, emotion in enumerate(EMOTIONS):
         progress(f"lips under {emotion}", number / len(EMOTIONS))
-        mouths = [_mouth(face, speech, emotion, intensity) for speech in speeches]
+        mouths = neutral
+        if emotion != "neutral":
+            mouths = [_mouth(face, speech, emotion, intensity) for speech in speeches]
         closures, bitten, kept, at_teeth = ClosureScore(), 0, 0, 0
         vowels: list[tuple[float, float, float, float]] = []
         for speech, plain, felt in zip(speeches, neutral, mouths, strict=True):

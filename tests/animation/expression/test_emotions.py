@@ -124,6 +124,27 @@ def test_anger_shows_its_lower_teeth_when_it_speaks_and_smiles_keep_their_corner
     assert speaking[-50:, smile].mean() > 0.85 * quiet[-50:, smile].mean()
 
 
+@pytest.mark.parametrize(
+    ("emotion", "shape"),
+    [
+        ("happy", "cheekSquintLeft"),
+        ("sad", "mouthFrownLeft"),
+        ("sad", "browInnerUp"),
+        ("surprised", "browOuterUpLeft"),
+        ("afraid", "mouthStretchLeft"),
+        ("disgusted", "noseSneerLeft"),
+        ("angry", "browDownLeft"),
+        ("contempt", "mouthDimpleLeft"),
+    ],
+)
+@pytest.mark.parametrize("intensity", [0.5, 1.0])
+def test_speech_does_not_erase_what_names_a_feeling(emotion, shape, intensity):
+    (at,) = indices(shape)
+    quiet = run(started(emotion, intensity=intensity), 3.0)
+    speaking = run(started(emotion, intensity=intensity), 3.0, SPEAKING)
+    assert speaking[50:, at].mean() > 0.75 * quiet[50:, at].mean()
+
+
 @pytest.mark.parametrize("name", FEELINGS[len(EMOTIONS) :])
 def test_every_named_expression_lives_too(name):
     course, apex = run(started(name), 6), emotion_weights(name)

@@ -168,7 +168,7 @@ def beats(prosody: list[Prosody], **options: float) -> np.ndarray:
 def test_a_stress_makes_the_head_nod_at_once_and_the_nod_ends():
     nods = beats([Prosody(1.0, 0.5, accent=1.0 if k == 100 else 0.0) for k in range(200)])[:, 0]
     assert not nods[:100].any() and 0.8 < nods.max() < 4.0
-    assert 3 <= nods.argmax() - 100 <= 8, "its lowest point comes within 160 ms"
+    assert 3 <= nods.argmax() - 100 <= 6, "its lowest point comes within 120 ms"
     assert np.abs(nods[135:]).max() < 1e-9
     assert np.abs(np.diff(nods, n=2)).max() * RATE**2 < 1200, "degrees / s^2"
 

@@ -28,3 +28,8 @@ def test_who_teaches_is_not_asked() -> None:
 def test_no_pictures_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "emotion", "--pictures", "0"]) != 0
     assert "expected 1 or more" in capsys.readouterr().err
+
+
+def test_a_voice_that_is_not_there_is_told_before_anything_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "emotion", "--voices", "flite nobody"]) != 0
+    assert "flite has no voice 'nobody'" in capsys.readouterr().err
