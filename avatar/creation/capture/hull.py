@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -66,9 +66,15 @@ def hair_hull(
     return plain_splats(points, frames_of(normals), scales, 0.9, colours, carriers[1][nearest])
 
 
-def _pixels(points: Float[np.ndarray, "n 3"], fit: FaceFit, lens: Intrinsics) -> Float64[np.ndarray, "n 2"]:
+def _pixels(
+    points: Float[np.ndarray, "n 3"], fit: FaceFit, lens: Intrinsics, matte: Matte
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """Columns and rows of a picture's pixels, and which of them are within it; the others at its border."""
     seen = points @ fit.rotation.T + fit.translation
-    return lens.focal * seen[:, :2] / seen[:, 2:] + [lens.x, lens.y]
+    at = np.floor(lens.focal * seen[:, :2] / seen[:, 2:] + [lens.x, lens.y]).astype(int)
+    height, width = matte.alpha.shape
+    x, y = at.clip(0, [width - 1, height - 1]).T
+    return x, y, ((at >= 0) & (at < [width, height])).all(1)
 
 
 def _within(
@@ -81,12 +87,9 @@ def _within(
     hits, shown = np.zeros(len(points)), np.zeros(len(points))
     for k, (fit, lens, matte) in enumerate(zip(fits, lenses, mattes, strict=True)):
         tell(k / len(fits))
-        at = np.floor(_pixels(points, fit, lens)).astype(int)
-        height, width = matte.alpha.shape
-        framed = ((at >= 0) & (at < [width, height])).all(1)
-        x, y = at[framed].T
-        hits[framed] += matte.alpha[y, x] > _IN
-        shown[framed] += 1
+        x, y, framed = _pixels(points, fit, lens, matte)
+        hits += framed & (matte.alpha[y, x] > _IN)
+        shown += framed
     return (shown > 0.5 * len(fits)) & (hits >= _SHARE * shown)
 
 
@@ -113,10 +116,7 @@ def _colours(
         eye = -fit.rotation.T @ fit.translation
         view = eye - points
         cosine = (view * normals).sum(1) / np.linalg.norm(view, axis=1)
-        at = np.floor(_pixels(points, fit, lens)).astype(int)
-        height, width = matte.alpha.shape
-        framed = ((at >= 0) & (at < [width, height])).all(1)
-        x, y = at.clip(0, [width - 1, height - 1]).T
+        x, y, framed = _pixels(points, fit, lens, matte)
         better = framed & (matte.alpha[y, x] > _IN) & (cosine > best)
         best[better] = cosine[better]
         colours[better] = matte.foreground[y[better], x[better]]
