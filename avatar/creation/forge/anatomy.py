@@ -35,7 +35,6 @@ __all__ = [
     "Anatomy",
     "build_anatomy",
     "build_generic_head",
-    "build_head",
     "extreme_poses",
 ]
 
@@ -104,11 +103,14 @@ class Anatomy:
             regions={k: torch.as_tensor(v, dtype=torch.int64) for k, v in self.regions.items()},
         )
 
-
-def build_head(phenotype: Phenotype) -> tuple[HeadModel, ArkitMap]:
-    """The head model of one person, with its identity in the template (no identity directions), and its ARKit map."""
-    anatomy = build_anatomy(phenotype)
-    return anatomy.head(), anatomy.arkit
+    def skull(self, vertices: Float[np.ndarray, "v 3"]) -> tuple[Float[np.ndarray, "t 3"], Int[np.ndarray, " t"]]:
+        """Centroids and numbers of the triangles that no expression moves: what hair must hang on, or a raised brow
+        would swing its tips."""
+        moved = np.abs(self.expression).sum((1, 2)) + np.abs(self.posedirs).sum((1, 2))
+        still = (moved < 1e-5) & (self.lbs_weights[:, 1] > 0.999)
+        faces = triangulate(self.quads)
+        ids = np.flatnonzero(still[faces].all(1) & np.repeat(self.quad_parts == "skin", 2))
+        return vertices[faces[ids]].mean(1), ids
 
 
 def build_generic_head() -> tuple[HeadModel, ArkitMap]:

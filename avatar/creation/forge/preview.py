@@ -12,11 +12,11 @@ import torch
 from avatar.binding import BoundGaussians, bind, triangle_frames
 from avatar.cloud import GaussianCloud
 from avatar.creation.forge.anatomy import neutral_vertices
-from avatar.creation.forge.build import Layer, Stage
 from avatar.creation.forge.hair_recipe import hair_density
 from avatar.creation.forge.lighting import Studio
 from avatar.creation.forge.recipe import AvatarRecipe
 from avatar.creation.forge.skin import skin_radius, skin_splats
+from avatar.creation.forge.stage import Layer, Stage
 from avatar.creation.forge.surface import SurfacePoints
 
 __all__ = ["Preview"]

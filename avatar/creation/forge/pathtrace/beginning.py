@@ -64,7 +64,7 @@ def beginning(person: Portrait, count: int, seed: int = 0) -> BoundGaussians:
             parts.append(_rods([thing], n, _ROD_M[name], _FACE_WIDTH_M, person.carriers[name], rng))
     hair = [thing for name in _HAIR if isinstance(thing := objects.get(name), Fibres)]
     if hair:
-        parts.append(_rods(hair, left, _HAIR_ROD_M, _HAIR_WIDTH_M, _skull(person), rng))
+        parts.append(_rods(hair, left, _HAIR_ROD_M, _HAIR_WIDTH_M, person.anatomy.skull(person.rest), rng))
     whole = concatenate(parts)
     return whole.select(rng.permutation(len(whole))).to_bound(person.rest, person.faces)
 
@@ -79,16 +79,6 @@ def _carriers(person: Portrait, name: str) -> Carriers:
         return person.garment.carriers
     part = np.repeat(anatomy.quad_parts, 2)
     ids = np.flatnonzero(np.isin(part, ["skin", "mouth", "socket"]) if name == "skin" else part == name)
-    return person.rest[person.faces[ids]].mean(1), ids
-
-
-def _skull(person: Portrait) -> Carriers:
-    """Triangles that no expression moves: hair that hung on others would swing when a brow is raised."""
-    anatomy = person.anatomy
-    moved = np.abs(anatomy.expression).sum((1, 2)) + np.abs(anatomy.posedirs).sum((1, 2))
-    still = (moved < 1e-5) & (anatomy.lbs_weights[:, 1] > 0.999)
-    skin = np.repeat(anatomy.quad_parts == "skin", 2)
-    ids = np.flatnonzero(still[person.faces].all(1) & skin)
     return person.rest[person.faces[ids]].mean(1), ids
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from avatar.binding import bind, triangle_frames
+from avatar.creation.forge.anatomy import Anatomy
 from avatar.creation.forge.mesh import triangulate
 from avatar.creation.forge.pathtrace.beginning import beginning
 from avatar.creation.forge.pathtrace.portrait import Portrait
@@ -30,6 +31,14 @@ def _person() -> Any:
     roots = np.column_stack([rng.uniform(0, _SKIN_X, 50), rng.uniform(0, 0.08, 50), np.zeros(50)])
     hairs = roots[:, None] + np.linspace(0, 0.05, 9)[None, :, None] * np.array([0.0, 0.0, 1.0])
     material = Material("flesh")
+    anatomy = SimpleNamespace(
+        quads=quads,
+        quad_parts=parts,
+        expression=np.zeros((len(rest), 3, 2)),
+        posedirs=np.zeros((len(rest), 3, 36)),
+        lbs_weights=np.tile([0.0, 1, 0, 0, 0], (len(rest), 1)),
+    )
+    anatomy.skull = lambda vertices: Anatomy.skull(cast(Anatomy, anatomy), vertices)
     return SimpleNamespace(
         rest=rest,
         faces=triangulate(quads),
@@ -37,12 +46,7 @@ def _person() -> Any:
             Mesh("tongue", material, rest, quads[parts == "tongue"]),
             Fibres("hair", material, hairs, np.full(50, 1e-4), np.ones(9)),
         ],
-        anatomy=SimpleNamespace(
-            quad_parts=parts,
-            expression=np.zeros((len(rest), 3, 2)),
-            posedirs=np.zeros((len(rest), 3, 36)),
-            lbs_weights=np.tile([0.0, 1, 0, 0, 0], (len(rest), 1)),
-        ),
+        anatomy=anatomy,
     )
 
 
