@@ -135,9 +135,10 @@ def _brow_inner_up(face: Strokes) -> None:
 def _brow_outer_up(face: Strokes) -> None:
     """Frontalis, lateral part: outer brows raised, furrows above them."""
     brow, outer = face.mark("nasion")[1] + 0.012, face.outer
-    face.move(face.on(outer[0] - 0.005, brow + 0.004), (12, 10, 20), (0.5, 6.4, 0.2))
-    face.move(face.on(0.022, brow + 0.005), (8, 9, 16), (0.0, 2.4, 0.0))
-    face.move(face.on(outer[0] - 0.006, brow + 0.019), (14, 11, 22), (0.0, 2.6, 0.0))
+    face.move(face.on(outer[0] - 0.003, brow + 0.004), (12, 10, 22), (0.3, 6.8, 0.2))
+    face.move(face.on(outer[0] + 0.010, brow), (9, 9, 24), (0.4, 5.0, 0.0))
+    face.move(face.on(0.022, brow + 0.005), (8, 9, 16), (0.0, 3.2, 0.0))
+    face.move(face.on(outer[0] - 0.002, brow + 0.019), (16, 11, 22), (0.0, 3.2, 0.0))
     for height, depth in ((0.019, -0.9), (0.028, -0.9), (0.037, -0.6)):
         furrow = face.curve(
             [
