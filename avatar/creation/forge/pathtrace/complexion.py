@@ -80,7 +80,7 @@ def _albedo(
     )
     blood = blood * (0.4 + recipe.redness) + 0.16 * fbm(points, 55, seed + 2, 3)
     pigment = (
-        0.10 * forehead + 0.06 * neck + 0.12 * around * (0.6 + recipe.melanin) + 0.10 * fbm(points, 40, seed + 4, 3)
+        0.10 * forehead + 0.06 * neck + 0.05 * around * (0.6 + recipe.melanin) + 0.10 * fbm(points, 40, seed + 4, 3)
     )
     tone = np.tile(skin_tone(recipe), (len(points), 1))
     tone *= np.exp(-blood[:, None] * np.array([0.02, 0.24, 0.22]) * (0.45 + 0.55 * fair))

@@ -34,7 +34,7 @@ class Eye:
         side: "left" or "right".
         globe, shell: surfaces that turn with the eyeball.
         ids: the eyeball's vertices in the head.
-        margin: the head's vertices along the lower lid's edge, from the inner corner outwards.
+        margins: the head's vertices along the upper and the lower lid's edge, from the inner corner outwards.
         rest: the head's vertices at rest.
     """
 
@@ -42,7 +42,7 @@ class Eye:
     globe: Mesh
     shell: Mesh
     ids: np.ndarray
-    margin: np.ndarray
+    margins: tuple[np.ndarray, np.ndarray]
     rest: Float[np.ndarray, "v 3"]
 
     def meshes(self) -> list[Mesh]:
@@ -55,7 +55,7 @@ class Eye:
             _tube_faces(),
             {"rest": self._tears(self.rest)},
         )
-        return [self.globe, self.shell, tears]
+        return [self.globe, self.shell, tears, self._corner_mesh(places[f"conjunctiva_{self.side}"])]
 
     def places(self, vertices: Float[np.ndarray, "v 3"]) -> dict[str, np.ndarray]:
         """Where its objects are on a posed head."""
@@ -63,12 +63,36 @@ class Eye:
         before = self.rest[self.ids].mean(0)
         out = {mesh.name: (mesh.vertices - before) @ turn.T + centre for mesh in (self.globe, self.shell)}
         out[f"tears_{self.side}"] = self._tears(vertices)
+        out[f"conjunctiva_{self.side}"] = self._corner(vertices)
         return out
+
+    def _corner(self, vertices: np.ndarray) -> np.ndarray:
+        """The conjunctiva of the outer corner, where the lids run on beyond the ball: from it to behind their edges."""
+        centre = vertices[self.ids].mean(0)
+        t = np.linspace(*_CORNER, _CORNER_COLUMNS)
+        upper, lower = (_along(vertices[m], t) - centre for m in self.margins)
+        # Beyond the edges all round, so that no gap shows from aside.
+        aside, out = upper - lower, (upper + lower)[-1] - (upper + lower)[-4]
+        aside *= _UNDER_M / np.linalg.norm(aside, axis=1, keepdims=True)
+        out = np.linspace(0, 1, _CORNER_COLUMNS)[:, None] ** 4 * _UNDER_M * out / np.linalg.norm(out)
+        upper, lower = upper + aside + out, lower - aside + out
+        share = np.linspace(0, 1, _CORNER_ROWS)[:, None, None]
+        sheet = lower + (upper - lower) * share
+        far = np.linalg.norm(upper, axis=1) * share[..., 0] + np.linalg.norm(lower, axis=1) * (1 - share[..., 0])
+        sheet *= ((far - np.linspace(*_BEHIND_EDGES_M, _CORNER_COLUMNS)) / np.linalg.norm(sheet, axis=-1))[..., None]
+        return (centre + sheet.transpose(1, 0, 2)).reshape(-1, 3)
+
+    def _corner_mesh(self, vertices: np.ndarray) -> Mesh:
+        t = np.repeat(np.linspace(0, 1, _CORNER_COLUMNS), _CORNER_ROWS)
+        colours = _SCLERA * np.exp(-smoothstep(t, 0.2, 1.0)[:, None] * np.array([0.10, 0.62, 0.60]))
+        attributes = {"rest": vertices, "colour": colours, "sclera": np.ones(len(t))}
+        faces = _sheet_faces(_CORNER_COLUMNS, _CORNER_ROWS)
+        return Mesh(f"conjunctiva_{self.side}", Material("eyeball"), vertices, faces, attributes)
 
     def _tears(self, vertices: np.ndarray) -> np.ndarray:
         """The meniscus: a thin tube where the lower lid meets the eye."""
         centre = vertices[self.ids].mean(0)
-        line = _smooth_line(vertices[self.margin], _TUBE)
+        line = _smooth_line(vertices[self.margins[1]], _TUBE)
         out = line - centre
         line = centre + out / np.linalg.norm(out, axis=1, keepdims=True) * (SCLERA_RADIUS_M + 8e-5)
         along = np.gradient(line, axis=0)
@@ -84,11 +108,23 @@ class Eye:
 
 _TUBE, _TUBE_SIDES = 48, 10
 
+_CORNER = (0.72, 1.0)
+"""Where along the lids the sheet of the outer corner begins, inside the ball, and ends."""
+_CORNER_COLUMNS, _CORNER_ROWS = 24, 12
+_UNDER_M = 0.0008
+"""How far it reaches under the lids."""
+_BEHIND_EDGES_M = (0.0019, 0.0008)
+"""How far behind the lids' outer edges: inside the ball where the sheet begins, close to the skin where it ends."""
+
+
+def _along(points: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Points at shares of the length of a line."""
+    run = np.append(0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1)))
+    return np.stack([np.interp(share * run[-1], run, points[:, c]) for c in range(3)], 1)
+
 
 def _smooth_line(points: np.ndarray, count: int) -> np.ndarray:
-    run = np.append(0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1)))
-    at = np.linspace(0.04, 0.96, count) * run[-1]
-    line = np.stack([np.interp(at, run, points[:, c]) for c in range(3)], 1)
+    line = _along(points, np.linspace(0.04, 0.96, count))
     for _ in range(6):
         line[1:-1] = 0.5 * line[1:-1] + 0.25 * (line[2:] + line[:-2])
     return line
@@ -99,6 +135,12 @@ def _grid_faces(rows: int, columns: int) -> np.ndarray:
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     here, beside = i * columns + j, i * columns + (j + 1) % columns
     return np.stack([here, here + columns, beside + columns, beside], -1).reshape(-1, 4)
+
+
+def _sheet_faces(columns: int, rows: int) -> np.ndarray:
+    """Quads of an open grid."""
+    a = (np.arange(columns - 1)[:, None] * rows + np.arange(rows - 1)).ravel()
+    return np.stack([a, a + rows, a + rows + 1, a + 1], 1)
 
 
 def _tube_faces() -> np.ndarray:
@@ -141,9 +183,11 @@ def eye_of(anatomy: Anatomy, side: str, colour: IrisColour, redness: float, seed
         _grid_faces(len(shell_points) // _AROUND, _AROUND),
         {"rest": shell_points},
     )
-    margin = np.unique(anatomy.regions[f"lower_lid_margin_{side}"])
-    margin = margin[np.argsort(sign * vertices[margin, 0])]
-    return Eye(side, globe, shell, ids, margin, vertices)
+    upper, lower = (
+        ids[np.argsort(sign * vertices[ids, 0])]
+        for ids in (np.unique(anatomy.regions[f"{row}_lid_margin_{side}"]) for row in ("upper", "lower"))
+    )
+    return Eye(side, globe, shell, ids, (upper, lower), vertices)
 
 
 def _turned(r: np.ndarray, z: np.ndarray) -> np.ndarray:

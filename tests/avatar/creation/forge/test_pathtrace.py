@@ -12,16 +12,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from scipy.spatial import cKDTree
 
+from avatar.creation.forge.anatomy import build_anatomy
+from avatar.creation.forge.eyeball import SCLERA_RADIUS_M
+from avatar.creation.forge.eyes import IRIS_COLOURS
 from avatar.creation.forge.pathtrace import environment, session
+from avatar.creation.forge.pathtrace.eyeball import eye_of
 from avatar.creation.forge.pathtrace.light import portrait_light
 from avatar.creation.forge.pathtrace.scene import Fibres, Material, Mesh, write_scene
 from avatar.creation.forge.pathtrace.views import EXPRESSIONS, HELD_OUT, shots
 from avatar.creation.forge.recipe import recipe_named
 from avatar.creation.training.dataset import Dataset
 from avatar.errors import UserError
-from avatar.flame.arkit import NAMES
+from avatar.flame.arkit import NAMES, weights_from_dict
 from avatar.library import open_avatar
 
 _STAND_IN = """
@@ -149,3 +155,20 @@ class _Person:
 
     def places(self, weights: dict[str, float]) -> dict[str, np.ndarray]:
         return {}
+
+
+@pytest.mark.parametrize("name", ["clara", "ravi"])
+def test_no_hole_beside_the_eye_the_sheet_of_the_outer_corner_joins_ball_and_lids(name: str) -> None:
+    anatomy = build_anatomy(recipe_named(name).phenotype)
+    eye = eye_of(anatomy, "left", IRIS_COLOURS["green"], 0.3, 0)
+    rest = anatomy.v_template
+    sheet = next(mesh for mesh in eye.meshes() if mesh.name == "conjunctiva_left").vertices
+    columns = sheet.reshape(24, -1, 3)
+    assert (np.linalg.norm(columns[0] - rest[eye.ids].mean(0), axis=1) < SCLERA_RADIUS_M).all()  # begins in the ball
+    corner = rest[[margin[-1] for margin in eye.margins]]
+    gaps = cKDTree(columns.reshape(-1, 3)).query(corner)[0]
+    assert gaps.max() < 0.0012
+    shut = anatomy.head(torch.float64).vertices(anatomy.arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0}))).numpy()
+    moved = eye.places(shut)["conjunctiva_left"].reshape(columns.shape)
+    lids = cKDTree(shut[np.concatenate(eye.margins)])
+    assert lids.query(moved[-1])[0].max() < 0.004  # it stays behind lids that close

@@ -34,12 +34,12 @@ def skin(
     face = 1.0 - lip
     colour = g.attribute("albedo", "Color")
     # Haemoglobin in patches of a centimetre and of a millimetre, most on cheeks, nose and ears.
-    flush = (0.35 + 0.9 * cheek + 0.9 * nose + 0.7 * ears) * redness * (1.0 - 0.55 * dark)
-    colour = g.tinted(colour, (0.97, 0.80, 0.78), g.noise(place, 85, 4, 0.6).ramp(0.34, 0.72) * flush * face)
-    colour = g.tinted(colour, (0.97, 0.77, 0.75), g.noise(place, 480, 3, 0.6).ramp(0.44, 0.70) * flush * face * 0.75)
+    flush = (0.40 + 0.9 * cheek + 0.9 * nose + 0.7 * ears) * redness * (1.0 - 0.55 * dark)
+    colour = g.tinted(colour, (0.96, 0.74, 0.72), g.noise(place, 85, 4, 0.6).ramp(0.36, 0.66) * flush * face)
+    colour = g.tinted(colour, (0.96, 0.72, 0.70), g.noise(place, 330, 3, 0.6).ramp(0.44, 0.64) * flush * face)
     # Pigment: blotches, freckles of two sizes, spots of age.
     colour = g.tinted(
-        colour, (0.86, 0.76, 0.66), g.noise(place, 55, 3, 0.6).ramp(0.46, 0.78) * face * (0.35 + 0.3 * age)
+        colour, (0.86, 0.76, 0.66), g.noise(place, 55, 3, 0.6).ramp(0.46, 0.74) * face * (0.45 + 0.3 * age)
     )
     crowd = g.noise(place, 140, 1, 0.5).ramp(0.36, 0.62)
     spots = g.noise(place, 430, 1, 0.4).ramp(0.62, 0.71).max(0.8 * g.noise(place, 760, 1, 0.4).ramp(0.645, 0.72))
@@ -51,7 +51,7 @@ def skin(
         colour = g.tinted(colour, (0.72, 0.55, 0.42), old * (0.6 * age))
     # Thin skin around the eyes, and what lies in the shade of itself.
     colour = g.tinted(colour, (0.80, 0.66, 0.68), g.attribute("socket") * 0.5)
-    colour = g.tinted(colour, (0.88, 0.70, 0.66), g.attribute("lids") * 0.30)
+    colour = g.tinted(colour, (0.88, 0.70, 0.66), g.attribute("lids") * 0.15)
     colour = g.tinted(colour, (0.94, 0.66, 0.62), wet * 0.55)
     colour = g.tinted(colour, (0.80, 0.62, 0.56), crease * (0.12 + 0.30 * age))
     # A shaved or growing beard lies blue-grey under the skin, in single dots.
@@ -77,7 +77,7 @@ def skin(
 
     patchy = g.noise(place, 380, 3, 0.6) - 0.5
     roughness = 0.49 - 0.10 * tzone - 0.12 * lip - 0.26 * wet + 0.24 * patchy
-    coat = (0.10 + 0.55 * tzone) * oil + 0.34 * lip + 0.75 * wet
+    coat = (0.22 + 0.70 * tzone) * oil + 0.60 * lip + 0.75 * wet
     return g.finish(
         g.principled(
             {
