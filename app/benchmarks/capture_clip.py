@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from avatar.camera import Camera
 from avatar.creation.capture.frames import choose_frames
-from avatar.creation.capture.from_clip import track_pictures, train_on_clip
+from avatar.creation.capture.from_clip import CLIP_TRAINING, TrackedClipPictures, track_pictures, train_on_clip
 from avatar.creation.capture.rendered_clip import clip_camera, write_clip
 from avatar.creation.capture.rendered_people import people
 from avatar.creation.training.run import RunOptions
@@ -43,13 +43,20 @@ _FACES: dict[str, dict[str, float]] = {
 }
 _TURNS_DEG = (-40, -30, -20, -10, 0, 10, 20, 30, 40)
 _FEW_DEG = (-40, 0, 40)
+_BRIEF_STEPS, _BRIEF_COUNT = 600, 24_000
 _BLUR_PX, _ROUNDS = 2.0, 4
 _PROBE = np.array([0.004, 0.004, 0.004, 0.0006, 0.0006, 0.003])
 """Radians and metres by which cameras are moved to see what changes."""
 
 
-def measure_clips(count: int, tell: Callable[[str, float], None] = lambda what, share: None) -> dict[str, Any]:
+def measure_clips(
+    count: int, tell: Callable[[str, float], None] = lambda what, share: None, brief: bool = False
+) -> dict[str, Any]:
     """Figures on `count` people; plain data. Each takes as long as a clip does.
+
+    Args:
+        brief: train on pictures of half the size, fewer Gaussians, fewer steps: a tenth of the time, and less than the
+            command gives.
 
     `shape_mm`: distance of the face's vertices from the truth after a similarity transform. `db`: PSNR over the head
     (down to the chin) where the clip's camera sees it turned by so much at rest, and the mean and the least of all
@@ -66,16 +73,32 @@ def measure_clips(count: int, tell: Callable[[str, float], None] = lambda what, 
             path, out = Path(folder) / "clip.mp4", Path(folder) / "made.safetensors"
             write_clip(person, renderer, path, _SIZE, seed=_SEED + k)
             tracked = track_pictures(choose_frames(Clip.open(path)), "made", lambda s, w: told(0.2 * s, w))
-            train_on_clip(tracked, RunOptions(out), lambda s, w: told(0.2 + 0.8 * s, w))
+            config = CLIP_TRAINING
+            if brief:
+                tracked, config = _halved(tracked), replace(config, steps=_BRIEF_STEPS, least=_BRIEF_COUNT // 3)
+            train_on_clip(tracked, RunOptions(out), lambda s, w: told(0.2 + 0.8 * s, w), config)
             rows.append(compare(load_avatar(out), person, renderer, clip_camera(_SIZE, _SEED + k)))
     mean: Callable[[str], float] = lambda name: round(float(np.mean([row[name] for row in rows])), 1)  # noqa: E731
     turned = {str(t): round(float(np.mean([row["by_turn"][t] for row in rows])), 1) for t in _TURNS_DEG}
     return {
         "people": count,
+        "brief": brief,
         "shape_mm": round(float(np.mean([row["shape_mm"] for row in rows])), 2),
         "db": turned | {"mean": mean("db"), "least": round(min(row["least_db"] for row in rows), 1)},
         "person_db": mean("whole_db"),
     }
+
+
+def _halved(tracked: TrackedClipPictures) -> TrackedClipPictures:
+    """With pictures of half the size, and the most important Gaussians."""
+    views = []
+    for view in tracked.views:
+        height, width = (side // 2 for side in view.read().shape[:2])
+        picture = view.read()[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 4).mean((1, 3))
+        camera = Camera(view.camera.viewmat, view.camera.K * np.array([[0.5], [0.5], [1]], np.float32), width, height)
+        views.append(replace(view, camera=camera, picture=picture.round().astype(np.uint8)))
+    first = replace(tracked.first, gaussians=tracked.first.gaussians.first(_BRIEF_COUNT))
+    return TrackedClipPictures(first, tuple(views))
 
 
 def compare(made: Avatar, person: Avatar, renderer: Renderer, camera: Camera) -> dict[str, Any]:

@@ -110,20 +110,21 @@ def bench_sync(*, minutes: float = 10.0, json: bool = False) -> int:
 
 
 @registry.command(name="bench capture")
-def bench_capture(*, people: int = 4, each: int = 25, clips: int = 0, json: bool = False) -> int:
+def bench_capture(*, people: int = 4, each: int = 25, clips: int = 0, brief: bool = False, json: bool = False) -> int:
     """Measure capture and tracking on rendered people whose shape, pose and expression are known.
 
     Args:
         people: how many, none of whom the tracker has learned from.
         each: pictures of each, for driving.
         clips: measure avatars from clips of so many people instead, some minutes each.
+        brief: with clips: half the size, fewer Gaussians, 600 steps; less than what the program makes of a clip.
         json: print JSON.
     """
     from app.benchmarks.capture import measure
     from app.benchmarks.capture_clip import measure_clips
 
     with messages() as progress:
-        report = measure_clips(clips, progress) if clips else measure(people, each, progress)
+        report = measure_clips(clips, progress, brief) if clips else measure(people, each, progress)
     if json:
         print_json(report)
         return 0

@@ -188,6 +188,12 @@ class FaceFitter:
         translation = place - rotation @ own[STILL].mean(0)
         return FaceFit(rotation, translation, shape, weights, np.zeros((2, 3)), 0.0)
 
+    def with_gaze(self, fit: FaceFit, gaze: Float[np.ndarray, "2 3"]) -> FaceFit:
+        """The fit with its eyes turned otherwise (axis-angle of the right and the left one)."""
+        weights = fit.weights.copy()
+        weights[indices(*_GAZE)] = self._gaze_weights(gaze)
+        return replace(fit, weights=weights, gaze=gaze)
+
     def _normal_equations(
         self, landmarks: FaceLandmarks, camera: Intrinsics, fit: FaceFit, ns: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -245,9 +251,7 @@ class FaceFitter:
             shape=shape,
             weights=weights,
         )
-        gaze = self._gaze(turned, landmarks, camera)
-        weights[indices(*_GAZE)] = self._gaze_weights(gaze)
-        return replace(turned, gaze=gaze)
+        return self.with_gaze(turned, self._gaze(turned, landmarks, camera))
 
     def _gaze(self, fit: FaceFit, landmarks: FaceLandmarks, camera: Intrinsics) -> Float64[np.ndarray, "2 3"]:
         """Where the rays through the irises' centres meet the eyeballs."""

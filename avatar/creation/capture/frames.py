@@ -11,6 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from avatar.creation.capture.photo import Photo, sharpness
+from avatar.creation.capture.rest import opened
 from avatar.errors import UserError
 from avatar.tracking.driving import DrivingModel
 from avatar.tracking.fit import Intrinsics
@@ -84,7 +85,7 @@ def choose_frames(
             continue
         forward = model.features(found).rotation[:, 2]
         turn, nod = np.degrees([np.arctan2(forward[0], -forward[2]), np.arcsin(np.clip(forward[1], -1, 1))])
-        seen.append(_Seen(photo, sharpness(photo.picture, photo.landmarks), np.array([turn, nod, *_opened(found)])))
+        seen.append(_Seen(photo, sharpness(photo.picture, photo.landmarks), np.array([turn, nod, *opened(found)])))
         if len(seen) >= 2 * _MOST_LOOKED_AT:  # a file that does not say how long it is
             seen = seen[::2]
     if len(seen) < _LEAST_FACES:
@@ -131,16 +132,6 @@ def _cut(
         part = part.resize(size, Image.Resampling.LANCZOS)
     own = Intrinsics(camera.focal * ratio[0], (camera.x - box[0]) * ratio[0], (camera.y - box[1]) * ratio[1])
     return Photo(part, moved, own)
-
-
-def _opened(face: FaceLandmarks) -> tuple[float, float, float]:
-    """Lids, lips, and width of the mouth, in distances between the eyes."""
-
-    def apart(a: int, b: int) -> float:
-        return float(np.linalg.norm(face.points[a, :2] - face.points[b, :2]))
-
-    lids, unit = (apart(159, 145) + apart(386, 374)) / 2, max(face.eye_distance, 1e-6)
-    return lids / unit, apart(13, 14) / unit, apart(61, 291) / unit
 
 
 def _leading(seen: Sequence[_Seen]) -> list[int]:

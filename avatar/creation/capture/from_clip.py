@@ -13,6 +13,7 @@ from avatar.creation.capture.from_photos import with_lips_of
 from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.painted import hair_carriers, paint_avatar
 from avatar.creation.capture.person_head import fit_person, person_head
+from avatar.creation.capture.rest import calm_pictures, with_calm_at_rest
 from avatar.creation.capture.turning import on_still_body
 from avatar.creation.training.checkpoint import belongs
 from avatar.creation.training.config import Rates, TrainingConfig
@@ -70,7 +71,9 @@ def track_pictures(
         start = [fitter.begin(p, c, fits[0].shape) for p, c in zip(some_marks, some_lenses, strict=True)]
         fits += fitter.fit_all(some_marks, some_lenses, start, shape=False)
     person = person_head(head, arkit, marks, lenses, fits, believed=0.0)
-    body = on_still_body(person, marks, lenses)
+    pictures = calm_pictures(marks)
+    person = with_calm_at_rest(person, marks, pictures)
+    body = on_still_body(person, marks, lenses, pictures.calm)
     person, poses = body.person, body.poses
     cameras = [body.still.camera(p.intrinsics, p.picture.size) for p in frames.photos]
 

@@ -27,6 +27,11 @@ _IN = 0.5
 _SHARE = 0.94
 """Of the pictures, so many must agree: mattes err, and heads are not quite where they were tracked."""
 _OFF_SKIN_M = 0.003
+_TOLD_M, _MOST, _BACK = ((-0.2, 0.03, -0.1), (0.2, 0.3, -0.04)), 0.95, 1.5
+"""Where outlines tell of hair (above the ears), the quantile that counts as its thickness there, and how much of that
+it may be elsewhere."""
+_AROUND = 12
+"""Neighbours whose mean color a part has that no picture shows."""
 _FLATTEST = 0.25
 """Least cosine between a surface and the line of sight whose picture gives it its color."""
 
@@ -50,20 +55,43 @@ def hair_hull(
     within = _within(grid.reshape(-1, 3), fits, lenses, mattes, tell).reshape(grid.shape[:3])
     soft = ndimage.gaussian_filter(within.astype(np.float64), 1.2)
     solid = soft > 0.5
+    off = _off_skin(head, grid[solid])
+    solid[solid] = off < _BACK * _thickness(grid[solid], off)
     surface = solid & ~ndimage.binary_erosion(solid)
     points = grid[surface]
     if not len(points):
         none = np.zeros((0, 3))
         return plain_splats(none, np.zeros((0, 3, 3)), none, np.zeros(0), none, np.zeros(0, int))
     slope = np.stack(np.gradient(ndimage.gaussian_filter(soft, 1.0)), -1)[surface]
-    normals = -slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
-    keep = _is_hair(head, points)
+    steep = np.linalg.norm(slope, axis=1, keepdims=True)
+    normals = -slope / np.maximum(steep, 1e-9)
+    keep = _is_hair(head, points) & (steep[:, 0] > 1e-6)
     points, normals = points[keep], normals[keep]
     colours, seen = _colours(points, normals, fits, lenses, mattes)
-    points, normals, colours = points[seen], normals[seen], colours[seen]
+    if seen.any():  # the back goes on as what is seen of its sides
+        _, near = cKDTree(points[seen]).query(points[~seen], k=_AROUND)
+        colours[~seen] = colours[seen][near.reshape(len(near), -1) % seen.sum()].mean(1)
     scales = np.tile(_CELL_M * np.array([0.75, 0.75, 0.35]), (len(points), 1))
     _, nearest = cKDTree(carriers[0]).query(points)
     return plain_splats(points, frames_of(normals), scales, 0.9, colours, carriers[1][nearest])
+
+
+def _off_skin(head: HeadModel, points: Float[np.ndarray, "n 3"]) -> Float64[np.ndarray, " n"]:
+    """How far points lie off the skin, metres; negative within the head."""
+    places, faces = head.v_template.double().numpy(), head.faces.numpy()
+    corners = places[faces[np.isin(faces, head.regions["skin"].numpy()).all(1)]]
+    outwards = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    distance, nearest = cKDTree(corners.mean(1)).query(points)
+    side = ((points - corners.mean(1)[nearest]) * outwards[nearest]).sum(1)
+    return np.where(side > 0, distance, -distance)
+
+
+def _thickness(points: Float[np.ndarray, "n 3"], off_m: Float[np.ndarray, " n"]) -> float:
+    """How far hair stands off the skin where outlines tell, above and beside the face; behind, where nobody looked
+    from, they agree on a wedge."""
+    low, high = _TOLD_M
+    told = off_m[(points > low).all(1) & (points < high).all(1) & (off_m > 0)]
+    return max(float(np.quantile(told, _MOST)), _OFF_SKIN_M) if len(told) else _OFF_SKIN_M
 
 
 def _pixels(

@@ -22,7 +22,11 @@ _CORE = 0.72
 _AROUND = 1.12
 _REACH = 0.35
 """How far from the face skin is looked for (ears, neck), relative to its width."""
+_THROAT = 1.2
+"""How far below the chin."""
 _CLAMP = 8.0
+_BLUR = 0.04
+"""Of the face's width: so far around a pixel colours are looked at to tell clothes from hair."""
 _CLUSTERS, _MOST_SAMPLES = 3, 20_000
 _SPREAD_FACE_PX = 110
 """Skin is told from the rest on a picture shrunk until the face is about so wide."""
@@ -39,6 +43,8 @@ class Layers:
     """How likely bare skin, features of the face included; 0..1."""
     rest: Bool[np.ndarray, "h w"]
     """Hair, clothes, whatever the person wears."""
+    clothes: Bool[np.ndarray, "h w"]
+    """Of that, what is below the chin and not of the hair's colours."""
     features: Bool[np.ndarray, "h w"]
     """Eyes and their lashes, and the opening of the mouth: not painted on skin."""
     face_width: float
@@ -77,13 +83,14 @@ def separate(picture: Image.Image, landmarks: FaceLandmarks, matte: Matte) -> La
     if hair.sum() < 50:  # no hair to be seen: then all around the face is looked at
         hair = (matte.alpha > 0.8) & ~around
     clothes = (matte.alpha > 0.8) & (rows > points[CHIN, 1] + 0.5 * width)
-    below = np.abs(np.arange(size[0]) - points[CHIN, 0]) < 0.4 * width  # a shaded neck has the colour of brown hair
+    below = np.abs(np.arange(size[0]) - middle[0]) < 0.5 * width  # a shaded neck has the colour of brown hair
     neck = below & (rows > points[CHIN, 1] - 0.05 * width) & (rows < points[CHIN, 1] + 0.5 * width)
     unlike_hair, unlike_clothes = (_log_ratio(colours, face, other) for other in (hair, clothes))
     ratio = np.where(neck, unlike_clothes, np.minimum(unlike_hair, unlike_clothes))
     sure = core & (rows > brows)
     skin = _spread(np.asarray(picture, np.float64) / 255, person, ratio, sure, width)
-    reach = ndimage.binary_dilation(oval, iterations=max(1, int(_REACH * width))) & person
+    throat = below & (rows > points[CHIN, 1]) & (rows < points[CHIN, 1] + _THROAT * width)
+    reach = (ndimage.binary_dilation(oval, iterations=max(1, int(_REACH * width))) | throat) & person
     pieces, _ = ndimage.label((skin > 0.5) & reach)
     x, y = (int(np.clip(v, 0, n - 1)) for v, n in zip(points[NOSE_TIP], size, strict=True))
     bare = (pieces == pieces[y, x]) & reach
@@ -94,7 +101,13 @@ def separate(picture: Image.Image, landmarks: FaceLandmarks, matte: Matte) -> La
     if count:
         sizes = ndimage.sum(rest, pieces, range(1, count + 1))
         rest = np.isin(pieces, 1 + np.flatnonzero(sizes > 0.004 * person.sum()))
-    return Layers(person, skin, rest & ~sure, open_eyes | mouth, width)
+    rest &= ~sure
+    worn = rest & (rows > points[CHIN, 1])
+    if hair.sum() >= 50 and clothes.sum() >= 50:
+        like_hair = ndimage.gaussian_filter(_log_ratio(colours, clothes, hair), _BLUR * width) <= 0
+        pieces, _ = ndimage.label(rest & (like_hair | ~worn))
+        worn &= ~np.isin(pieces, np.setdiff1d(pieces[rest & ~worn], 0))  # hair hangs from the head
+    return Layers(person, skin, rest, worn, open_eyes | mouth, width)
 
 
 def _spread(

@@ -40,6 +40,10 @@ _BUST_M = 0.26
 _SEEN_WELL = 0.3
 _BODY = 0.5
 """Share of a triangle that stays when the neck turns, from which on it is the body's."""
+_STILL = 0.98
+"""The same share, from which on clothes may hang on it."""
+_MISFIT_M = 0.004
+"""How far a turned head may lie beside its picture."""
 _OUTSIDE = 0.05
 """Of the matte: less is background."""
 _PLACES = (
@@ -148,13 +152,15 @@ def _inside(avatar: Avatar, shown: Sequence[Shown]) -> Bool[np.ndarray, " n"]:
     inside = np.ones(len(avatar.gaussians), bool)
     on_body = (avatar.head.lbs_weights[avatar.head.faces, 0].mean(1) > _BODY)[avatar.gaussians.triangles].numpy()
     for nth, view in enumerate(shown):
-        pixels, _ = project(avatar.pose(view.params).means.double().numpy(), view.camera)
+        pixels, depth = project(avatar.pose(view.params).means.double().numpy(), view.camera)
         at = np.floor(pixels).astype(int)
         framed = ((at >= 0) & (at < [view.camera.width, view.camera.height])).all(1)
         if nth:  # clothes are laid by the first
             framed &= ~on_body
         x, y = at[framed].T
-        inside[framed] &= ndimage.grey_dilation(view.picture[..., 3], 3)[y, x] > _OUTSIDE
+        reach = _MISFIT_M * view.camera.K[0, 0] / float(np.median(depth)) if nth else 1.0
+        outline = ndimage.grey_dilation(view.picture[..., 3], 2 * round(reach) + 1)
+        inside[framed] &= outline[y, x] > _OUTSIDE
     return inside
 
 
@@ -180,9 +186,11 @@ def _shell(
         height,
         float(bust),
     )
-    carrying = hair_carriers(head)
     spacing = max(0.9 * place.head_depth / photo.intrinsics.focal, 0.0019)
-    return grow_shell(layers, matte, mesh, place, spacing, (posed[faces[carrying]].mean(1), carrying))
+    carrying = hair_carriers(head)
+    still = carrying[head.lbs_weights.numpy()[faces[carrying], 0].mean(1) > _STILL]
+    hair, clothes = ((posed[faces[which]].mean(1), which) for which in (carrying, still))
+    return grow_shell(layers, matte, mesh, place, spacing, hair, clothes)
 
 
 def hair_carriers(head: HeadModel) -> Int64[np.ndarray, " t"]:

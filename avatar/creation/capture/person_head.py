@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from scipy import sparse
 from scipy.sparse.linalg import splu
-from scipy.spatial import cKDTree
 
+from avatar.creation.lids import with_closing_lids
 from avatar.flame.arkit import ArkitMap, indices
 from avatar.flame.head import HeadModel
 from avatar.tracking.driving import DrivingModel
@@ -32,7 +32,6 @@ _CALM, _MOST_SD = 0.25, 2.5
 _BELIEVED = 0.3
 """Of what a landmark is off by, the share that is the face's and not the landmark's own mistake."""
 _MOST_M = 0.008
-_LID_REACH_M = 0.004
 _INSIDE = ("upper_teeth", "lower_teeth", "upper_gum", "lower_gum", "tongue")
 
 
@@ -103,13 +102,14 @@ def person_head(
     lips = np.concatenate([regions["upper_lip_inner"], regions["lower_lip_inner"]])
     for name in _INSIDE:
         bent[regions[name]] = bent[lips].mean(0) * [0, 1, 0]
-    own = replace(
-        head,
-        v_template=torch.from_numpy(template + bent).to(head.v_template),
-        shapedirs=head.shapedirs[..., head.n_shape :].clone(),
-        n_shape=0,
+    own = with_closing_lids(
+        replace(
+            head,
+            v_template=torch.from_numpy(template + bent).to(head.v_template),
+            shapedirs=head.shapedirs[..., head.n_shape :].clone(),
+            n_shape=0,
+        )
     )
-    close_lids(own)
     return Person(
         own,
         replace(arkit, n_shape=0),
@@ -149,27 +149,3 @@ def graph(faces: Int64[np.ndarray, "f 3"], count: int) -> sparse.csr_matrix:
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     one_way = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count)).tocsr()
     return ((one_way + one_way.T) > 0).astype(np.float64).tocsr()
-
-
-def close_lids(head: HeadModel) -> None:
-    """Blinks were sculpted on another face: carry each upper margin of this one to where it meets the lower. In place,
-    for heads whose expression directions are ARKit's."""
-    regions = {name: index.numpy() for name, index in head.regions.items()}
-    for side in ("left", "right"):
-        name = f"eyeBlink{side.capitalize()}"
-        if name not in head.expression_names:
-            return
-        column = head.n_shape + head.expression_names.index(name)
-        shut = (head.v_template + head.shapedirs[..., column]).double().numpy()
-        upper, lower = regions[f"upper_lid_margin_{side}"], regions[f"lower_lid_margin_{side}"]
-        along = np.argsort(shut[lower, 0])
-        meets = np.stack([np.interp(shut[upper, 0], shut[lower[along], 0], shut[lower[along], c]) for c in range(3)], 1)
-        gap = meets - shut[upper]
-        lid = regions[f"upper_lid_{side}"]
-        rest = head.v_template.double().numpy()
-        distance, near = cKDTree(rest[upper]).query(rest[lid], k=3)
-        share = 1 / (distance + 1e-4)
-        share /= share.sum(1, keepdims=True)
-        fade = np.exp(-((distance[:, :1] / _LID_REACH_M) ** 2))
-        moved = np.einsum("nk,nkc->nc", share, gap[near]) * fade
-        head.shapedirs[torch.from_numpy(lid), :, column] += torch.from_numpy(moved).to(head.shapedirs)

@@ -30,6 +30,8 @@ _STEEP_COSINE = 0.3
 _BEHIND_M = 0.02
 _CLOTHES = 2.0
 """Spacing on clothes, relative to that on hair."""
+_DRAPE_M = 0.06
+"""So far beside the body clothes follow it."""
 _TEXTURE_REACH = 0.35
 """How far into the figure colours of steep and hidden parts are taken from, relative to the distance to the outline."""
 
@@ -90,6 +92,7 @@ def grow_shell(
     place: ShellPlace,
     spacing_m: float,
     carriers: tuple[Float[np.ndarray, "t 3"], np.ndarray],
+    body: tuple[Float[np.ndarray, "t 3"], np.ndarray],
     seed: int = 0,
 ) -> tuple[Splats, Float64[np.ndarray, " n"]]:
     """The shell's splats, in the head's frame, posed as in the photo; and how far the photo may correct each.
@@ -98,6 +101,7 @@ def grow_shell(
         mesh: the posed head as the photo's camera sees it.
         spacing_m: between neighbours, on the side of the head that the photo shows; clothes are coarser.
         carriers: centres and numbers of the triangles that may carry hair: those that no expression moves.
+        body: the same of those that carry clothes: a head that turns does not move them.
     """
     fit, camera = place.fit, place.intrinsics
     metres = place.head_depth / camera.focal
@@ -112,9 +116,8 @@ def grow_shell(
     parts, trust = [], []
     safe = ndimage.binary_erosion(layers.rest, iterations=max(1, round(layers.face_width / 90)))
     inward = _inward(layers.person, safe if safe.any() else layer)
-    hair = rows < place.chin_row
     margin = max(1, round(_BEHIND_M / metres))
-    behind = layer & hair & ~ndimage.binary_erosion(np.isfinite(mesh.depth), iterations=margin)
+    behind = layer & ~ndimage.binary_erosion(np.isfinite(mesh.depth), iterations=margin)
     low = np.clip((rows - place.chin_row) / (0.35 * place.face_height), 0, 1) * np.ones_like(front)
     for depth, where, coarser, shade, sign in ((front, layer, 1.0, 1.0, -1.0), (back, behind, 1.8, _BACK_SHADE, 1.0)):
         spacing = coarser * spacing_m * (1 + (_CLOTHES - 1) * low)
@@ -127,9 +130,10 @@ def grow_shell(
         turned = np.einsum("ba,nbc->nac", fit.rotation, frames_of(normals))
         scale = apart[:, None] * [0.62, 0.62, 0.2]
         opacity = 0.97 * alpha[y, x] if sign < 0 else np.full(len(points), 0.95)
-        _, nearest = cKDTree(carriers[0]).query(world)
+        hair_on, clothes_on = (numbers[cKDTree(centres).query(world)[1]] for centres, numbers in (carriers, body))
+        on = np.where(layers.clothes[y, x], clothes_on, hair_on)
         keep = opacity > 0.06
-        parts.append(plain_splats(world, turned, scale, opacity, colour, carriers[1][nearest]).select(keep))
+        parts.append(plain_splats(world, turned, scale, opacity, colour, on).select(keep))
         trust.append((flat * np.clip(2 * alpha[y, x] - 1, 0, 1))[keep])
     return concatenate(parts), np.concatenate(trust)
 
@@ -167,6 +171,7 @@ def _depths(
     front = np.where(covered, round_front, hung_front)
     apart = ndimage.distance_transform_edt(~bare) * metres
     lift = _LIFT_M * np.clip(apart / _LIFT_FROM_M, 0, 1) ** 0.7 + 0.001
+    front = _on_body(front, layers.clothes, np.where(covered, mesh.depth - lift, np.nan), _DRAPE_M / metres)
     solid = np.where(covered, mesh.depth, 0.0)
     soft = ndimage.gaussian_filter(solid, 1.0) / np.maximum(ndimage.gaussian_filter(covered.astype(float), 1.0), 1e-6)
     near = np.exp(-((apart / 0.012) ** 2))
@@ -175,6 +180,22 @@ def _depths(
     front = np.where(covered, np.minimum(front, mesh.depth - 0.0008), front)
     back = middle + np.where(covered, half, np.minimum(hanging, 0.05))
     return front, _smoothed(back, layer, max(1.0, 0.004 / metres))
+
+
+def _on_body(
+    front: Float[np.ndarray, "h w"],
+    clothes: Bool[np.ndarray, "h w"],
+    body: Float[np.ndarray, "h w"],
+    reach: float,
+) -> Float64[np.ndarray, "h w"]:
+    """Clothes lie on the body where it is known (NaN elsewhere), and beside it go on from there to the cushion."""
+    known = clothes & np.isfinite(body)
+    if not known.any():
+        return front
+    off = np.where(known, np.nan_to_num(body) - front, 0.0)
+    distance, nearest = ndimage.distance_transform_edt(~known, return_indices=True)
+    carried = _smoothed(off, known, reach / 4)[tuple(nearest)] * np.exp(-np.square(distance / reach))
+    return np.asarray(np.where(clothes, front + np.where(known, off, carried), front))
 
 
 def _smoothed(values: np.ndarray, where: np.ndarray, radius: float) -> np.ndarray:

@@ -28,6 +28,9 @@ _FLAT, _STEEP = 0.6, 0.25
 _OUTLINE_M = 0.02
 _MIRROR_TRUST = 0.3
 _SURE = 60.0
+_TURNING, _TORSO, _LIKELY = 0.1, 0.95, 0.05
+"""Share of the body up to which a vertex is the head's and from which on the torso's, and how sure it is that unseen
+parts of that are dressed as others."""
 _HAIRLINE = 0.2
 """How sharply skin becomes hair or clothes where neither is seen."""
 _SUPER = 2
@@ -48,6 +51,8 @@ class SkinBody:
     """Of each dense triangle."""
     lips: Float64[np.ndarray, " n"]
     """Of each dense vertex, 0..1."""
+    still: Float64[np.ndarray, " n"]
+    """Share of each dense vertex that is the body's: 0 where a head that turns takes it along."""
 
     @classmethod
     def of(cls, head: HeadModel) -> SkinBody:
@@ -66,7 +71,13 @@ class SkinBody:
         children = len(surface.triangles) // len(skin)
         lips = np.zeros(head.n_vertices)
         lips[regions["lips"]] = 1
-        return cls(head, surface, np.repeat(lid, children), surface.refine @ lips)
+        return cls(
+            head,
+            surface,
+            np.repeat(lid, children),
+            surface.refine @ lips,
+            surface.refine @ head.lbs_weights[:, 0].double().numpy(),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,17 +139,20 @@ def see_skin(
     framed = ((pixels > 1) & (pixels < [camera.width - 1, camera.height - 1])).all(1)
     trust = np.clip((cosine - _STEEP) / (_FLAT - _STEEP), 0, 1) * (visible & framed & usable[at[:, 1], at[:, 0]])
     # Beside an outline of the face itself (chin, jaw, nose) another part is soon seen: fits are not that exact.
-    jump = ndimage.maximum_filter(np.where(np.isfinite(picture.depth), picture.depth, 9.0), _SUPER * margin + 1)
-    jump = jump - ndimage.minimum_filter(picture.depth, _SUPER * margin + 1) > _OUTLINE_M
+    beside = 2 * _SUPER * margin + 1
+    jump = ndimage.maximum_filter(np.where(np.isfinite(picture.depth), picture.depth, 9.0), beside)
+    jump = jump - ndimage.minimum_filter(picture.depth, beside) > _OUTLINE_M
     jump = (
         jump[at_fine[:, 1], at_fine[:, 0]]
         & ~ndimage.binary_dilation(layers.features, iterations=6 * margin)[at[:, 1], at[:, 0]]
     )
-    trust *= np.where(jump, 0.01, 1.0)
+    trust *= np.where(jump, 0.0, 1.0)
     edge = ndimage.binary_dilation(layers.rest, iterations=margin) & ~ndimage.binary_erosion(
         layers.rest, iterations=margin
     )
     trust *= np.where(edge[at[:, 1], at[:, 0]], 0.05, 1.0)
+    clothes = ndimage.binary_dilation(layers.clothes, iterations=4 * margin)  # a chin is not quite where it is seen
+    trust[(body.still < _TURNING) & clothes[at[:, 1], at[:, 0]]] = 0.0
     return SkinSight(sample(image, pixels), trust, layers.rest[at[:, 1], at[:, 0]].astype(float))
 
 
@@ -175,6 +189,7 @@ def paint(body: SkinBody, sights: list[SkinSight], tell: Callable[[], None] = la
         known[pale] = 0.15
     adjacency = graph(body.surface.triangles, len(vertices))
     tell()
+    _dress(body, values, known)
     covered = _continued(values[:, 3:], known, adjacency)[:, 0]
     # Skin continues as skin and hair as hair: between them the eye expects a hairline, not a mixture.
     tell()
@@ -183,6 +198,17 @@ def paint(body: SkinBody, sights: list[SkinSight], tell: Callable[[], None] = la
     hidden = _continued(colours, known * (values[:, 3] >= 0.5), adjacency)
     share = np.clip((covered - 0.5) / _HAIRLINE + 0.5, 0, 1)[:, None]
     return Painted(bare + share * (hidden - bare), seen)
+
+
+def _dress(body: SkinBody, values: Float64[np.ndarray, "n 4"], known: Float64[np.ndarray, " n"]) -> None:
+    """Whose chest is dressed has no bare back: what is not seen of the torso has the clothes' usual color. In place."""
+    torso = body.still > _TORSO
+    seen = torso & (known > _LIKELY)
+    worn = seen & (values[:, 3] > 0.5)
+    if worn.sum() > 0.5 * seen.sum():
+        back = torso & (known <= _LIKELY)
+        values[back] = np.median(values[worn], 0)
+        known[back] = _LIKELY
 
 
 def _continued(

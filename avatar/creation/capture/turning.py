@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from scipy.spatial.transform import Rotation
 
 from avatar.creation.capture.person_head import Person
@@ -43,10 +43,19 @@ class StillBody:
     poses: tuple[FlameParams, ...]
 
 
-def on_still_body(person: Person, pictures: Sequence[FaceLandmarks], lenses: Sequence[Intrinsics]) -> StillBody:
+def on_still_body(
+    person: Person,
+    pictures: Sequence[FaceLandmarks],
+    lenses: Sequence[Intrinsics],
+    calm: Bool[np.ndarray, " n"] | None = None,
+) -> StillBody:
     """Explain pictures by turns of the neck, with a body that hardly sways.
 
     What landmarks say of the distance is coarse: taken by itself, it would have shoulders jump back and forth.
+
+    Args:
+        calm: pictures in which heads are mostly held as people hold them: how they do is a neck of 0. The first for
+            None.
     """
     head, first = person.head, person.fits[0]
     face = FaceModel(head, person.arkit)
@@ -63,6 +72,15 @@ def on_still_body(person: Person, pictures: Sequence[FaceLandmarks], lenses: Seq
             sways = [sway - usual for sway in sways]
             first = replace(first, translation=first.translation + first.rotation @ usual)
             pivot = pivot + _shift_of_pivot(turns, sways)
+    held = Rotation.from_matrix(turns[0])
+    if calm is not None:
+        held = Rotation.from_rotvec(
+            np.median([Rotation.from_matrix(turns[k]).as_rotvec() for k in np.flatnonzero(calm)], 0)
+        )
+    usual_turn = held.as_matrix()
+    turned = first.rotation @ usual_turn
+    first = replace(first, rotation=turned, translation=first.translation + (first.rotation - turned) @ pivot)
+    turns, sways = [usual_turn.T @ turn for turn in turns], [usual_turn.T @ sway for sway in sways]
     moved = replace(person, head=_turning_about(head, pivot))
     poses = [
         pose_of(person.arkit, fit).replace(neck_pose=Rotation.from_matrix(turn).as_rotvec(), transl=sway)

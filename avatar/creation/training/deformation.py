@@ -53,14 +53,14 @@ class Offsets:
         """The second moment, of the vertex that is pulled at most."""
         self.count = 0
 
-    def step(self, rate_m: float) -> None:
-        """Take in the gradient of a picture, and now and then a step."""
+    def step(self, rate_m: float) -> bool:
+        """Take in the gradient of a picture, and now and then a step; whether it was one."""
         assert self.values.grad is not None
         self.gradient += self.values.grad.double().cpu()
         self.values.grad = None
         self.count += 1
         if self.count % _EVERY:
-            return
+            return False
         slope = torch.from_numpy(self._solver.solve(self._follow.T @ self.gradient.numpy()))
         self.gradient.zero_()
         steps = self.count // _EVERY
@@ -69,6 +69,7 @@ class Offsets:
         length = (self.scale / (1 - _BETA2**steps)).sqrt().clamp_min(1e-20)
         self.latent -= rate_m / (1 - _BETA1**steps) / length * self.momentum
         self.settle()
+        return True
 
     def settle(self) -> None:
         """Bring the offsets to what has been learned."""

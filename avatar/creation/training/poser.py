@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.creation.lids import with_closing_lids
 from avatar.creation.training.corrections import POSE_PARTS
 from avatar.creation.training.splatting import TensorCamera, frames_in_camera
 from avatar.creation.training.view import View
@@ -35,7 +36,7 @@ class Poser:
             return
         self._offset = learned if isinstance(learned, Tensor) else static_offset
         self._offset = None if self._offset is None else self._offset.to(device)
-        self._head = head.to(device)
+        self._start = self._head = head.to(device)
 
     def frames(self, view: View, correction: Float[Tensor, " k"] | None = None) -> Float[Tensor, "f 3 4"]:
         """Triangle to camera. Where nothing is learned, overwritten by the next call.
@@ -53,6 +54,11 @@ class Poser:
         """The view's camera, on the device."""
         of = TensorCamera.of(view.camera)
         return TensorCamera(of.turn.to(self._device), of.intrinsics.to(self._device), of.width, of.height)
+
+    def close_lids(self) -> None:
+        """Have lids meet in a blink with the offsets as they are."""
+        if self._fast is None:
+            self._head = with_closing_lids(self._start, self._offset)
 
     def _vertices(self, view: View, correction: Float[Tensor, " k"] | None) -> Float[Tensor, "v 3"]:
         params = view.params

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from avatar.appearance import Appearance
 from avatar.binding import triangle_frames
+from avatar.creation.lids import with_closing_lids
 from avatar.creation.training.adam import open_adam
 from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.corrections import PoseCorrections
@@ -201,8 +202,8 @@ class Trainer:
             learn_at_once(*what, self._threads)
         else:
             learn(*what)
-        if self.offsets is not None:
-            self.offsets.step(self.config.rates.offsets_m * pace)
+        if self.offsets is not None and self.offsets.step(self.config.rates.offsets_m * pace):
+            self.poser.close_lids()
         if self.corrections is not None:
             self.corrections.step(pace)
         if self.exposures is not None:
@@ -328,6 +329,7 @@ class Trainer:
         if self.offsets is not None:
             self.offsets.count = int(counters["offsets"])
             self.offsets.settle()
+            self.poser.close_lids()
         self.step_count = int(counters["step"])
         self._order = [int(i) for i in counters["order"]]
         self._useful.pictures = int(counters["useful"])
@@ -338,8 +340,10 @@ class Trainer:
     def avatar(self) -> Avatar:
         """A copy of what has been learned so far."""
         offset = self._start.static_offset if self.offsets is None else self.offsets.values.detach().cpu().clone()
+        head = self._start.head if self.offsets is None else with_closing_lids(self._start.head, offset)
         return replace(
             self._start,
+            head=head,
             gaussians=self.parameters.finished(),
             appearance=self._appearance(),
             static_offset=offset,

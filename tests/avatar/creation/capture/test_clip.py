@@ -40,7 +40,8 @@ def frames(clip: Path, tracking_models: None) -> ClipFrames:
 
 @pytest.fixture(scope="module")
 def tracked(frames: ClipFrames) -> TrackedClipPictures:
-    some = tuple(frames.photos[k] for k in (*frames.painted[:3], *range(len(frames.painted), len(frames.photos), 8)))
+    used = (*frames.painted[:3], *frames.painted[-2:], *range(len(frames.painted), len(frames.photos), 8))
+    some = tuple(frames.photos[k] for k in used)  # turned least and most, and others
     return track_pictures(ClipFrames(some, (0, 1, 2), ()), "made")
 
 
@@ -63,6 +64,16 @@ def test_heads_turn_and_bodies_stay(tracked: TrackedClipPictures) -> None:
     truth, found = (head.v_template[face].double().numpy() for head in (person.head, made.head))
     rotation, scale, shift = align(found, truth)
     assert np.linalg.norm(scale * found @ rotation.T + shift - truth, axis=1).mean() < 0.003
+
+
+def test_clothes_stay_when_the_head_turns(tracked: TrackedClipPictures) -> None:
+    made = tracked.first
+    still, turned = (
+        made.pose(made.head.neutral().replace(neck_pose=np.array([0.0, turn, 0.0]))).means.numpy()
+        for turn in (0.0, 0.6)
+    )
+    chest = still[:, 1] < -0.19
+    assert chest.sum() > 500 and np.linalg.norm(turned - still, axis=1)[chest].max() < 0.002
 
 
 def test_training_comes_nearer_and_may_be_stopped(tracked: TrackedClipPictures, tmp_path: Path) -> None:

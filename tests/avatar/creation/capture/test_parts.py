@@ -7,19 +7,24 @@ from dataclasses import replace
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from avatar.camera import Camera
-from avatar.creation.capture.depth import depth_picture
+from avatar.creation.capture.depth import depth_picture, project
 from avatar.creation.capture.features import EyeColours, load_features
 from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.layers import separate
 from avatar.creation.capture.painted import hair_carriers
-from avatar.creation.capture.person_head import Person, bend, close_lids, graph
+from avatar.creation.capture.person_head import Person, bend, graph
+from avatar.creation.capture.rest import CalmPictures, with_calm_at_rest
 from avatar.creation.capture.shell import inflate
 from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
 from avatar.creation.capture.turning import on_still_body
 from avatar.creation.forge.splats import SH_DC
-from avatar.flame.arkit import weights_from_dict
+from avatar.creation.lids import with_closing_lids
+from avatar.flame.arkit import ArkitMap, indices, weights_from_dict
+from avatar.flame.head import HeadModel
 from avatar.flame.rotations import axis_angle_to_matrix
 from avatar.heads import open_head
 from avatar.tracking.face_points import FaceModel
@@ -53,11 +58,11 @@ def test_bending_follows_its_pulls_and_is_smooth() -> None:
 
 def test_lids_of_another_face_still_meet() -> None:
     head, arkit = open_head()
-    head = type(head)(**{**vars(head), "v_template": head.v_template.clone(), "shapedirs": head.shapedirs.clone()})
     lower = head.regions["lower_lid_margin_left"]
-    head.v_template[lower, 1] -= 0.0015
-    close_lids(head)
-    shut = head.vertices(arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0})))
+    offset = torch.zeros_like(head.v_template)
+    offset[lower, 1] -= 0.0015
+    head = with_closing_lids(head, offset)
+    shut = head.vertices(arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0})), offset)
     upper = shut[head.regions["upper_lid_margin_left"]].numpy()
     low = shut[lower].numpy()
     low = low[np.argsort(low[:, 0])]
@@ -124,6 +129,81 @@ def test_a_cheek_in_the_shade_stays_skin() -> None:
     assert found.rest[100:150, 172:].all() and found.rest[10:45, 60:160].all()
 
 
+def test_a_throat_is_skin_down_to_the_collar_and_clothes_are_not_hair() -> None:
+    size = 300
+    y, x = np.mgrid[:size, :size]
+    image = np.full((size, size, 3), [0.80, 0.60, 0.50])
+    hair = (np.hypot(x - 150, y - 85) < 75) & (np.hypot((x - 150) / 0.85, y - 105) > 55) & (y < 150)
+    hair |= (np.abs(x - 150) > 48) & (np.abs(x - 150) < 75) & (y > 80) & (y < 230)
+    collar = 205 + 25 * np.clip(1 - np.abs(x - 150) / 40, 0, 1)
+    image[(y > collar) & ~hair] = [0.10, 0.35, 0.30]
+    image[hair] = [0.30, 0.18, 0.08]
+    points = np.zeros((468, 3))
+    points[:, :2] = [150, 105]
+    turn = np.linspace(0, 2 * np.pi, len(OVAL), endpoint=False)
+    points[OVAL, :2] = np.c_[150 + 45 * np.sin(turn), 105 - 55 * np.cos(turn)]
+    points[BROWS, 1] = 85
+    points[CHIN, :2] = [150, 160]
+    face = FaceLandmarks(points, np.zeros((2, 5, 2)), 1.0, (size, size))
+    picture = Image.fromarray((255 * image).astype(np.uint8))
+    found = separate(picture, face, Matte(((np.hypot(x - 150, y - 85) < 75) | (y > 120)).astype(np.float64), image))
+    assert not found.rest[165:222, 140:160].any() and found.rest[240:].mean() > 0.9
+    assert found.clothes[240:, 60:240].mean() > 0.9 and not found.clothes[170:222, 80:98].any()
+
+
+def test_whose_chest_is_dressed_has_a_dressed_back() -> None:
+    body = SkinBody.of(open_head()[0])
+    places = body.surface.vertices
+    dressed = places[:, 1] < -0.16
+    colours = np.where(dressed[:, None], [0.1, 0.3, 0.4], [0.8, 0.6, 0.5])
+    seen = (places[:, 2] > 0.0).astype(float)
+    painted = paint(body, [SkinSight(colours, seen, dressed.astype(float))]).colours
+    back = (places[:, 1] < -0.2) & (places[:, 2] < -0.1)
+    assert back.sum() > 500 and np.abs(painted[back] - [0.1, 0.3, 0.4]).max() < 0.05
+
+
+def _fits(
+    head: HeadModel, arkit: ArkitMap, weights: list[dict[str, float]]
+) -> tuple[list[FaceFit], list[FaceLandmarks]]:
+    lens, model, upright = (
+        Intrinsics(700.0, 320.0, 240.0),
+        FaceModel(head, arkit),
+        axis_angle_to_matrix(np.array([np.pi, 0.0, 0.0])),
+    )
+    place, fits, marks = np.array([0.0, 0.0, 0.6]), [], []
+    for one in weights:
+        own = weights_from_dict(one).astype(np.float64)
+        seen = model.pose(np.zeros(0), own, derivatives=False).points @ upright.T + place
+        pixels = lens.focal * seen[:, :2] / seen[:, 2:] + [lens.x, lens.y]
+        irises = np.repeat(pixels[[[33, 133], [263, 362]]].mean(1)[:, None], 5, 1)
+        marks.append(FaceLandmarks(np.c_[pixels, 1000 * (seen[:, 2] - 0.6)], irises, 1.0, (640, 480)))
+        fits.append(FaceFit(upright, place, np.zeros(0), own, np.full((2, 3), [0.2, 0.0, 0.0]), 0.0))
+    return fits, marks
+
+
+def test_what_is_found_in_calm_pictures_is_the_head_at_rest() -> None:
+    head, arkit = open_head()
+    own, own_arkit = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0), replace(arkit, n_shape=0)
+    calm = {"jawOpen": 0.1, "mouthSmileLeft": 0.15, "browDownLeft": 0.1, "eyeBlinkLeft": 0.08, "eyeLookDownLeft": 0.6}
+    fits, marks = _fits(own, own_arkit, [calm, calm, calm, calm | {"jawOpen": 0.6}, calm | {"eyeBlinkLeft": 0.6}])
+    seen = CalmPictures(np.array([True, True, True, False, False]), np.array([[False, False]] * 4 + [[False, True]]))
+    rested = with_calm_at_rest(Person(own, own_arkit, tuple(fits), 0.0), marks, seen)
+    usual = own_arkit.params(weights_from_dict({k: v for k, v in calm.items() if not k.startswith("eye")}))
+    expected, eye = own.vertices(usual), own.lbs_weights[:, 3] > 0.5
+    lids = own.regions["upper_lid_left"]
+    assert torch.allclose(rested.head.v_template[lids], expected[lids], atol=1e-6)  # they do not follow the eyes
+    turn = torch.from_numpy(axis_angle_to_matrix(np.array([0.2, 0.0, 0.0]))).float()
+    found, straight = (v[eye] - own.J_regressor[3] @ v for v in (rested.head.v_template, expected))
+    assert torch.allclose(found, straight @ turn.T, atol=3e-4)
+    assert not any(np.abs(fit.weights).any() or np.abs(fit.gaze).any() for fit in rested.fits[:3])
+    assert 0.3 < rested.fits[3].weights[indices("jawOpen")[0]] < 0.7  # 0.5 more than at rest
+    assert rested.fits[4].weights[indices("eyeBlinkLeft")[0]] == 1.0
+    shut = rested.head.vertices(own_arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0}))).numpy()
+    upper, lower = (shut[head.regions[f"{row}_lid_margin_left"]] for row in ("upper", "lower"))
+    lower = lower[np.argsort(lower[:, 0])]
+    assert np.abs(np.interp(upper[:, 0], lower[:, 0], lower[:, 1]) - upper[:, 1]).max() < 0.0006
+
+
 def test_eyes_take_the_colours_of_a_photo() -> None:
     features = load_features()
     blue = np.array([0.2, 0.3, 0.6])
@@ -156,6 +236,18 @@ def test_a_head_that_turns_on_its_neck_shows_where_the_neck_is() -> None:
     assert np.allclose((found.person.head.J_regressor[[0, 2]] - own.J_regressor[[0, 2]]), 0)
     for pose, turn in zip(found.poses, turns, strict=True):
         assert np.abs(pose.neck_pose - turn).max() < 0.02 and np.abs(pose.transl).max() < 0.003
+    calm = np.arange(len(fits)) >= 4  # turned by 0.4 and 0.65: as the head is held
+    held = on_still_body(Person(own, own_arkit, tuple(fits), 0.0), pictures, [lens] * len(fits), calm)
+    assert np.abs(np.median([pose.neck_pose for pose in held.poses[4:]], 0)).max() < 1e-3
+    for one, other in zip(found.poses, held.poses, strict=True):  # and pictures show what they showed
+        seen = [
+            project(
+                model.person.head.vertices(pose).double().numpy()[own.regions["face"]],
+                model.still.camera(lens, (640, 480)),
+            )[0]
+            for model, pose in ((found, one), (held, other))
+        ]
+        assert np.abs(seen[0] - seen[1]).max() < 1.0
     rest, still = own.v_template.numpy(), found.person.head.vertices(found.poses[1]).numpy()
     root = (own.lbs_weights[:, 0] > 1 - 1e-6).numpy()
     assert np.abs(still[root] - rest[root]).max() < 0.004  # shoulders stay
@@ -185,3 +277,22 @@ def test_a_hull_is_what_all_outlines_have_in_common() -> None:
     assert np.allclose(hair.sh[:, 0] * SH_DC + 0.5, [0.4, 0.2, 0.1], atol=1e-6)
     none = [Matte(np.zeros((320, 320)), m.foreground) for m in mattes]
     assert not len(hair_hull(own, fits, [lens] * 5, none, (places, carrying)).positions)
+
+
+def test_a_hull_ends_behind_where_nobody_looked_from() -> None:
+    """Hair of 8 mm: outlines from the front and up to 40 degrees agree on a wedge far behind it."""
+    head, _ = open_head()
+    own = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0)
+    lens, place, fits, mattes = Intrinsics(500.0, 160.0, 160.0), np.array([0.0, 0.0, 0.7]), [], []
+    places, faces = own.v_template.double().numpy(), own.faces.numpy()
+    for turn in np.radians([-40, -20, 0, 20, 40]):
+        rotation = axis_angle_to_matrix(np.array([np.pi, 0.0, 0.0])) @ axis_angle_to_matrix(np.array([0.0, turn, 0.0]))
+        fits.append(FaceFit(rotation, place, np.zeros(0), np.zeros(52), np.zeros((2, 3)), 0.0))
+        drawn = depth_picture(places, faces, fits[-1].camera(lens, (320, 320)))
+        outline = ndimage.binary_dilation(np.isfinite(drawn.depth), iterations=6)
+        mattes.append(Matte(outline.astype(np.float64), np.full((320, 320, 3), [0.4, 0.2, 0.1])))
+    carrying = hair_carriers(own)
+    hair = hair_hull(own, fits, [lens] * 5, mattes, (places[faces[carrying]].mean(1), carrying))
+    behind = hair.positions[:, 2] < places[own.regions["skin"].numpy(), 2].max() - 0.15
+    off, _ = cKDTree(places[own.regions["skin"].numpy()]).query(hair.positions)
+    assert behind.sum() > 500 and off.max() < 0.025
