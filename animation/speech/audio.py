@@ -21,6 +21,7 @@ __all__ = [
     "LevelTracker",
     "LogMel",
     "StreamingResampler",
+    "frequency_warp",
     "log_mel",
     "resample",
 ]
@@ -204,6 +205,22 @@ def log_mel(samples: Float[np.ndarray, " n"]) -> Float[np.ndarray, "t 40"]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_FRAME_STEP][:count]
     blocks = [_frames_to_mel(frames[i : i + 2000]) for i in range(0, count, 2000)]
     return np.concatenate(blocks)
+
+
+def frequency_warp(factor: float) -> Float[np.ndarray, "m m"]:
+    """A matrix that stretches the mel axis of powers, as `powers @ matrix`: another length of vocal tract.
+
+    Args:
+        factor: band k is what band k * factor was; above 1 voices sound as if from a longer tract.
+    """
+    position = np.clip(np.arange(N_MELS) * factor, 0, N_MELS - 1)
+    low = position.astype(int)
+    high = np.minimum(low + 1, N_MELS - 1)
+    matrix = np.zeros((N_MELS, N_MELS), np.float32)
+    share = position - low
+    np.add.at(matrix, (low, np.arange(N_MELS)), 1 - share)
+    np.add.at(matrix, (high, np.arange(N_MELS)), share)
+    return matrix
 
 
 class LevelTracker:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from animation.lab.training.banks import FeatureBank, NoiseBank
-from animation.speech.audio import FRAMES_PER_HOP, N_MELS, LevelTracker
+from animation.speech.audio import FRAMES_PER_HOP, N_MELS, LevelTracker, frequency_warp
 from animation.speech.channels import REST
 from animation.speech.phonemes import PHONEME_INDEX, VOWELS
 
@@ -76,19 +76,7 @@ def _held(
     return np.concatenate([order[:at], held, order[at:]])[: len(order)]
 
 
-def _frequency_warp(factor: float) -> Float[np.ndarray, "m m"]:
-    """A matrix that stretches the mel axis: another length of vocal tract."""
-    position = np.clip(np.arange(N_MELS) * factor, 0, N_MELS - 1)
-    low = position.astype(int)
-    high = np.minimum(low + 1, N_MELS - 1)
-    matrix = np.zeros((N_MELS, N_MELS), np.float32)
-    share = position - low
-    np.add.at(matrix, (low, np.arange(N_MELS)), 1 - share)
-    np.add.at(matrix, (high, np.arange(N_MELS)), share)
-    return matrix
-
-
-_WARPS = np.stack([_frequency_warp(f) for f in np.linspace(0.88, 1.14, 27)])
+_WARPS = np.stack([frequency_warp(f) for f in np.linspace(0.88, 1.14, 27)])
 _NO_WARP = int(np.argmin(np.abs(np.linspace(0.88, 1.14, 27) - 1)))
 
 

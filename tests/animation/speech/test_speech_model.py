@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from animation.lab.training.network import TrainableSpeechNetwork
+from animation.speech.audio import frequency_warp
 from animation.speech.model import (
     DEFAULT_WEIGHTS,
     SealRule,
@@ -21,7 +22,7 @@ from animation.speech.model import (
 )
 from avatar.errors import UserError
 
-SMALL = SpeechModelConfig(hidden=24, filters=5, layers=2)
+SMALL = SpeechModelConfig(hidden=24, filters=5, layers=2, tracts=(0.9, 1.0, 1.2))
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +35,17 @@ def test_numpy_and_torch_agree(tensors: dict[str, np.ndarray]) -> None:
     twin = TrainableSpeechNetwork(SMALL).eval()
     twin.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
     features = np.random.default_rng(0).normal(-6, 4, (60, 40)).astype(np.float32)
+    heard = np.log(np.stack([np.exp(features) @ frequency_warp(factor) for factor in SMALL.tracts]))
     with torch.no_grad():
-        by_lookahead = twin(torch.from_numpy(features)[None])
+        by_lookahead = twin(torch.from_numpy(heard))
     for hops, logits in zip(SMALL.lookaheads_hops, by_lookahead, strict=True):
         network = SpeechNetwork(SMALL, tensors, hops)
         outputs = [network.step(features[2 * i : 2 * i + 2]) for i in range(30)]
         for name, expected in (
-            ("visemes", logits.viseme[0].softmax(-1)),
-            ("articulation", torch.sigmoid(logits.articulation[0])),
-            ("closure", torch.sigmoid(logits.closure[0])),
-            ("voice", torch.sigmoid(logits.voice[0])),
+            ("visemes", logits.viseme.softmax(-1).mean(0)),
+            ("articulation", torch.sigmoid(logits.articulation).mean(0)),
+            ("closure", torch.sigmoid(logits.closure).mean(0)),
+            ("voice", torch.sigmoid(logits.voice)[1]),
         ):
             np.testing.assert_allclose(np.stack([getattr(o, name) for o in outputs]), expected, atol=1e-5)
 
@@ -54,6 +56,16 @@ def test_only_look_aheads_with_heads_can_be_had(tensors: dict[str, np.ndarray]) 
         SpeechNetwork(SMALL, tensors, 7)
     with pytest.raises(ValueError, match="a seal for each"):
         replace(SMALL, lookaheads_hops=(3,))
+    with pytest.raises(ValueError, match="vocal tract"):
+        replace(SMALL, tracts=())
+
+
+def test_a_stretched_spectrum_is_that_of_another_tract() -> None:
+    bands = np.arange(40, dtype=np.float32)
+    peak = np.exp(-(((bands - 20) / 2) ** 2))
+    for factor, band in ((0.8, 25), (1.0, 20), (1.25, 16)):
+        assert np.argmax(peak @ frequency_warp(factor)) == band
+    np.testing.assert_array_equal(frequency_warp(1.0), np.eye(40))
 
 
 def test_reset_forgets_everything(tensors: dict[str, np.ndarray]) -> None:
