@@ -107,6 +107,8 @@ def separate(picture: Image.Image, landmarks: FaceLandmarks, matte: Matte) -> La
         like_hair = ndimage.gaussian_filter(_log_ratio(colours, clothes, hair), _BLUR * width) <= 0
         pieces, _ = ndimage.label(rest & (like_hair | ~worn))
         worn &= ~np.isin(pieces, np.setdiff1d(pieces[rest & ~worn], 0))  # hair hangs from the head
+    edge = ndimage.binary_dilation(worn, iterations=4 * margin) & person & ~rest & (rows > points[CHIN, 1])
+    worn, rest = worn | edge, rest | edge  # with the edge of a collar, which skin would smear
     return Layers(person, skin, rest, worn, open_eyes | mouth, width)
 
 

@@ -35,6 +35,7 @@ Progress = Callable[[float, str], None]
 
 _FINE_M = 0.0015
 _REST_M = 0.0044
+_THROAT_M = 0.0024
 _LIPS_M = 0.001
 _BUST_M = 0.26
 _SEEN_WELL = 0.3
@@ -207,7 +208,9 @@ def _spacing(body: SkinBody) -> np.ndarray:
     v = body.surface.vertices
     face = np.clip((v[:, 2] + 0.01) / 0.02, 0, 1) * np.clip((v[:, 1] + 0.14) / 0.02, 0, 1)
     ears = np.clip((np.abs(v[:, 0]) - 0.062) / 0.006, 0, 1) * (np.abs(v[:, 1]) < 0.05) * (v[:, 2] > -0.05)
-    spacing = _REST_M + (_FINE_M - _REST_M) * np.clip(np.maximum(face, ears), 0, 1)
+    throat = np.clip((v[:, 2] + 0.05) / 0.02, 0, 1) * np.clip((v[:, 1] + 0.24) / 0.02, 0, 1)
+    spacing = _REST_M + (_THROAT_M - _REST_M) * throat
+    spacing += (_FINE_M - spacing) * np.clip(np.maximum(face, ears), 0, 1)
     return np.where(body.lips > 0.3, _LIPS_M, spacing)
 
 

@@ -139,14 +139,13 @@ def see_skin(
     framed = ((pixels > 1) & (pixels < [camera.width - 1, camera.height - 1])).all(1)
     trust = np.clip((cosine - _STEEP) / (_FLAT - _STEEP), 0, 1) * (visible & framed & usable[at[:, 1], at[:, 0]])
     # Beside an outline of the face itself (chin, jaw, nose) another part is soon seen: fits are not that exact.
-    beside = 2 * _SUPER * margin + 1
-    jump = ndimage.maximum_filter(np.where(np.isfinite(picture.depth), picture.depth, 9.0), beside)
-    jump = jump - ndimage.minimum_filter(picture.depth, beside) > _OUTLINE_M
+    jump = ndimage.maximum_filter(np.where(np.isfinite(picture.depth), picture.depth, 9.0), _SUPER * margin + 1)
+    jump = jump - ndimage.minimum_filter(picture.depth, _SUPER * margin + 1) > _OUTLINE_M
     jump = (
         jump[at_fine[:, 1], at_fine[:, 0]]
         & ~ndimage.binary_dilation(layers.features, iterations=6 * margin)[at[:, 1], at[:, 0]]
     )
-    trust *= np.where(jump, 0.0, 1.0)
+    trust *= np.where(jump, 0.01, 1.0)
     edge = ndimage.binary_dilation(layers.rest, iterations=margin) & ~ndimage.binary_erosion(
         layers.rest, iterations=margin
     )

@@ -147,7 +147,7 @@ def test_a_throat_is_skin_down_to_the_collar_and_clothes_are_not_hair() -> None:
     face = FaceLandmarks(points, np.zeros((2, 5, 2)), 1.0, (size, size))
     picture = Image.fromarray((255 * image).astype(np.uint8))
     found = separate(picture, face, Matte(((np.hypot(x - 150, y - 85) < 75) | (y > 120)).astype(np.float64), image))
-    assert not found.rest[165:222, 140:160].any() and found.rest[240:].mean() > 0.9
+    assert not found.rest[165:216, 140:160].any() and found.rest[240:].mean() > 0.9
     assert found.clothes[240:, 60:240].mean() > 0.9 and not found.clothes[170:222, 80:98].any()
 
 
