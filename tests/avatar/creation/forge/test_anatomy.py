@@ -111,6 +111,18 @@ def test_a_blink_brings_the_lids_together(anatomy: Anatomy) -> None:
         assert gap_mm(v).min() > -2.5
 
 
+def test_raised_outer_brows_take_their_tails_along(anatomy: Anatomy) -> None:
+    rest, up = posed(anatomy), posed(anatomy, browOuterUpLeft=1.0)
+    lift_mm = 1e3 * (up - rest)[:, 1]
+    front = np.flatnonzero(rest[:, 2] > -0.02)
+    arch = rest[front[lift_mm[front].argmax()]]
+    eye = rest[anatomy.regions["eye_left"]].mean(0)
+    tail = (eye[0] + 0.025, arch[1] - 0.003)
+    near = front[np.argsort(np.linalg.norm(rest[front, :2] - tail, axis=1))[:3]]
+    assert 8 < lift_mm.max() < 12  # people lift theirs by 10.6 mm in surprise, in the mean
+    assert lift_mm[near].mean() > 0.6 * lift_mm.max()
+
+
 def test_lids_lie_on_the_ball_and_never_in_it(anatomy: Anatomy) -> None:
     """Neither open nor shut nor half way does the skin of a lid dip into the ball."""
     centre = anatomy.v_template[anatomy.regions["eye_left"]].mean(0)
