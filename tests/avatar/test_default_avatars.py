@@ -68,6 +68,10 @@ def test_gaussians_are_finite_and_within_the_budget(avatar: Avatar) -> None:
     assert cloud.means.abs().max() < 0.6
 
 
+def test_each_is_called_as_its_file_is() -> None:
+    assert [open_avatar(name).name for name in NAMES] == NAMES
+
+
 def test_a_description_and_a_licence_travel_along(avatar: Avatar) -> None:
     assert avatar.metadata["description"]
     assert avatar.metadata["licence"]
