@@ -95,8 +95,8 @@ def capture(
 @registry.command(name="train tracking")
 def train_tracking(*, people: int = 200, each: int = 15, seed: int = 7, out: Path | None = None) -> int:
     """Learn again where landmarks lie on the generic head and what they say of its blendshapes, from renders of the
-    avatars that ship; take again from one of these the eyes and teeth that captured people are given. Needed when the
-    head model changes.
+    avatars that ship; forge again the eyes and teeth that captured people are given. Needed when the head model or the
+    avatars change.
 
     Args:
         people: how many faces to make up.
@@ -107,12 +107,14 @@ def train_tracking(*, people: int = 200, each: int = 15, seed: int = 7, out: Pat
     import avatar.tracking
     from avatar.creation.capture.features import features_of, save_features
     from avatar.creation.capture.tables import build_tables
+    from avatar.creation.forge.build import forge
+    from avatar.creation.forge.recipe import recipe_named
     from avatar.library import shipped_names
 
     path = out or Path(avatar.tracking.__file__).with_name("tables.safetensors")
     with messages() as tell:
         share = build_tables(path, shipped_names(), people, each, seed, tell)
     if out is None:
-        save_features(features_of())
+        save_features(features_of(forge(recipe_named("clara"))))
     console.print(f"Wrote {path}; the face was found in {share:.1%} of the renders")
     return 0

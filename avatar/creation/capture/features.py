@@ -22,7 +22,6 @@ from avatar.binding import BoundGaussians
 from avatar.creation.capture.layers import polygon
 from avatar.creation.forge.splats import SH_DC
 from avatar.errors import UserError
-from avatar.library import open_avatar
 from avatar.rig import Avatar
 from avatar.tracking.landmarker import FaceLandmarks
 from avatar.tracking.topology import EYE_RINGS
@@ -31,7 +30,6 @@ __all__ = ["EyeColours", "Features", "eye_colours", "features_of", "load_feature
 
 _FIELDS = ("means", "quats", "log_scales", "logit_opacities", "sh", "triangles")
 _KINDS = ("mouth", "teeth", "lashes", "sclera", "iris_left", "iris_right", "flesh")
-_MODEL = "clara"
 _IRIS_M = 0.0062
 _PUPIL_M = 0.0024
 _GLINT = 0.72
@@ -121,9 +119,8 @@ def eye_colours(picture: Image.Image, landmarks: FaceLandmarks) -> EyeColours:
     return EyeColours((irises[0], irises[1]), sclera)
 
 
-def features_of(avatar: Avatar | None = None) -> Features:
-    """Take them from a forged avatar; from one that ships, if none is given."""
-    avatar = open_avatar(_MODEL) if avatar is None else avatar
+def features_of(avatar: Avatar) -> Features:
+    """Take them from a forged avatar. A trained one has too few, and hides its teeth while the lips are closed."""
     head = avatar.head
     gaussians = avatar.gaussians
     faces = head.faces.numpy()

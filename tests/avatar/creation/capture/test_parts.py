@@ -204,6 +204,13 @@ def test_what_is_found_in_calm_pictures_is_the_head_at_rest() -> None:
     assert np.abs(np.interp(upper[:, 0], lower[:, 0], lower[:, 1]) - upper[:, 1]).max() < 0.0006
 
 
+def test_captured_people_are_given_teeth_that_show_when_lips_part() -> None:
+    features = load_features()
+    teeth = features.of("teeth")
+    assert int(teeth.sum()) > 1500
+    assert features.gaussians.logit_opacities[teeth].sigmoid().median() > 0.5
+
+
 def test_eyes_take_the_colours_of_a_photo() -> None:
     features = load_features()
     blue = np.array([0.2, 0.3, 0.6])
