@@ -69,8 +69,8 @@ def hair_hull(
     points, normals = points[keep], normals[keep]
     colours, seen = _colours(points, normals, fits, lenses, mattes)
     if seen.any():  # the back goes on as what is seen of its sides
-        _, near = cKDTree(points[seen]).query(points[~seen], k=_AROUND)
-        colours[~seen] = colours[seen][near.reshape(len(near), -1) % seen.sum()].mean(1)
+        _, near = cKDTree(points[seen]).query(points[~seen], k=np.arange(1, min(_AROUND, seen.sum()) + 1))
+        colours[~seen] = colours[seen][near].mean(1)
     scales = np.tile(_CELL_M * np.array([0.75, 0.75, 0.35]), (len(points), 1))
     _, nearest = cKDTree(carriers[0]).query(points)
     return plain_splats(points, frames_of(normals), scales, 0.9, colours, carriers[1][nearest])

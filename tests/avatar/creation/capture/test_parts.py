@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
@@ -260,15 +261,21 @@ def test_a_head_that_turns_on_its_neck_shows_where_the_neck_is() -> None:
     assert np.abs(still[root] - rest[root]).max() < 0.004  # shoulders stay
 
 
-def test_a_hull_is_what_all_outlines_have_in_common() -> None:
+_FROM_FRONT = [(0.0, turn) for turn in (-40, -20, 0, 20, 40)]
+_ALL_ROUND = [(tilt, turn) for tilt in (-60, -20, 20, 60) for turn in range(-180, 180, 45)]
+
+
+@pytest.mark.parametrize("views_deg", [_FROM_FRONT, _ALL_ROUND], ids=["from the front", "nothing unseen"])
+def test_a_hull_is_what_all_outlines_have_in_common(views_deg: list[tuple[float, float]]) -> None:
     """A ball of hair about the head, seen from many sides."""
     head, _ = open_head()
     own = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0)
     lens, centre, radius = Intrinsics(500.0, 160.0, 160.0), np.array([0.0, 0.06, -0.06]), 0.13
     fits, mattes = [], []
     y, x = np.mgrid[:320, :320] + 0.5
-    for turn in np.radians([-40, -20, 0, 20, 40]):
-        rotation = axis_angle_to_matrix(np.array([np.pi, 0.0, 0.0])) @ axis_angle_to_matrix(np.array([0.0, turn, 0.0]))
+    for tilt, turn in np.radians(views_deg):
+        rotation = axis_angle_to_matrix(np.array([np.pi + tilt, 0.0, 0.0]))
+        rotation = rotation @ axis_angle_to_matrix(np.array([0.0, turn, 0.0]))
         place = np.array([0.0, 0.0, 0.7])
         fits.append(FaceFit(rotation, place, np.zeros(0), np.zeros(52), np.zeros((2, 3)), 0.0))
         middle = rotation @ centre + place
@@ -277,13 +284,13 @@ def test_a_hull_is_what_all_outlines_have_in_common() -> None:
         mattes.append(Matte(disc.astype(np.float64), np.full((320, 320, 3), [0.4, 0.2, 0.1])))
     carrying = hair_carriers(own)
     places = own.v_template.double().numpy()[own.faces.numpy()[carrying]].mean(1)
-    hair = hair_hull(own, fits, [lens] * 5, mattes, (places, carrying))
+    hair = hair_hull(own, fits, [lens] * len(fits), mattes, (places, carrying))
     away = np.linalg.norm(hair.positions - centre, axis=1)
     assert len(hair.positions) > 1000 and abs(np.median(away) - radius) < 0.006
     assert np.isin(hair.triangles, carrying).all()
     assert np.allclose(hair.sh[:, 0] * SH_DC + 0.5, [0.4, 0.2, 0.1], atol=1e-6)
     none = [Matte(np.zeros((320, 320)), m.foreground) for m in mattes]
-    assert not len(hair_hull(own, fits, [lens] * 5, none, (places, carrying)).positions)
+    assert not len(hair_hull(own, fits, [lens] * len(fits), none, (places, carrying)).positions)
 
 
 def test_a_hull_ends_behind_where_nobody_looked_from() -> None:
