@@ -7,6 +7,7 @@ is bare or speckled; so it gets a plain coat in the colour of the avatar's own t
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -16,7 +17,7 @@ from avatar.appearance import Appearance
 from avatar.binding import BoundGaussians
 from avatar.rig import Avatar
 
-__all__ = ["with_tongue_coat"]
+__all__ = ["with_tongue_coat", "without_coat_mark"]
 
 _MARK = "tongue_coat"
 _REACH_M, _TIP_M = 0.030, 0.004
@@ -78,6 +79,11 @@ def with_tongue_coat(avatar: Avatar) -> Avatar:
     if "least_gaussians" in metadata:
         metadata["least_gaussians"] = avatar.least_gaussians + n
     return replace(avatar, gaussians=gaussians, appearance=appearance, metadata=metadata)
+
+
+def without_coat_mark(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The same of an avatar whose Gaussians are no longer those that a coat was put among: it is to get a new one."""
+    return {name: value for name, value in metadata.items() if name != _MARK}
 
 
 def _widened(appearance: Appearance, early: Int[Tensor, " a"], n: int, late: Int[Tensor, " b"]) -> Appearance:

@@ -44,6 +44,7 @@ from avatar.creation.training.targets import Targets
 from avatar.creation.training.view import View
 from avatar.flame.arkit import indices
 from avatar.rig import Avatar
+from avatar.tongue_coat import without_coat_mark
 
 __all__ = ["StepReport", "Trainer", "TrainingState"]
 
@@ -347,7 +348,8 @@ class Trainer:
             gaussians=self.parameters.finished(),
             appearance=self._appearance(),
             static_offset=offset,
-            metadata=self._start.metadata | {"least_gaussians": min(self.config.least, len(self.parameters))},
+            metadata=without_coat_mark(self._start.metadata)
+            | {"least_gaussians": min(self.config.least, len(self.parameters))},
         )
 
     def _appearance(self) -> Appearance | None:

@@ -73,6 +73,14 @@ def _error(trainer: Trainer, views: list[View], count: int | None = None) -> flo
     )
 
 
+def test_what_was_trained_is_to_get_a_new_coat_on_its_tongue() -> None:
+    """Training moves, fades and drops the Gaussians of the one that it began with."""
+    avatar = replace(_probe(), metadata={"tongue_coat": True, "licence": "CC0-1.0"})
+    trained = Trainer(avatar, _views(avatar, 1), QUICK).avatar().metadata
+    assert "tongue_coat" not in trained
+    assert trained["licence"] == "CC0-1.0"
+
+
 def test_pictures_come_closer_whole_and_in_part() -> None:
     views = _views(_probe())
     start = replace(_probe(), gaussians=disks_on_mesh(_probe().head, 400, sh_count=4))
