@@ -171,11 +171,12 @@ def _depths(
     front = np.where(covered, round_front, hung_front)
     apart = ndimage.distance_transform_edt(~bare) * metres
     lift = _LIFT_M * np.clip(apart / _LIFT_FROM_M, 0, 1) ** 0.7 + 0.001
-    front = _on_body(front, layers.clothes, np.where(covered, mesh.depth - lift, np.nan), _DRAPE_M / metres)
+    laid = np.where(covered, mesh.depth - lift, np.nan)
+    front = _on_body(front, layers.clothes, laid, _DRAPE_M / metres)
     solid = np.where(covered, mesh.depth, 0.0)
     soft = ndimage.gaussian_filter(solid, 1.0) / np.maximum(ndimage.gaussian_filter(covered.astype(float), 1.0), 1e-6)
     near = np.exp(-((apart / 0.012) ** 2))
-    lying = np.where(covered, np.minimum(front, mesh.depth - lift) * (1 - near) + (soft - lift) * near, front)
+    lying = np.where(covered, np.minimum(front, laid) * (1 - near) + (soft - lift) * near, front)
     front = _smoothed(lying, layer, max(1.0, 0.0022 / metres))
     front = np.where(covered, np.minimum(front, mesh.depth - 0.0008), front)
     back = middle + np.where(covered, half, np.minimum(hanging, 0.05))

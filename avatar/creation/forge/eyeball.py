@@ -14,6 +14,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int
 
+from avatar.creation.forge.mesh import sheet_quads
+
 __all__ = [
     "CORNEA_APEX_M",
     "CORNEA_CENTRE_M",
@@ -107,11 +109,8 @@ def flesh() -> EyeMesh:
     Rows run from the lower lid up. Where the vertices lie depends on the lids; here they are the texture coordinates.
     """
     u, v = np.meshgrid(np.linspace(0, 1, FLESH_COLUMNS), np.linspace(0, 1, FLESH_ROWS), indexing="ij")
-    column, row = (g.ravel() for g in np.mgrid[: FLESH_COLUMNS - 1, : FLESH_ROWS - 1])
-    a = column * FLESH_ROWS + row
     uv = np.stack([u.ravel(), v.ravel()], 1)
-    quads = np.stack([a, a + FLESH_ROWS, a + FLESH_ROWS + 1, a + 1], 1)
-    return EyeMesh(np.column_stack([uv, np.zeros(len(uv))]), quads, uv)
+    return EyeMesh(np.column_stack([uv, np.zeros(len(uv))]), sheet_quads(FLESH_COLUMNS, FLESH_ROWS), uv)
 
 
 def _disc(side: int) -> tuple[np.ndarray, np.ndarray]:

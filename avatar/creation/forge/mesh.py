@@ -16,6 +16,7 @@ __all__ = [
     "largest_face_areas",
     "linear_subdivision",
     "rasterise",
+    "sheet_quads",
     "triangulate",
     "vertex_normals",
     "visible",
@@ -25,6 +26,12 @@ __all__ = [
 def triangulate(quads: Int[np.ndarray, "q 4"]) -> Int[np.ndarray, "t 3"]:
     """Two triangles a quad, interleaved: quad i becomes triangles 2i (corners 0 1 2) and 2i + 1 (corners 0 2 3)."""
     return np.stack([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]], 1).reshape(-1, 3)
+
+
+def sheet_quads(columns: int, rows: int) -> Int[np.ndarray, "q 4"]:
+    """Quads of an open grid whose vertices are numbered column by column."""
+    a = (np.arange(columns - 1)[:, None] * rows + np.arange(rows - 1)).ravel()
+    return np.stack([a, a + rows, a + rows + 1, a + 1], 1)
 
 
 def compact(quads: Int[np.ndarray, "q 4"]) -> tuple[Int[np.ndarray, " u"], Int[np.ndarray, "q 4"]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from avatar.creation.forge.mesh import sheet_quads
 from avatar.creation.forge.noise import smoothstep
 
 __all__ = ["Arch", "GumSurface", "ToothMesh", "ToothSurface"]
@@ -156,10 +157,7 @@ class Arch:
                 p[:, 1] = self.edge_y + self.upward * y
                 rows.append((k if not lingual else 2 * len(_GUM_PROFILE_M) - 1 - k, p))
         points = np.stack([p for _, p in sorted(rows, key=lambda pair: pair[0])])
-        n = len(s)
-        row, column = (g.ravel() for g in np.mgrid[: len(points) - 1, : n - 1])
-        a = row * n + column
-        quads = np.stack([a, a + n, a + n + 1, a + 1], 1)
+        quads = sheet_quads(len(points), len(s))
         if self.upward < 0:
             quads = quads[:, ::-1]
         return ToothMesh(points.reshape(-1, 3), quads)

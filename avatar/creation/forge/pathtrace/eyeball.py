@@ -10,6 +10,7 @@ from jaxtyping import Float
 from avatar.creation.forge.anatomy import Anatomy
 from avatar.creation.forge.eyeball import IRIS_RADIUS_M, IRIS_Z_M, LIMBUS_DEG, SCLERA_RADIUS_M, surface_radius
 from avatar.creation.forge.eyes import IrisColour
+from avatar.creation.forge.mesh import sheet_quads
 from avatar.creation.forge.noise import gradient_noise, smoothstep
 from avatar.creation.forge.pathtrace.light import KEY_POSITION_M
 from avatar.creation.forge.pathtrace.scene import Material, Mesh
@@ -86,7 +87,7 @@ class Eye:
         t = np.repeat(np.linspace(0, 1, _CORNER_COLUMNS), _CORNER_ROWS)
         colours = _SCLERA * np.exp(-smoothstep(t, 0.2, 1.0)[:, None] * np.array([0.10, 0.62, 0.60]))
         attributes = {"rest": vertices, "colour": colours, "sclera": np.ones(len(t))}
-        faces = _sheet_faces(_CORNER_COLUMNS, _CORNER_ROWS)
+        faces = sheet_quads(_CORNER_COLUMNS, _CORNER_ROWS)
         return Mesh(f"conjunctiva_{self.side}", Material("eyeball"), vertices, faces, attributes)
 
     def _tears(self, vertices: np.ndarray) -> np.ndarray:
@@ -135,12 +136,6 @@ def _grid_faces(rows: int, columns: int) -> np.ndarray:
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     here, beside = i * columns + j, i * columns + (j + 1) % columns
     return np.stack([here, here + columns, beside + columns, beside], -1).reshape(-1, 4)
-
-
-def _sheet_faces(columns: int, rows: int) -> np.ndarray:
-    """Quads of an open grid."""
-    a = (np.arange(columns - 1)[:, None] * rows + np.arange(rows - 1)).ravel()
-    return np.stack([a, a + rows, a + rows + 1, a + 1], 1)
 
 
 def _tube_faces() -> np.ndarray:
