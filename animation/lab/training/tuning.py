@@ -1,9 +1,14 @@
-"""Choosing when the lips seal: the probabilities of the seal's rule, on validation recordings."""
+"""Choosing when the lips seal: the probabilities of the seal's rule, on validation recordings.
+
+For each look-ahead the rule that meets most closures at no more false seals a minute than a budget; each speaker counts
+the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Protocol
@@ -18,14 +23,17 @@ from animation.speech.model import SealRule, SpeechNetwork, load_weights, read_a
 from animation.speech.phonemes import Segment
 from animation.speech.stream import Seal
 
-__all__ = ["Heard", "closure_probabilities", "seals", "tune_seal"]
+__all__ = ["SUREST_HOPS", "Heard", "Progress", "best_rule", "closure_probabilities", "seals", "tune_seal"]
 
 Progress = Callable[[str, float], None]
 
-_ON = (0.8, 0.9, 0.95, 0.98)
-_LIKELY = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-_OFF = (0.15, 0.3)
-_FALSE_COST = 0.25  # of one false seal a minute, in percent of closures missed
+_ON = (0.4, 0.5, 0.65, 0.8, 0.9, 0.95)
+_LIKELY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
+_OFF = (0.05, 0.15)
+_CANDIDATES = [SealRule(on, likely, off) for on, likely, off in product(_ON, _LIKELY, _OFF) if off <= likely <= on]
+_FALSE_BUDGET = {3: 27.5, 1: 44.0, 0: 62.0}
+"""False seals a minute of speech that may be made at a look-ahead, in hops; at others as at the nearest."""
+SUREST_HOPS = max(_FALSE_BUDGET)
 
 
 class Heard(Protocol):
@@ -70,11 +78,9 @@ def tune_seal(
     sources: Mapping[str, Iterable[Heard]],
     weights: Path,
     progress: Progress,
-    minutes_per_source: float = 2.0,
+    minutes_per_source: float = 6.0,
 ) -> dict[str, float]:
     """Find the rule of each look-ahead that serves validation speakers best, and write them into the weights file.
-
-    One closure in a hundred missed weighs as much as four false seals a minute; each speaker counts the same.
 
     Args:
         sources: the utterances of each validation speaker or source.
@@ -86,24 +92,53 @@ def tune_seal(
         What the rules reach, by look-ahead in hops; nothing when there is nothing to listen to.
     """
     config, tensors = load_weights(weights)
-    rules, reached = [], {}
+    rules: list[SealRule] = []
+    reached: dict[str, float] = {}
     for hops in config.lookaheads_hops:
-        network = SpeechNetwork(config, tensors, hops)
-        heard = _listen(sources, network, progress, minutes_per_source)
-        if not heard:
+        listen = partial(closure_probabilities, SpeechNetwork(config, tensors, hops))
+        rule, scores = best_rule(sources, listen, hops, progress, minutes_per_source)
+        if rule is None:
             return {}
-        rule = _search(heard, progress)
-        scores = [_total(source, rule) for source in heard]
         rules.append(rule)
-        reached[f"validation_closure_rate_{hops}"] = round(float(np.mean([s.rate for s in scores if s.closures])), 4)
-        reached[f"validation_false_per_min_{hops}"] = round(float(np.mean([s.false_per_min for s in scores])), 2)
+        reached |= {f"{name}_{hops}": score for name, score in scores.items()}
     tuned = replace(config, seals=tuple(rules))
     save_weights(weights, tuned, tensors, {**read_about(weights), "seals": reached})
     return reached
 
 
+def best_rule(
+    sources: Mapping[str, Iterable[Heard]],
+    listen: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " t"]],
+    hops: int,
+    progress: Progress,
+    minutes_per_source: float = 6.0,
+) -> tuple[SealRule | None, dict[str, float]]:
+    """The rule that serves validation speakers best, and what it reaches; None when there is nothing to listen to.
+
+    Args:
+        sources: the utterances of each validation speaker or source.
+        listen: the probability of closure for each pose of a sound.
+        hops: the look-ahead whose budget of false seals holds.
+        progress: called with a message and the share done.
+        minutes_per_source: how much of each validation source to use.
+    """
+    heard = _listen(sources, listen, progress, minutes_per_source)
+    if not heard:
+        return None, {}
+    rule = _search(heard, _budget(hops), progress)
+    scores = [_total(source, rule) for source in heard]
+    rates = [score.rate for score in scores if score.closures]
+    return rule, {
+        "validation_closure_rate": round(float(np.mean(rates or [0.0])), 4),
+        "validation_false_per_min": round(float(np.mean([score.false_per_min for score in scores])), 2),
+    }
+
+
 def _listen(
-    sources: Mapping[str, Iterable[Heard]], network: SpeechNetwork, progress: Progress, minutes_per_source: float
+    sources: Mapping[str, Iterable[Heard]],
+    listen: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " t"]],
+    progress: Progress,
+    minutes_per_source: float,
 ) -> list[list[tuple[Heard, np.ndarray]]]:
     """Utterances of each source with the probabilities of closure."""
     heard: list[list[tuple[Heard, np.ndarray]]] = []
@@ -112,7 +147,7 @@ def _listen(
         chosen: list[tuple[Heard, np.ndarray]] = []
         seconds = 0.0
         for utterance in utterances:
-            chosen.append((utterance, closure_probabilities(network, utterance.samples)))
+            chosen.append((utterance, listen(utterance.samples)))
             seconds += utterance.duration_s
             if seconds > 60 * minutes_per_source:
                 break
@@ -121,14 +156,20 @@ def _listen(
     return heard
 
 
-def _search(heard: Sequence[Sequence[tuple[Heard, np.ndarray]]], progress: Progress) -> SealRule:
-    """The candidate with the least cost."""
-    candidates = [SealRule(on, likely, off) for on, likely, off in product(_ON, _LIKELY, _OFF)]
+def _budget(hops: int) -> float:
+    """False seals a minute that a look-ahead may make."""
+    return _FALSE_BUDGET[min(_FALSE_BUDGET, key=lambda known: abs(known - hops))]
+
+
+def _search(heard: Sequence[Sequence[tuple[Heard, np.ndarray]]], budget: float, progress: Progress) -> SealRule:
+    """Of the candidates within the budget the one that meets most closures; if there is none, that with fewest false
+    seals."""
     ranked = []
-    for number, candidate in enumerate(candidates):
-        progress("trying seals", number / len(candidates))
+    for number, candidate in enumerate(_CANDIDATES):
+        progress("trying seals", number / len(_CANDIDATES))
         scores = [_total(source, candidate) for source in heard]
-        rate = float(np.mean([s.rate for s in scores if s.closures]))
+        rate = float(np.mean([s.rate for s in scores if s.closures] or [0.0]))
         false = float(np.mean([s.false_per_min for s in scores]))
-        ranked.append((100 * (1 - rate) + _FALSE_COST * false, number, candidate))
-    return min(ranked, key=lambda item: item[:2])[2]
+        within = false <= budget
+        ranked.append((within, rate if within else 0.0, -false, -number))
+    return _CANDIDATES[-max(ranked)[3]]
