@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,7 @@ from avatar.formats.tensors import read_tensors, write_tensors
 
 __all__ = [
     "DEFAULT_WEIGHTS",
+    "Ear",
     "SealRule",
     "SpeechModelConfig",
     "SpeechNetwork",
@@ -115,6 +116,25 @@ class SpeechOutput(NamedTuple):
     articulation: Float[np.ndarray, " 7"]
     closure: float
     voice: float
+
+
+class Ear(Protocol):
+    """What listens hop by hop, as `SpeechNetwork` does."""
+
+    config: SpeechModelConfig
+    lookahead_hops: int
+
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """All that it knows of the past, for `recall`."""
+        ...
+
+    def recall(self, memory: tuple[np.ndarray, ...]) -> None:
+        """Go back to a past that `memory` gave."""
+        ...
+
+    def step(self, features: Float[np.ndarray, "2 40"]) -> SpeechOutput:
+        """Advance by one hop; the mouth `lookahead_hops` hops before it."""
+        ...
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from animation.speech.audio import HOP_S, HOP_SAMPLES, LevelTracker, LogMel
 from animation.speech.channels import CHANNELS, CLOSED, JAW, LIP_IN, REST, TONGUE
 from animation.speech.held import Held, HeldVowels
-from animation.speech.model import SealRule, SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
+from animation.speech.model import Ear, SealRule, SpeechModelConfig, SpeechNetwork, SpeechOutput, load_weights
 from animation.speech.phonemes import VISEME_INDEX, VISEMES
 
 __all__ = ["Seal", "SpeechFrames", "SpeechStream", "tongue_heard"]
@@ -157,6 +157,12 @@ def _nearest(config: SpeechModelConfig, lookahead_ms: float) -> int:
     return min(config.lookaheads_hops, key=lambda hops: abs(_lookahead_ms(hops) - lookahead_ms))
 
 
+def _network_of(weights: Path | None, lookahead_ms: float | None) -> SpeechNetwork:
+    config, tensors = load_weights(weights)
+    lookahead = config.lookaheads_hops[0] if lookahead_ms is None else _nearest(config, lookahead_ms)
+    return SpeechNetwork(config, tensors, lookahead)
+
+
 class SpeechStream:
     """Turns mono sound at 16 kHz into mouth poses, 50 a second.
 
@@ -166,6 +172,7 @@ class SpeechStream:
         weights: a weights file; the shipped one when None.
         lookahead_ms: how much sound after a pose's instant is waited for: more is surer, less is quicker. The nearest
             that the weights have is taken; the surest when None.
+        network: listens in place of the one in a weights file; then the other two are not used.
 
     Raises:
         UserError: the weights cannot be read.
@@ -173,11 +180,12 @@ class SpeechStream:
 
     hop_s = HOP_S
 
-    def __init__(self, weights: Path | None = None, lookahead_ms: float | None = None) -> None:
-        config, tensors = load_weights(weights)
-        self._lookahead = config.lookaheads_hops[0] if lookahead_ms is None else _nearest(config, lookahead_ms)
-        self._network = SpeechNetwork(config, tensors, self._lookahead)
-        self._config = config
+    def __init__(
+        self, weights: Path | None = None, lookahead_ms: float | None = None, network: Ear | None = None
+    ) -> None:
+        self._network: Ear = _network_of(weights, lookahead_ms) if network is None else network
+        self._lookahead = self._network.lookahead_hops
+        self._config = config = self._network.config
         self._mel = LogMel()
         self._level = LevelTracker()
         self._seal = Seal(config.seal(self._lookahead))

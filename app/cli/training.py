@@ -40,6 +40,7 @@ def train_speech(
     head: str = "",
     start: Path | None = None,
     heads_only: bool = False,
+    teacher: bool = False,
     steps: int | None = None,
     seed: int = 0,
     device: _Device = "auto",
@@ -57,6 +58,7 @@ def train_speech(
         head: of whose topology the meshes are: an imported FLAME model or a file; the generic head if not given.
         start: weights to begin with, such as an earlier speech.safetensors; only with the speech corpus.
         heads_only: change nothing but their heads: cheap, and enough for another look-ahead.
+        teacher: train one that hears the whole sound first, the ceiling to measure by: writes teacher.safetensors.
         steps: how long; as the shipped weights were trained if not given.
         seed: the same seed gives the same weights.
         device: cpu, cuda or auto.
@@ -73,9 +75,10 @@ def train_speech(
         refuse("the speech corpus has no meshes", head=head or None)
     else:
         refuse("meshes are trained on from the beginning", start=start)
+        refuse("a teacher learns from the speech corpus", teacher=teacher or None)
     if start is None:
         refuse("the heads of which weights? give --start too", heads_only=heads_only or None)
-    config = speech.TrainingConfig(seed=seed)
+    config = speech.TrainingConfig(seed=seed, teacher=teacher)
     config = config if steps is None else replace(config, steps=_positive("steps", steps))
     options = _engine(device, devices, 250)
     if precision == "bfloat16":
@@ -248,7 +251,7 @@ def evaluate_speech(
 
     Args:
         data: the folder that `corpus speech` made.
-        weights: a speech model; the one that ships if not given.
+        weights: a speech model, or a teacher; the model that ships if not given.
         lookahead: of the model, milliseconds: 70, 30 or 10; the surest if not given.
         minutes: of each source at most; all if not given.
         jobs: sources at a time, each on a process of its own; 1 if not given.

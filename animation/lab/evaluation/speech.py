@@ -24,6 +24,7 @@ from animation.lab.evaluation.articulation import ArticulationScore
 from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures
 from animation.lab.evaluation.speech_score import SourceScore, SpeechScore, ratio
 from animation.lab.training.soundscape import noise
+from animation.lab.training.teacher import Teacher, TeacherListener, is_teacher
 from animation.speech.audio import HOP_S, SAMPLE_RATE
 from animation.speech.lips import default_lips
 from animation.speech.stream import SpeechFrames, SpeechStream
@@ -119,6 +120,15 @@ class StreamListener:
         return SpeechFrames.concatenate([self._stream.feed(samples), self._stream.finish()])
 
 
+def _listener(weights: Path | None, lookahead_ms: float | None) -> Listener:
+    """The streaming model of a weights file, or the teacher that it holds."""
+    if weights is None or not is_teacher(weights):
+        return StreamListener(weights, lookahead_ms)
+    if lookahead_ms is not None:
+        raise UserError(f"{weights} holds a teacher, which hears the whole sound first: it has no look-ahead")
+    return TeacherListener(Teacher.load(weights))
+
+
 @dataclass(frozen=True)
 class Condition:
     """What is done to the sound before it is heard: a gain, and noise at a ratio to the speech."""
@@ -178,7 +188,7 @@ def score_source(
         listener: what is scored; the streaming model that the task names if None.
         tell: called with a recording's name and the share of the source done.
     """
-    listener = StreamListener(task.weights, task.lookahead_ms) if listener is None else listener
+    listener = _listener(task.weights, task.lookahead_ms) if listener is None else listener
     found = SourceScore(by_emotion={emotion: ClosureScore() for emotion in task.emotions})
     utterances = held_out(task.folder, task.source)
     for position, utterance in enumerate(_limited(utterances, task.minutes)):
@@ -220,7 +230,7 @@ def evaluate_speech(
         minutes_per_source: use no more than this of each source; all of it when None.
         emotion_minutes_per_source: the same for each emotion.
         condition: what to do to the sound first.
-        weights, lookahead_ms: of the streaming model; see `StreamListener`.
+        weights, lookahead_ms: of the streaming model; see `StreamListener`. Or a teacher's weights.
         listener: what is scored in its place.
         spread: does a function on many tasks, such as on the cores of many machines; one source after the other, here,
             if None.
@@ -235,7 +245,7 @@ def evaluate_speech(
         Exception: what scoring a source raised elsewhere.
     """
     folder = Path(data_dir).resolve()
-    listener = StreamListener(weights, lookahead_ms) if listener is None else listener
+    listener = _listener(weights, lookahead_ms) if listener is None else listener
     names = list(tested_sources(folder))
     task = SourceTask(
         folder, "", tuple(emotions), minutes_per_source, emotion_minutes_per_source, condition or Condition(),

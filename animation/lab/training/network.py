@@ -74,18 +74,23 @@ class TrainableSpeechNetwork(nn.Module):
     Args:
         config: shape of the network.
         dropout: between the recurrent layers and before the heads.
+        both_ways: hear what follows as well as what went before: a teacher's ear, which cannot stream.
     """
 
-    def __init__(self, config: SpeechModelConfig, dropout: float = 0.1) -> None:
+    def __init__(self, config: SpeechModelConfig, dropout: float = 0.1, both_ways: bool = False) -> None:
         super().__init__()
         self.config = config
         self.filters = _Filters(config)
         self.into = nn.Linear(config.patches * config.filters + FRAMES_PER_HOP * N_MELS, config.hidden)
         self.norm = nn.LayerNorm(config.hidden)
         between = dropout if config.layers > 1 else 0.0
-        self.recurrent = nn.GRU(config.hidden, config.hidden, config.layers, batch_first=True, dropout=between)
+        self.recurrent = nn.GRU(
+            config.hidden, config.hidden, config.layers, batch_first=True, dropout=between, bidirectional=both_ways
+        )
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleDict({str(hops): _Heads(config.hidden) for hops in config.lookaheads_hops})
+        self.heads = nn.ModuleDict(
+            {str(hops): _Heads(config.hidden * (1 + both_ways)) for hops in config.lookaheads_hops}
+        )
 
     def forward(self, features: Float[Tensor, "b t2 m"]) -> list[SpeechLogits]:
         """Log-mel frames less the speaker's level, two a hop, to one row of logits a hop."""

@@ -6,25 +6,23 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from animation.lab.data.corpus import Utterance
 from animation.lab.data.sequences import MeshSequence
-from animation.lab.training.banks import FeatureBank, NoiseBank, seed_of, training_utterances
-from animation.lab.training.batches import draw_batch
+from animation.lab.training.banks import FeatureBank, NoiseBank, seed_of
 from animation.lab.training.engine import EngineOptions, batch_rng, is_first_process, run
+from animation.lab.training.material import Material, corpus_material
 from animation.lab.training.speech_loss import SpeechBatch, SpeechLoss
-from animation.lab.training.targets import MouthRecording, SpokenRecording
-from animation.lab.training.tuning import Heard, tune_seal
+from animation.lab.training.targets import MouthRecording
+from animation.lab.training.teacher import Teacher, teacher_config
+from animation.lab.training.tuning import SUREST_HOPS, best_rule, tune_seal
 from animation.speech.audio import HOP_S, SAMPLE_RATE
-from animation.speech.model import SpeechModelConfig, expected_shapes, load_weights, save_weights
+from animation.speech.model import SealRule, SpeechModelConfig, expected_shapes, load_weights, save_weights
 from animation.speech.mouth_fit import MouthFit
 from avatar.errors import UserError
 from avatar.flame.arkit import ArkitMap
@@ -36,16 +34,6 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 
-_FAMILY_SHARES = {
-    "prompts": 0.25, "talkie": 0.23, "menardi": 0.05, "letters": 0.05, "colombia": 0.03, "armelle": 0.01,
-    "kokoro": 0.16, "espeak": 0.05, "flite": 0.06, "festival": 0.09, "sung": 0.02,
-}  # fmt: skip
-"""How much of each batch is of which kind of voice; within a kind by length."""
-_RECORDED = ("prompts", "talkie", "menardi", "letters", "colombia", "armelle")
-"""Kinds that are real people, who are few: of each recording there are twice as many altered copies."""
-_MINUTES = {"espeak": 20.0, "flite": 6.0, "festival": 6.0}
-"""How much of a synthetic voice is enough: more of the same costs time and teaches nothing."""
-_MUSIC_HELD_OUT = "reno_project-system"
 _VALIDATION_BATCHES = 4
 _WARM_UP = 100
 
@@ -83,35 +71,13 @@ class TrainingConfig:
     variants: int = 2
     average_decay: float = 0.998
     seed: int = 0
+    teacher: bool = False
+    """Train one that hears the whole sound instead; see `animation.lab.training.teacher`."""
 
-
-@dataclass(frozen=True, eq=False)
-class _Material:
-    """What batches are drawn from, and what the seal is tuned on."""
-
-    banks: list[FeatureBank]
-    weights: Float[np.ndarray, " s"]
-    noises: NoiseBank
-    validation: FeatureBank | None
-    tuning: Mapping[str, Iterable[Heard]]
-
-    def batch(self, config: TrainingConfig, rng: np.random.Generator) -> tuple[Tensor, SpeechBatch]:
-        """A training batch."""
-        return self._drawn(self.banks, self.weights, config, rng)
-
-    def validation_batch(self, config: TrainingConfig, number: int) -> tuple[Tensor, SpeechBatch] | None:
-        """One of the batches of held-out people, always the same; None if there are none."""
-        if self.validation is None:
-            return None
-        return self._drawn([self.validation], np.ones(1), config, np.random.default_rng([config.seed, 17, number]))
-
-    def _drawn(
-        self, banks: list[FeatureBank], weights: np.ndarray, config: TrainingConfig, rng: np.random.Generator
-    ) -> tuple[Tensor, SpeechBatch]:
-        drawn = draw_batch(
-            banks, weights, self.noises, rng, config.batch, config.crop_hops, max(config.model.lookaheads_hops)
-        )
-        return torch.from_numpy(drawn.features), SpeechBatch.of(drawn)
+    @property
+    def longest_hops(self) -> int:
+        """The longest look-ahead: how much earlier than the features the targets of a crop begin."""
+        return max(self.model.lookaheads_hops)
 
 
 class _SpeechTask:
@@ -119,10 +85,10 @@ class _SpeechTask:
 
     name = "speech"
 
-    def __init__(self, config: TrainingConfig, material: _Material) -> None:
+    def __init__(self, config: TrainingConfig, material: Material) -> None:
         self._config, self._material = config, material
         self.steps, self.seed = config.steps, config.seed
-        self.loss = SpeechLoss(config.model, config.warm_up_hops, config.average_decay)
+        self.loss = SpeechLoss(config.model, config.warm_up_hops, config.average_decay, config.teacher)
         self.module: nn.Module = self.loss
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -171,10 +137,12 @@ def train_speech(
     Args:
         data_dir: what `corpus speech` made; features are kept there too.
         out: folder for the results.
-        config: how to train.
+        config: how to train, and whether the streaming model or a teacher, which is written to
+            `out/teacher.safetensors`.
         options: device and pace of checkpoints.
         progress: called with a message and the share done.
-        start: weights to begin with, of the same size; they are changed at half the rate. Random ones if None.
+        start: weights to begin with, of the same size, or a training's checkpoint (.pt); they are changed at half the
+            rate. Random ones if None.
         heads_only: of those weights only the heads change: cheap, and enough for another look-ahead.
 
     Returns:
@@ -184,44 +152,10 @@ def train_speech(
         UserError: there is no corpus, or the weights to begin with do not fit.
     """
     config, folder, out = config or TrainingConfig(), Path(data_dir), Path(out)
-    utterances = {name: found for name, found in training_utterances(folder).items() if found}
-    if not utterances:
-        raise UserError(f"no speech corpus in {folder}: make it with gaussian-avatar corpus speech")
-    validation = training_utterances(folder, "validation")
-    features = folder / "features"
-    banks: dict[str, FeatureBank] = {}
-    for number, (name, found) in enumerate(utterances.items()):
-        progress(f"features of {name}", number / len(utterances))
-        spoken = [SpokenRecording(u.samples, u.segments) for u in _first(found, _MINUTES.get(name.split("_")[0]))]
-        variants = config.variants * (2 if name.startswith(_RECORDED) else 1)
-        build = partial(FeatureBank.build, spoken, variants, seed_of(name, config.seed))
-        banks[name] = FeatureBank.cached(features / f"{name}-{variants}-{config.seed}.npz", build)
-    crop_hops = config.crop_hops + max(config.model.lookaheads_hops)
-    banks = {name: bank for name, bank in banks.items() if bank.hops > crop_hops}
-    if not banks:
-        raise UserError(f"no source in {folder} lasts {crop_hops * HOP_S:g} s: make more with corpus speech")
-    heard = [SpokenRecording(u.samples, u.segments) for found in validation.values() for u in found]
-    held_out = FeatureBank.build(heard, 1, config.seed) if heard else None
-    noises = NoiseBank.cached(features / f"noise-{config.seed}.npz", partial(_build_noises, folder, config.seed))
-    material = _Material(list(banks.values()), _shares(banks), noises, held_out, validation)
+    if config.teacher:
+        config = replace(config, model=teacher_config(config.model))
+    material = corpus_material(folder, config, config.variants, progress)
     return _train(material, out, config, options, progress, {"data": DATA_STATEMENT}, start, heads_only)
-
-
-def _first(utterances: list[Utterance], minutes: float | None) -> list[Utterance]:
-    """As many as last so long; all if there is no limit."""
-    if minutes is None:
-        return utterances
-    ends = np.cumsum([utterance.duration_s for utterance in utterances])
-    return utterances[: int(np.searchsorted(ends, 60 * minutes)) + 1]
-
-
-def _shares(banks: Mapping[str, FeatureBank]) -> Float[np.ndarray, " s"]:
-    """How often each source is drawn."""
-    families = [name.split("_")[0] for name in banks]
-    hops = np.array([bank.hops for bank in banks.values()], float)
-    of_family = {f: sum(h for h, g in zip(hops, families, strict=True) if g == f) for f in families}
-    share = np.array([_FAMILY_SHARES[f] * h / of_family[f] for h, f in zip(hops, families, strict=True)])
-    return share / share.sum()
 
 
 def train_speech_on_meshes(
@@ -273,15 +207,15 @@ def train_speech_on_meshes(
         raise UserError("no speech with sound among the training data")
     banks = [FeatureBank.build(seen, config.variants, seed_of("meshes", config.seed))]
     shortest = min(bank.hops for bank in banks)
-    if shortest <= config.crop_hops + max(config.model.lookaheads_hops):
+    if shortest <= config.crop_hops + config.longest_hops:
         raise UserError(
             f"only {shortest * HOP_S:.1f} s of speech to train on; {config.crop_hops * HOP_S:g} s are needed"
         )
     noises = NoiseBank([recording.samples for recording in seen], [], config.seed)
     unheard = FeatureBank.build(held_out, 1, config.seed) if held_out else None
-    if unheard is not None and unheard.hops <= config.crop_hops + max(config.model.lookaheads_hops):
+    if unheard is not None and unheard.hops <= config.crop_hops + config.longest_hops:
         unheard = None
-    material = _Material(banks, np.ones(1), noises, unheard, {"validation": held_out})
+    material = Material(banks, np.ones(1), noises, unheard, {"validation": held_out})
     return _train(material, out, config, options, progress, {"data": metadata or {}})
 
 
@@ -296,7 +230,7 @@ def _denormals_flushed() -> Iterator[None]:
 
 
 def _train(
-    material: _Material,
+    material: Material,
     out: Path,
     config: TrainingConfig,
     options: EngineOptions | None,
@@ -311,7 +245,7 @@ def _train(
     task = _SpeechTask(config, material)
     if start is not None:
         try:
-            task.loss.begin(load_weights(start)[1], heads_only)
+            task.loss.begin(_beginning(start), heads_only)
         except ValueError as error:
             raise UserError(f"cannot begin with {start}: {error}") from error
 
@@ -321,25 +255,35 @@ def _train(
 
     with _denormals_flushed():
         run(task, out, replace(options or EngineOptions(), max_gradient_norm=1.0), tell)
-    weights = out / "speech.safetensors"
+    weights = out / ("teacher.safetensors" if config.teacher else "speech.safetensors")
     if is_first_process():
         task.loss.follow()
-        tensors = {name: tensor.numpy() for name, tensor in task.loss.average.state_dict().items()}
         beginning = {"start": None if start is None else start.name, "heads_only": heads_only}
         training = {k: v for k, v in asdict(config).items() if k != "model"} | beginning
         hours = round(config.steps * config.batch * config.crop_hops * HOP_S / 3600, 1)
         facts = {"training": training, "hours_heard": hours, "sample_rate": SAMPLE_RATE}
-        kept = {name: tensors[name] for name in expected_shapes(config.model)}
-        save_weights(weights, config.model, kept, about | facts)
-        tune_seal(material.tuning, weights, progress)
+        if config.teacher:
+            teacher = Teacher(task.loss.average)
+            rule, reached = best_rule(material.tuning, teacher.closures, SUREST_HOPS, progress)
+            teacher.save(weights, rule or SealRule(), about | facts | {"seals": reached})
+        else:
+            tensors = {name: tensor.numpy() for name, tensor in task.loss.average.state_dict().items()}
+            kept = {name: tensors[name] for name in expected_shapes(config.model)}
+            save_weights(weights, config.model, kept, about | facts)
+            tune_seal(material.tuning, weights, progress)
     return weights
 
 
-def _build_noises(folder: Path, seed: int) -> NoiseBank:
-    music = [
-        np.load(path, allow_pickle=False).astype(np.float32) / 32767
-        for path in sorted((folder / "music").glob("*.npy"))
-        if path.stem != _MUSIC_HELD_OUT
-    ]
-    prompts = [us for name, us in training_utterances(folder).items() if name.startswith("prompts")]
-    return NoiseBank([u.samples for us in prompts for u in us], music, seed)
+def _beginning(start: Path) -> dict[str, np.ndarray]:
+    """The tensors of a weights file, or of a training's checkpoint, which has the heads of phonemes too."""
+    if start.suffix != ".pt":
+        return load_weights(start)[1]
+    try:
+        module = torch.load(start, map_location="cpu", weights_only=True)["module"]
+        return {
+            name.removeprefix("average."): tensor.numpy()
+            for name, tensor in module.items()
+            if name.startswith("average.")
+        }
+    except Exception as error:  # torch.load raises many kinds for a damaged file
+        raise UserError(f"cannot begin with {start}: it is no checkpoint of a speech training") from error

@@ -42,6 +42,9 @@ _LOOKAHEAD_WEIGHTS = (1.0, 0.6, 0.4)
 _HARDEST_SHARE = 0.06
 """Of the hops that must not seal: those that come nearest to it count as events."""
 
+_BACKWARDS = "_reverse"
+"""How torch ends the names of what hears from the end to the beginning."""
+
 _VISEME_WEIGHT = {"PP": 1.5, "FF": 1.8, "ou": 1.2, "sil": 0.8}
 _PHONEME_WEIGHT = {"P": 1.5, "B": 1.5, "M": 1.5, "F": 1.7, "V": 1.7, "SIL": 0.8}
 _CHANNEL_WEIGHT = {
@@ -138,21 +141,23 @@ class SpeechLoss(nn.Module):
 
     updates: Tensor
 
-    def __init__(self, config: SpeechModelConfig, warm_up_hops: int, decay: float) -> None:
+    def __init__(self, config: SpeechModelConfig, warm_up_hops: int, decay: float, both_ways: bool = False) -> None:
         """
         Args:
             config: shape of the network.
             warm_up_hops: at the start of a crop, where the past is missing: not counted.
             decay: of the average, towards which it rises in the first steps.
+            both_ways: as `TrainableSpeechNetwork`.
         """
         super().__init__()
-        self.network = TrainableSpeechNetwork(config)
-        self.average = TrainableSpeechNetwork(config)
+        self.network = TrainableSpeechNetwork(config, both_ways=both_ways)
+        self.average = TrainableSpeechNetwork(config, both_ways=both_ways)
         self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(False)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self._warm_up_hops, self._decay = warm_up_hops, decay
         self._lookaheads = config.lookaheads_hops
+        self._both_ways = both_ways
 
     def forward(self, batch: tuple[Tensor, SpeechBatch]) -> dict[str, Tensor]:
         """The loss of a batch of (features, targets), summed over look-aheads, and of each of them.
@@ -179,6 +184,9 @@ class SpeechLoss(nn.Module):
     def begin(self, tensors: Mapping[str, np.ndarray], heads_only: bool = False) -> None:
         """Take trained weights. Heads of look-aheads that they lack begin as those of a look-ahead that they have.
 
+        A network that hears both ways begins as two that hear one way each, the second from the end to the beginning;
+        its heads begin by reading the first alone.
+
         Args:
             tensors: by name, as `load_weights` gives them.
             heads_only: nothing but the heads is to learn.
@@ -189,9 +197,14 @@ class SpeechLoss(nn.Module):
         own = self.network.state_dict()
         trained = {_without_lookahead(name): tensor for name, tensor in tensors.items()} | dict(tensors)
         for name, now in own.items():
+            backwards = name.endswith(_BACKWARDS)
+            name = name.removesuffix(_BACKWARDS)
             tensor = trained.get(name, trained.get(_without_lookahead(name)))
             if tensor is None:
                 continue
+            if self._both_ways and now.ndim == 2 and now.shape[1] == 2 * tensor.shape[1]:
+                both = (np.zeros_like(tensor), tensor) if backwards else (tensor, np.zeros_like(tensor))
+                tensor = np.concatenate(both, axis=1)
             if now.shape != tensor.shape:
                 raise ValueError(f"expected {name} of shape {tuple(now.shape)}, got {tensor.shape}")
             now.copy_(torch.from_numpy(tensor.astype(np.float32)))

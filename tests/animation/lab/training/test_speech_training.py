@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from animation.lab.data.corpus import Utterance, save_utterances, split_of
+from animation.lab.data.corpus import Utterance, load_utterances, save_utterances, split_of
 from animation.lab.data.self_made import CorpusRecipe, performances, render_performance
 from animation.lab.data.sequences import MeshSequence
 from animation.lab.training import speech
@@ -20,6 +20,7 @@ from animation.lab.training.network import SpeechLogits
 from animation.lab.training.speech import TrainingConfig, train_speech, train_speech_on_meshes
 from animation.lab.training.speech_loss import SpeechBatch, SpeechLoss, speech_loss
 from animation.lab.training.targets import UNKNOWN, MouthRecording, Targets
+from animation.lab.training.teacher import Teacher, is_teacher
 from animation.speech.audio import N_MELS, SAMPLE_RATE
 from animation.speech.channels import CHANNELS
 from animation.speech.model import SealRule, SpeechModelConfig, load_weights
@@ -77,6 +78,20 @@ def test_a_stopped_training_ends_where_an_unbroken_one_does(corpus: Path, tmp_pa
     assert (tmp_path / "a" / "curves.csv").read_text() == (tmp_path / "b" / "curves.csv").read_text()
 
 
+def test_the_seal_is_tuned_on_speakers_never_heard(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned_on: list[list[str]] = []
+    monkeypatch.setattr(speech, "tune_seal", lambda sources, weights, progress: tuned_on.append(sorted(sources)))
+    held = next(name for name in (f"file-{i}" for i in range(99)) if split_of(name) == "validation")
+    utterance = next(iter(load_utterances(corpus, "prompts_en")))
+    save_utterances(corpus, "prompts_en", [utterance, replace(utterance, name=held)])
+    train_speech(corpus, tmp_path / "a", replace(CONFIG, steps=1), OPTIONS)
+    save_utterances(corpus, "stamps_ro", [replace(utterance, source="stamps_ro", language="ro")])
+    train_speech(corpus, tmp_path / "b", replace(CONFIG, steps=1), OPTIONS)
+    assert tuned_on == [["prompts_en"], ["stamps_ro"]]
+
+
 def test_speech_shorter_than_a_crop_is_left_out(corpus: Path, tmp_path: Path) -> None:
     word = (Segment("SIL", 0, 0.05), Segment("M", 0.05, 0.15), Segment("AA", 0.15, 0.2))
     short = Utterance("letters_hu", "a", "x", "hu", np.full(SAMPLE_RATE // 5, 0.01, np.float32), word)
@@ -108,9 +123,28 @@ def test_training_can_begin_with_other_weights(corpus: Path, tmp_path: Path) -> 
     taught = load_weights(train_speech(corpus, tmp_path / "c", CONFIG, OPTIONS, start=first, heads_only=True))[1]
     for name, tensor in tensors.items():
         assert np.array_equal(taught[name], tensor) == (not name.startswith("heads.")), name
+    phonemes = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)["module"]
+    train_speech(
+        corpus, tmp_path / "d", replace(CONFIG, steps=1, learning_rate=0.0), OPTIONS, start=tmp_path / "a/checkpoint.pt"
+    )
+    kept = torch.load(tmp_path / "d" / "checkpoint.pt", weights_only=True)["module"]
+    assert torch.equal(kept["network.heads.3.phoneme.weight"], phonemes["average.heads.0.phoneme.weight"])
+    (tmp_path / "torn.pt").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"cannot begin with .*no checkpoint"):
+        train_speech(corpus, tmp_path / "e", CONFIG, OPTIONS, start=tmp_path / "torn.pt")
     larger = replace(CONFIG, model=replace(CONFIG.model, hidden=20))
     with pytest.raises(UserError, match=r"cannot begin with .*of shape"):
         train_speech(corpus, tmp_path / "b", larger, OPTIONS, start=first)
+
+
+def test_a_teacher_is_trained_by_the_same_command(corpus: Path, tmp_path: Path) -> None:
+    start = train_speech(corpus, tmp_path / "a", replace(CONFIG, steps=1), OPTIONS)
+    path = train_speech(corpus, tmp_path / "b", replace(CONFIG, teacher=True), OPTIONS, start=start)
+    assert path.name == "teacher.safetensors" and is_teacher(path)
+    teacher = Teacher.load(path)
+    assert teacher.config.lookaheads_hops == (0,) and len(teacher.hear(np.zeros(SAMPLE_RATE, np.float32))) == 50
+    curves = (tmp_path / "b" / "curves.csv").read_text().splitlines()
+    assert curves[0].split(",")[:3] == ["step", "loss", "loss_0"] and len(curves) == 3
 
 
 def test_training_without_a_corpus_says_what_to_do(tmp_path: Path) -> None:
