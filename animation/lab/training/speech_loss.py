@@ -197,8 +197,8 @@ class SpeechLoss(nn.Module):
         own = self.network.state_dict()
         trained = {_without_lookahead(name): tensor for name, tensor in tensors.items()} | dict(tensors)
         for name, now in own.items():
-            backwards = name.endswith(_BACKWARDS)
-            name = name.removesuffix(_BACKWARDS)
+            backwards = name.endswith(_BACKWARDS) and name not in trained
+            name = name.removesuffix(_BACKWARDS) if backwards else name
             tensor = trained.get(name, trained.get(_without_lookahead(name)))
             if tensor is None:
                 continue

@@ -45,6 +45,11 @@ def test_a_teacher_begins_as_the_streaming_network() -> None:
     for found, wanted in zip(taught, expected, strict=True):
         torch.testing.assert_close(found, wanted)
     assert backwards.abs().min() > 0
+    again = SpeechLoss(SMALL, 0, 0.9, both_ways=True)
+    loss.average.recurrent.weight_hh_l0_reverse.data += 1.0
+    again.begin({name: tensor.numpy() for name, tensor in loss.average.state_dict().items()})
+    for name, tensor in again.average.state_dict().items():
+        torch.testing.assert_close(tensor, loss.average.state_dict()[name], msg=name)
 
 
 def test_a_larger_network_is_no_beginning() -> None:

@@ -61,8 +61,10 @@ def test_the_rule_meets_most_closures_within_the_budget() -> None:
     assert false == pytest.approx(10.0) and rate < 1.0  # nothing is within it: the fewest
 
 
-def test_of_equal_rules_the_one_with_fewer_false_seals_is_chosen() -> None:
-    assert reached(heard([0.9, 0.9], [0.2, 0.0]), 100.0) == (1.0, 0.0)
+def test_of_equal_rules_the_lips_part_soonest_then_falsely_least() -> None:
+    source = heard([0.9, 0.9], [0.2, 0.0])
+    assert reached(source, 100.0) == (1.0, 0.0)
+    assert tuning._search([source], 100.0, lambda message, share: None).off == max(tuning._OFF)
 
 
 def test_each_look_ahead_has_its_own_budget() -> None:
