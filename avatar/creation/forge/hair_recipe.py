@@ -54,8 +54,26 @@ def hairline_m(points: np.ndarray, marks: FaceMarks, recipe: HairRecipe, seed: i
     """How far points of the scalp lie behind the uneven edge of the hair, metres; negative on bare skin."""
     az = _azimuth(points, marks)
     size = (marks.hairline_y - marks.eye[1]) / 0.068
-    knots = np.array([0.0, 0.30, 0.55, 0.78, 0.98, 1.16, 1.32, 1.47, 1.60, 1.76, 2.0, 2.2, 3.15])
-    line = np.array([0.068, 0.0675, 0.062, 0.044, 0.034, 0.008, -0.012, 0.010, 0.014, -0.016, -0.040, -0.048, -0.056])
+    knots = np.array([0.0, 0.30, 0.55, 0.78, 0.94, 1.07, 1.18, 1.29, 1.40, 1.50, 1.60, 1.76, 2.0, 2.2, 3.15])
+    line = np.array(
+        [
+            0.068,
+            0.0675,
+            0.060,
+            0.043,
+            0.025,
+            0.004,
+            -0.014,
+            -0.020,
+            -0.008,
+            0.011,
+            0.014,
+            -0.016,
+            -0.040,
+            -0.048,
+            -0.056,
+        ]
+    )
     y = marks.eye[1] + np.interp(az, knots, line) * size
     corner = np.exp(-0.5 * ((az - 0.62) / 0.20) ** 2)
     y = y + recipe.recession * (0.030 * np.exp(-0.5 * (az / 0.5) ** 2) + 0.045 * corner + 0.02 * (az < 1.1))

@@ -188,7 +188,7 @@ _KENJI = AvatarRecipe(
     ),
     skin=SkinRecipe(melanin=0.24, redness=0.35, warmth=0.6, stubble=0.40, gloss=0.5, lip_tint=(0.84, 1.02, 1.0)),
     eyes="dark brown",
-    hair=HairRecipe(style="short", colour=_BLACK, wave=0.15, strands=4000, parting_m=0.028),
+    hair=HairRecipe(style="short", colour=_BLACK, wave=0.15, strands=5600, parting_m=0.028),
     brows=BrowRecipe(thickness=1.0, density=1.0, arch=-0.2, colour=_BLACK, lash_length=0.8, lash_density=0.8),
     beard=BeardRecipe(style="stubble", colour=_BLACK),
     clothing=ClothingRecipe(garment="shirt", colour=(0.30, 0.37, 0.46), heather=0.12),

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from avatar.creation.forge.groom import curves as cv
 from avatar.creation.forge.groom.scalp import Scalp
 from avatar.creation.forge.hair_recipe import HairRecipe, hairline_m
-from avatar.creation.forge.noise import smoothstep
+from avatar.creation.forge.noise import gradient_noise, smoothstep
 
-__all__ = ["Bundle", "density", "gathered", "height"]
+__all__ = ["Bundle", "density", "gathered", "height", "streaks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,14 @@ class Bundle:
         curves: metres, root first.
         radius_m: of each at its thickest.
         taper: how much of that is gone at the tip, 0..1.
+        tone: how much darker (above 0) or lighter than the others each is, about -1..1.
     """
 
     name: str
     curves: Float[np.ndarray, "n k 3"]
     radius_m: Float[np.ndarray, " n"]
     taper: float = 0.7
+    tone: Float[np.ndarray, " n"] | float = 0.0
 
 
 def density(scalp: Scalp, recipe: HairRecipe, seed: int, soft_m: float = 0.006) -> Float[np.ndarray, " v"]:
@@ -60,3 +62,8 @@ def gathered(
         own = rng.uniform(0.5, 1.0, len(hair))[middle][:, None] * rng.uniform(0.55, 1.0, (len(hair), 1))
         hair = cv.clumped(hair, middle, most * own * smoothstep(t, 0.03, 0.40))
     return hair
+
+
+def streaks(roots: Float[np.ndarray, "n 3"], seed: int) -> Float[np.ndarray, " n"]:
+    """A tone for each hair that it shares with its neighbours: locks differ by what sun and scalp gave them."""
+    return 2.0 * gradient_noise(roots, 160, seed) + 1.6 * gradient_noise(roots, 480, seed + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from avatar.creation.forge.groom import curves as cv
-from avatar.creation.forge.groom.bundle import Bundle, density, gathered, height
+from avatar.creation.forge.groom.bundle import Bundle, density, gathered, height, streaks
 from avatar.creation.forge.groom.scalp import Roots, Scalp
 from avatar.creation.forge.hair_recipe import HairRecipe, hairline_m
 from avatar.creation.forge.noise import gradient_noise, smoothstep
@@ -19,12 +19,16 @@ _BALDING = 0.15
 
 def short(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int) -> list[Bundle]:
     """Sides that lie down and back, a top that rises at the brow and falls aside, a whorl behind."""
-    thick = density(scalp, recipe, seed, 0.007 + 0.012 * recipe.recession) * _thinning(scalp, recipe)
+    # Where it is short no hair lies over another's root: there have to be more of them to cover the scalp.
+    high = smoothstep(height(scalp.surface.vertices, scalp), 0.30, 0.75)
+    thick = density(scalp, recipe, seed, 0.007 + 0.012 * recipe.recession) * _thinning(scalp, recipe) * (2.0 - high)
     roots = scalp.scatter(thick, recipe.strands, rng)
     hair = _grow(roots, scalp, recipe, rng, seed)
     n = len(hair)
     top = smoothstep(height(roots.points, scalp), 0.45, 0.75)
-    hair = gathered(hair, np.zeros(n, int), rng, locks=(n // 90, n // 14), pull=(0.42, 0.55))
+    # Only what is long hangs together in locks.
+    locks = gathered(hair, np.zeros(n, int), rng, locks=(n // 90, n // 14), pull=(0.42, 0.55))
+    hair = hair + top[:, None, None] * (locks - hair)
     t = cv.along(_POINTS)[..., 0]
     wave = (0.0016 * recipe.wave * top)[:, None] * smoothstep(t, 0.1, 0.7)
     hair = cv.coiled(hair, wave, 2 * np.pi * 1.2 * t + gradient_noise(roots.points, 60, seed + 5)[:, None] * 9, 0.5)
@@ -36,7 +40,7 @@ def short(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int)
     loose = hair[rng.integers(0, n, n // 30)]
     loose = cv.frizzed(loose, 0.16 * cv.lengths(loose)[:, None] * np.ones_like(t), 70, rng, 1.0)
     return [
-        Bundle("hair", hair, rng.uniform(4.2e-5, 6.0e-5, n) * thin, 0.55),
+        Bundle("hair", hair, rng.uniform(4.2e-5, 6.0e-5, n) * thin, 0.55, streaks(roots.points, seed)),
         Bundle("stray", cv.kept_out(loose, scalp.field), rng.uniform(2.0e-5, 3.0e-5, len(loose)), 0.8),
     ]
 
@@ -52,7 +56,7 @@ def _lengths(p: np.ndarray, scalp: Scalp, recipe: HairRecipe) -> np.ndarray:
     """Metres: longest at the brow, tapered to the nape and before the ears."""
     front = smoothstep(p[:, 2], scalp.centre[2], scalp.marks.eye[2])
     back = recipe.recession > _BALDING
-    sides = (0.003, 0.006, 0.012, 0.020, 0.038, 0.044) if back else (0.0015, 0.003, 0.0055, 0.011, 0.034, 0.046)
+    sides = (0.003, 0.006, 0.012, 0.020, 0.038, 0.044) if back else (0.003, 0.005, 0.008, 0.013, 0.034, 0.046)
     length = np.interp(height(p, scalp), [-0.55, -0.2, 0.15, 0.45, 0.70, 1.0], sides)
     return length * (1 + 0.22 * front) * recipe.length
 

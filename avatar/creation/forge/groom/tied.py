@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from avatar.creation.forge.groom import curves as cv
-from avatar.creation.forge.groom.bundle import Bundle, density, gathered, height
+from avatar.creation.forge.groom.bundle import Bundle, density, gathered, height, streaks
 from avatar.creation.forge.groom.scalp import Roots, Scalp
 from avatar.creation.forge.hair_recipe import HairRecipe, hairline_m
 from avatar.creation.forge.noise import gradient_noise, smoothstep
@@ -22,6 +22,8 @@ def tied(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int) 
 
     def side_of(p: np.ndarray) -> np.ndarray:
         ragged = 0.0012 * np.sin(p[:, 2] * 260) + 0.0008 * np.sin(p[:, 2] * 610 + 1)
+        # Behind the crown hairs of either side cross, and nothing is parted.
+        ragged = ragged + 0.020 * smoothstep(scalp.centre[2] - p[:, 2], 0.030, 0.055) * rng.normal(size=len(p))
         return np.where(
             p[:, 0] > recipe.parting_m * smoothstep(p[:, 2], scalp.centre[2] - 0.06, scalp.centre[2] + 0.02) + ragged,
             1,
@@ -98,7 +100,7 @@ def tied(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int) 
     stray = cv.kept_out(cv.frizzed(stray, 0.006, 38, rng, 1.0), scalp.field)
 
     bundles = [
-        Bundle("hair", whole, radius, 0.5),
+        Bundle("hair", whole, radius, 0.5, streaks(roots.points, seed)),
         Bundle("stray", stray, rng.uniform(1.8e-5, 2.8e-5, len(stray)), 0.8),
         _baby(scalp, recipe, rng, seed, lines, guides, guide_side, side_of),
         _tendrils(scalp, recipe, rng, seed),

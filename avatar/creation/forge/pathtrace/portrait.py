@@ -43,14 +43,14 @@ _HAIRS_A_STRAND = 14
 _BEARD_HAIRS = 14_000
 _WHITE, _DARKEST = 0.22, 0.016
 """Linear albedo of hair without pigment, and of hair full of it."""
-_GUM = Material("flesh", {"colour": (0.52, 0.22, 0.20)})
-_CARUNCLE = Material("flesh", {"colour": (0.62, 0.36, 0.32)})
+_GUM = Material("flesh", {"colour": (0.52, 0.22, 0.20), "lit": 1.0})
+_CARUNCLE = Material("flesh", {"colour": (0.62, 0.36, 0.32), "lit": 0.0})
 _PARTS = {
     "upper_teeth": Material("tooth", {"colour": (0.86, 0.82, 0.73)}),
     "lower_teeth": Material("tooth", {"colour": (0.84, 0.79, 0.69)}),
     "upper_gum": _GUM,
     "lower_gum": _GUM,
-    "tongue": Material("flesh", {"colour": (0.50, 0.19, 0.17)}),
+    "tongue": Material("flesh", {"colour": (0.50, 0.19, 0.17), "lit": 1.0}),
     "caruncle_left": _CARUNCLE,
     "caruncle_right": _CARUNCLE,
 }
@@ -243,7 +243,7 @@ class Portrait:
 
 def _fibres(bundle: Bundle, material: Material) -> Fibres:
     t = np.linspace(0, 1, bundle.curves.shape[1])
-    return Fibres(bundle.name, material, bundle.curves, bundle.radius_m, 1 - bundle.taper * t**2)
+    return Fibres(bundle.name, material, bundle.curves, bundle.radius_m, 1 - bundle.taper * t**2, bundle.tone)
 
 
 def _pigmented(recipe: HairRecipe | BrowRecipe | BeardRecipe, tip: float, variety: float) -> Material:

@@ -54,6 +54,7 @@ class Fibres:
         points: of the neutral face, root first, metres.
         radius_m: of each hair at its thickest.
         profile: the radius along every hair in units of that.
+        tone: how much darker (above 0) or lighter than the others each is.
     """
 
     name: str
@@ -61,10 +62,12 @@ class Fibres:
     points: Float[np.ndarray, "n k 3"]
     radius_m: Float[np.ndarray, " n"]
     profile: Float[np.ndarray, " k"]
+    tone: Float[np.ndarray, " n"] | float = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As the scene file names them."""
-        return {"points": self.points, "radius": self.radius_m, "profile": self.profile}
+        tone = np.broadcast_to(np.asarray(self.tone, float), len(self.points))
+        return {"points": self.points, "radius": self.radius_m, "profile": self.profile, "tone": tone}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,11 @@ __all__ = ["MATERIALS"]
 RGB = Sequence[float]
 
 
+_IN_MOUTH = 0.10
+"""Light in the mouth: of what wanders in between the lips a path of two bounces brings next to nothing."""
+_THROAT = (0.46, 0.13, 0.11)
+
+
 def skin(
     freckles: float, scalp: RGB, oil: float, scatter_m: float, redness: float, dark: float, age: float, shave: RGB
 ) -> Any:
@@ -93,13 +98,15 @@ def skin(
                 "Coat Roughness": 0.27 - 0.18 * wet,
                 "Coat IOR": 1.40,
                 "Coat Normal": normal,
+                "Emission Color": _THROAT,
+                "Emission Strength": inside * _IN_MOUTH,
             }
         )
     )
 
 
 def hair(melanin: float, redness: float, tip: float, variety: float, roughness: float = 0.34, grey: float = 0.0) -> Any:
-    """Hair by its pigment; a share `grey` of the hairs has none.
+    """Hair by its pigment, darker where `tone` of the hair is above 0; a share `grey` of the hairs has none.
 
     Reference: M. Chiang et al., "A Practical and Controllable Hair and Fur Model for Production Path Tracing" (2016).
     """
@@ -107,7 +114,7 @@ def hair(melanin: float, redness: float, tip: float, variety: float, roughness: 
     g.mark_fibre()
     along = g.node("ShaderNodeHairInfo", output="Intercept")
     chance = g.node("ShaderNodeHairInfo", output="Random")
-    pigment = melanin - tip * along
+    pigment = melanin - tip * along + g.attribute("tone") * 1.0 * variety
     if grey > 0:
         pigment = pigment * g.math("FRACT", chance * 7.31, 0.0).ramp(grey - 0.02, grey + 0.02, 0.04, 1.0)
     inputs = {
@@ -217,8 +224,12 @@ def tooth(colour: RGB) -> Any:
     )
 
 
-def flesh(colour: RGB) -> Any:
-    """Tongue, mouth and the corner of the eye."""
+def flesh(colour: RGB, lit: float) -> Any:
+    """Tongue, gums and the corner of the eye.
+
+    Args:
+        lit: share of the light in the mouth that it gets.
+    """
     g = Graph.material("flesh")
     place = g.attribute("rest", "Vector")
     normal = g.bump(1.5e-4 * g.noise(place, 650, 3, 0.6))
@@ -233,6 +244,8 @@ def flesh(colour: RGB) -> Any:
                 "Subsurface Scale": 0.0018,
                 "Coat Weight": 0.7,
                 "Coat Roughness": 0.12,
+                "Emission Color": colour,
+                "Emission Strength": lit * _IN_MOUTH,
             }
         )
     )

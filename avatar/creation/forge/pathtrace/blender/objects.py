@@ -27,7 +27,7 @@ class Objects:
         descriptions: for each object its "name", "kind" ("mesh" or "strands"), "material" and that material's
             "parameters".
         arrays: "NAME.vertices" (v, 3), "NAME.faces" (f, 3 or 4) and "NAME.attribute" of a mesh; "NAME.points"
-            (n, k, 3), "NAME.radius" (n,) and "NAME.profile" (k,) of strands.
+            (n, k, 3), "NAME.radius" and "NAME.tone" (n,) and "NAME.profile" (k,) of strands.
     """
 
     def __init__(self, descriptions: list[dict[str, Any]], arrays: Mapping[str, np.ndarray]) -> None:
@@ -100,4 +100,6 @@ def _strands(name: str, arrays: Mapping[str, np.ndarray]) -> Any:
     if "radius" not in curves.attributes:
         curves.attributes.new("radius", "FLOAT", "POINT")
     curves.attributes["radius"].data.foreach_set("value", np.ascontiguousarray(radius, np.float32).ravel())
+    tone = np.ascontiguousarray(arrays["tone"], np.float32)
+    curves.attributes.new("tone", "FLOAT", "CURVE").data.foreach_set("value", tone)
     return curves
