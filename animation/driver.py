@@ -212,12 +212,13 @@ class AvatarDriver:
         self._count += 1
         self._follow_track(time_s)
 
-        through = self._gate.feed(1.0 if loudness_db >= settings.gate_db else 0.0)
-        voice, closure = voice * through, closure * through
-        articulation = REST + np.float32(through) * (articulation - REST)
         heard = self._heard[self._ahead] if len(self._heard) > self._ahead else SILENT
         if self._heard:
             self._heard.popleft()
+        # What is heard already of the sound to come opens the gate: a word that begins with p, b or m begins silently.
+        through = self._gate.feed(1.0 if max(loudness_db, heard.loudness_db) >= settings.gate_db else 0.0)
+        voice, closure = voice * through, closure * through
+        articulation = REST + np.float32(through) * (articulation - REST)
         prosody = self._prosody.feed(voice, loudness_db, heard)
         arousal = self._arousal.feed(heard, voice)
         articulation = articulation + np.float32(self._breath.feed(heard, voice)) * (_BREATHING - articulation)

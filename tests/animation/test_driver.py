@@ -173,6 +173,19 @@ def test_below_the_gate_the_mouth_rests(arkit):
     assert open_gate.max() > 5 and shut_gate.max() < 0.3
 
 
+def test_a_p_that_begins_a_word_silently_seals_a_smile(arkit):
+    first = int(SEGMENTS[2].start_s / 0.02)
+    loudness = FRAMES.loudness_db.copy()
+    loudness[: first + 5] = -75
+    samples = 0.1 * np.random.default_rng(0).normal(size=N * HOP).astype(np.float32)
+    samples[: (first + 5) * HOP] = 0
+    happy = DriverSettings(emotion="happy", intensity=1.0, blinks=False, gaze=False, head=False)
+    driver = AvatarDriver(generic(arkit), happy, Recital(replace(FRAMES, loudness_db=loudness)))
+    opening = default_lips().opening_mm(weights_of(driver.feed(samples) + driver.finish()))
+    assert opening[first - 5] > 5
+    assert opening[first : first + 4].min() < 0.3
+
+
 @pytest.mark.parametrize("emotion", [*EMOTIONS, "startled", "pain", "sleepy", "suspicious"])
 def test_blinks_close_the_lids_under_every_emotion(arkit, emotion):
     weights = weights_of(drive(arkit, DriverSettings(emotion=emotion, seed=1), frames=silence(250)))
