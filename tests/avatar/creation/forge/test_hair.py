@@ -86,9 +86,11 @@ def test_no_hair_on_the_face_and_less_with_a_receding_hairline() -> None:
     points = ball().vertices
     full = hair_density(points, marks(), HairRecipe(), 1)
     bald = hair_density(points, marks(), HairRecipe(recession=0.8), 1)
-    face = (points[:, 2] > 0.0) & (points[:, 1] < marks().brow_y)
+    face = (points[:, 2] > 1.2 * np.abs(points[:, 0])) & (points[:, 1] < marks().brow_y)
+    temple = (np.abs(points[:, 1] - marks().eye[1]) < 0.008) & (points[:, 2] > marks().ear[2] + 0.020)
     crown = (points[:, 1] > 0.11) & (points[:, 2] < -0.03)
     assert full[face].max() == 0
+    assert full[temple].max() > 0.2  # down before the ears
     assert full[crown].min() == 1
     assert bald.sum() < 0.9 * full.sum()
     assert hair_density(points, marks(), HairRecipe(style="none"), 1).max() == 0
