@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from animation.driver import DriverSettings
+from animation.expression.emotions import emotion_weights
 from animation.face import DrivenFace
 from animation.life.style import PersonalStyle
 from animation.speech.audio import SAMPLE_RATE
@@ -205,6 +206,7 @@ class Inference(Worker):
                 self._drive(active)
                 return
             self._settings_seen = version
+            active.timeline.rest = _at_rest(active.face, settings)
             driver.settings = settings
         if self._reader.available > self._LATE_S * SAMPLE_RATE:
             self.skips += self.counting
@@ -217,6 +219,7 @@ class Inference(Worker):
         """With a new driver, from the newest sound on."""
         self._settings_seen, settings = self._settings.versioned()
         self._driver = self._make_driver(active.face, settings)
+        active.timeline.rest = _at_rest(active.face, settings)
         self.lookahead_ms = self._driver.lookahead_ms
         self.delay.forget()
         self._start_at_newest()
@@ -246,3 +249,8 @@ class Inference(Worker):
         self.timing = PoseTiming(newest_s, captured_s, written_s, done_s)
         self.delay.observe(self._clock.stream_time(done_s) - newest_s)
         self.busy_ms += 0.05 * ((done_s - begun_s) * 1000 - self.busy_ms)
+
+
+def _at_rest(face: DrivenFace, settings: DriverSettings) -> FlameParams:
+    """The feeling that is picked, silent and still."""
+    return face.arkit.params(emotion_weights(settings.emotion, settings.intensity))

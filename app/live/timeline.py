@@ -21,13 +21,15 @@ class PoseTimeline:
 
     _HOLD_S = 0.15
     _EASE_S = 0.35
-    """When no pose comes, the last is held for a moment, then the face eases to rest; and back when poses return."""
+    """When no pose comes, the last is held for a moment, then the face eases to rest; and back when poses return.
+    `rest` is what it eases to: the feeling that is picked, silent; a neutral face while it is None."""
 
     def __init__(self, capacity: int = 200) -> None:
         self._poses: deque[FlameParams] = deque(maxlen=capacity)
         self._lock = threading.Lock()
         self._rest_weight = 0.0
         self._last_sample_s = 0.0
+        self.rest: FlameParams | None = None
 
     def append(self, poses: Sequence[FlameParams]) -> None:
         """Add poses later than all before; a pose that is not (the driver was reset) clears what comes after it."""
@@ -69,5 +71,6 @@ class PoseTimeline:
         weight = self._rest_weight
         if weight <= 0:
             return pose
-        rest = FlameParams.neutral(pose.shape.shape[-1], pose.expression.shape[-1]).replace(shape=pose.shape)
+        rest = self.rest or FlameParams.neutral(pose.shape.shape[-1], pose.expression.shape[-1])
+        rest = rest.replace(shape=pose.shape)
         return FlameParams.lerp(pose, rest, weight * weight * (3 - 2 * weight)).replace(stream_time_s=time_s)

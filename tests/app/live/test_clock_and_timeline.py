@@ -77,6 +77,15 @@ def test_starved_it_holds_then_eases_to_rest_and_comes_back_smoothly() -> None:
     assert np.abs(np.diff(shown)).max() < 0.06
 
 
+def test_starved_it_eases_to_the_face_that_it_is_given() -> None:
+    timeline = PoseTimeline()
+    timeline.append([pose(k * 0.02, 0.5) for k in range(50)])
+    timeline.rest = pose(0.0, 0.2)
+    shown = [timeline.sample(k * 0.02) for k in range(100)]
+    assert shown[-1] is not None and shown[-1].jaw_pose[0] == pytest.approx(0.2)
+    assert shown[-1].stream_time_s == pytest.approx(99 * 0.02)
+
+
 def test_poses_from_a_reset_driver_replace_what_they_overlap() -> None:
     timeline = PoseTimeline()
     timeline.append([pose(k * 0.02, 0.1) for k in range(10)])

@@ -14,6 +14,7 @@ from app.live.devices import Source
 from app.live.scene import LiveImage
 from app.settings import VoiceSettings
 from avatar.errors import UserError
+from avatar.flame.arkit import indices
 from tests.app.live.waiting import eventually
 
 
@@ -97,6 +98,9 @@ def test_settings_reach_the_driver_while_it_runs(make_session: Any, loudness_dri
     session.set_driver(DriverSettings(emotion="happy", intensity=0.3))
     session.set_voice(VoiceSettings(muted=True))
     eventually(lambda: drivers[0].settings.emotion == "happy")
+    # And where poses fail to come, the face is happy still.
+    rest = session._active.get().timeline.rest
+    assert rest.blendshape_weights[indices("mouthSmileLeft")[0]] > 0.2
     session.set_driver(DriverSettings(lookahead_ms=30))
     eventually(lambda: len(drivers) == 2)  # another look-ahead is another model
     assert drivers[1].settings.lookahead_ms == 30
