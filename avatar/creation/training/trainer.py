@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.appearance import Appearance
@@ -92,6 +92,7 @@ class Trainer:
         device: str = "cpu",
         emphasis: Float[Tensor, " f"] | None = None,
         splatter: Splatter | None = None,
+        fixed: Bool[Tensor, " n"] | None = None,
     ) -> None:
         """
         Args:
@@ -99,6 +100,7 @@ class Trainer:
             views: the pictures to learn from, whose poses fit the head.
             emphasis: what each triangle counts, 1 for those without emphasis: eyes and lips are small.
             splatter: what to draw with, instead of the device's.
+            fixed: Gaussians that are drawn and learn nothing; they must not be relocated.
         """
         if not views:
             raise ValueError("Trainer: expected at least one view, got none")
@@ -106,6 +108,7 @@ class Trainer:
         self._start, self.views = avatar, tuple(views)
         self.splatter = splatter or open_splatter(device)
         self._device = self.splatter.device
+        self._free = None if fixed is None else (~fixed).float().to(self._device)
         cpu = self._device.type == "cpu"
         self._threads = CpuLoss().threads if cpu else 1
         self._loss: Loss = CpuLoss(config.loss) if cpu else TorchLoss(config.loss)
@@ -198,7 +201,8 @@ class Trainer:
         active = self.parameters.active(self._weights[number])
         rates = {name: rate * pace for name, rate in self._rates.items()}
         bounds = Bounds(self._pace, self._home, self._largest)
-        what = self.parameters, self._adams, rates, self.config.penalties, bounds, self.splatter.weights, active
+        weights = self.splatter.weights if self._free is None else self.splatter.weights * self._free
+        what = self.parameters, self._adams, rates, self.config.penalties, bounds, weights, active
         if self._device.type == "cpu":
             learn_at_once(*what, self._threads)
         else:

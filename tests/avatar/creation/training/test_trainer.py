@@ -104,6 +104,20 @@ def test_no_gaussian_grows_beyond_the_largest() -> None:
     assert widths_m.max() < 1.001 * largest_m and (widths_m > 0.99 * largest_m).any()
 
 
+def test_fixed_gaussians_learn_nothing_and_the_others_do() -> None:
+    avatar = _probe()
+    start = replace(avatar, gaussians=disks_on_mesh(avatar.head, 400, sh_count=4))
+    fixed = torch.arange(400) % 2 == 0
+    trainer = Trainer(start, _views(avatar), replace(QUICK, relocate_from=100), fixed=fixed)
+    trainer.run()
+    for name, learned in trainer.parameters.tensors.items():
+        began = getattr(start.gaussians, name).reshape(learned.shape)
+        if name == "quats":
+            began = torch.nn.functional.normalize(began, dim=-1)
+        assert torch.equal(learned[fixed], began[fixed]), name
+        assert not torch.equal(learned[~fixed], began[~fixed]), name
+
+
 def test_closed_lids_learn_to_do_without_the_eyeballs_behind_them() -> None:
     """What shines through has the right color, so that no picture asks them to."""
     avatar = _probe()
