@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
-from scipy import ndimage
+from jaxtyping import Float, Int64
 
 from avatar.binding import BoundGaussians
 from avatar.camera import Camera
-from avatar.creation.capture.depth import depth_picture, project
+from avatar.creation.capture.depth import depth_picture
 from avatar.creation.capture.features import eye_colours, load_features
 from avatar.creation.capture.layers import Layers, separate
+from avatar.creation.capture.outline import Shown, inside_outline, no_wider_than_outline
 from avatar.creation.capture.person_head import Person
 from avatar.creation.capture.photo import Photo
-from avatar.creation.capture.refine import Shown
 from avatar.creation.capture.shell import ShellPlace, grow_shell
 from avatar.creation.capture.skin_paint import SkinBody, lay_skin, paint, see_skin
 from avatar.creation.forge.splats import Splats
@@ -39,14 +38,8 @@ _THROAT_M = 0.0024
 _LIPS_M = 0.001
 _BUST_M = 0.26
 _SEEN_WELL = 0.3
-_BODY = 0.5
-"""Share of a triangle that stays when the neck turns, from which on it is the body's."""
 _STILL = 0.98
-"""The same share, from which on clothes may hang on it."""
-_MISFIT_M = 0.004
-"""How far a turned head may lie beside its picture."""
-_OUTSIDE = 0.05
-"""Of the matte: less is background."""
+"""Share of a triangle that stays when the neck turns, from which on clothes may hang on it."""
 _PLACES = (
     (0.0, 0.6, True), (0.0, 0.12, False), (0.05, 1.0, False), (0.0, 0.1, False), (0.05, 1.0, False), (0.0, 0.3, False),
 )  # fmt: skip
@@ -126,9 +119,9 @@ def paint_avatar(
         person.arkit,
         metadata={"description": f"made from {len(photos)} photo{'s' if len(photos) > 1 else ''}"},
     )
-    inside = _inside(made, shown) | (trusted > _SEEN_WELL)
+    inside = inside_outline(made, shown) | (trusted > _SEEN_WELL)
     made, trusted = replace(made, gaussians=gaussians.reordered(torch.from_numpy(inside))), trusted[inside]
-    return PaintedAvatar(made, trusted, tuple(shown))
+    return PaintedAvatar(no_wider_than_outline(made, shown[0]), trusted, tuple(shown))
 
 
 def _ordered(
@@ -142,27 +135,6 @@ def _ordered(
         place.append(first + (last - first) * along)
     order = np.argsort(np.concatenate(place), kind="stable")[:MAX_GAUSSIANS]
     return BoundGaussians.joined(parts).reordered(torch.from_numpy(order)), np.concatenate(list(trust))[order]
-
-
-def _inside(avatar: Avatar, shown: Sequence[Shown]) -> Bool[np.ndarray, " n"]:
-    """Which Gaussians lie within the person's outline in every picture: ears under hair do not stick out.
-
-    Fits are not so exact that this holds for a cheek that is seen from the front when it makes the outline itself:
-    what some picture shows well is not to be judged by it.
-    """
-    inside = np.ones(len(avatar.gaussians), bool)
-    on_body = (avatar.head.lbs_weights[avatar.head.faces, 0].mean(1) > _BODY)[avatar.gaussians.triangles].numpy()
-    for nth, view in enumerate(shown):
-        pixels, depth = project(avatar.pose(view.params).means.double().numpy(), view.camera)
-        at = np.floor(pixels).astype(int)
-        framed = ((at >= 0) & (at < [view.camera.width, view.camera.height])).all(1)
-        if nth:  # clothes are laid by the first
-            framed &= ~on_body
-        x, y = at[framed].T
-        reach = _MISFIT_M * view.camera.K[0, 0] / float(np.median(depth)) if nth else 1.0
-        outline = ndimage.grey_dilation(view.picture[..., 3], 2 * round(reach) + 1)
-        inside[framed] &= outline[y, x] > _OUTSIDE
-    return inside
 
 
 def _shell(

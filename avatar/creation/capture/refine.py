@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from avatar.binding import BoundGaussians
-from avatar.camera import Camera
+from avatar.creation.capture.outline import Shown
 from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
-from avatar.flame.params import FlameParams
 from avatar.render import open_renderer
 from avatar.rig import Avatar
 
-__all__ = ["Shown", "refine"]
+__all__ = ["refine"]
 
 _UNSURE = 0.15
-_STEPS = 160
+_STEPS, _MORE = 400, 160
+"""Steps for the first picture, and for each further one."""
 _COVER = 6
 """Pixels beyond what the avatar covers that it may grow into: arms and chairs are not its business."""
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A picture, premultiplied RGBA 0..1, with the camera and the pose that show it."""
-
-    camera: Camera
-    params: FlameParams
-    picture: Float32[np.ndarray, "h w 4"]
 
 
 def refine(
@@ -48,24 +39,21 @@ def refine(
 
     Args:
         trust: how far the pictures may correct each Gaussian, 0..1: what a photo shows where lids or teeth are is not
-            what lies there. The least sure come out of the training as they went in.
+            what lies there. The least sure learn nothing, and the others what is missing beside them.
         steps: of the training; none for 0.
     """
     tell(0.0, "details")
-    count = _STEPS * len(shown) if steps is None else steps
+    count = _STEPS + _MORE * (len(shown) - 1) if steps is None else steps
     if not count:
         return avatar
-    trained = _trained(avatar, shown, count, lambda share: tell(share, "details"))
-    kept = torch.from_numpy(trust < _UNSURE)
-    parts = {}
-    for field in fields(BoundGaussians):
-        old, new = getattr(avatar.gaussians, field.name), getattr(trained, field.name)
-        parts[field.name] = new.clone()
-        parts[field.name][kept] = old[kept][..., : new.shape[1], :] if field.name == "sh" else old[kept]
-    return replace(avatar, gaussians=BoundGaussians(**parts))
+    fixed = torch.from_numpy(trust < _UNSURE)
+    trained = _trained(avatar, shown, fixed, count, lambda share: tell(share, "details"))
+    return replace(avatar, gaussians=trained)
 
 
-def _trained(avatar: Avatar, shown: Sequence[Shown], steps: int, tell: Callable[[float], None]) -> BoundGaussians:
+def _trained(
+    avatar: Avatar, shown: Sequence[Shown], fixed: Bool[torch.Tensor, " n"], steps: int, tell: Callable[[float], None]
+) -> BoundGaussians:
     renderer = open_renderer("cpu")
     views = []
     for k, view in enumerate(shown):
@@ -81,6 +69,6 @@ def _trained(avatar: Avatar, shown: Sequence[Shown], steps: int, tell: Callable[
         learn_exposure=len(shown) > 1,
         relocate_from=steps + 1,
     )
-    trainer = Trainer(avatar, views, config)
+    trainer = Trainer(avatar, views, config, fixed=fixed)
     trainer.run(tell=lambda report: tell(report.step / steps))
     return trainer.avatar().gaussians
