@@ -25,6 +25,10 @@ _REACH = 0.35
 _THROAT = 1.2
 """How far below the chin."""
 _CLAMP = 8.0
+_UNLIKE = 0.03
+"""Share of the face's own pixels whose colors are as unlike it as a sample of hair must be."""
+_LIKELY_SKIN = 3.0
+"""How much likelier skin is within the face's outline, a logarithm."""
 _BLUR = 0.04
 """Of the face's width: so far around a pixel colours are looked at to tell clothes from hair."""
 _CLUSTERS, _MOST_SAMPLES = 3, 20_000
@@ -79,14 +83,19 @@ def separate(picture: Image.Image, landmarks: FaceLandmarks, matte: Matte) -> La
     person = matte.alpha > 0.5
     colours = _colours(np.asarray(picture, np.float64) / 255)
     face = core & (rows > brows) & ~open_eyes & ~lips
-    hair = (matte.alpha > 0.8) & ~around & (rows < points[CHIN, 1] - 0.25 * width)
+    hair = (matte.alpha > 0.8) & ~around & (rows < brows)  # ears are below
     if hair.sum() < 50:  # no hair to be seen: then all around the face is looked at
         hair = (matte.alpha > 0.8) & ~around
+    if hair.any() and face.any():
+        likely = _log_likelihood(colours, face)
+        hair &= likely < np.quantile(likely[face], _UNLIKE)  # no forehead
     clothes = (matte.alpha > 0.8) & (rows > points[CHIN, 1] + 0.5 * width)
     below = np.abs(np.arange(size[0]) - middle[0]) < 0.5 * width  # a shaded neck has the colour of brown hair
     neck = below & (rows > points[CHIN, 1] - 0.05 * width) & (rows < points[CHIN, 1] + 0.5 * width)
     unlike_hair, unlike_clothes = (_log_ratio(colours, face, other) for other in (hair, clothes))
-    ratio = np.where(neck, unlike_clothes, np.minimum(unlike_hair, unlike_clothes))
+    above = rows < points[CHIN, 1]  # a light forehead may look like a shirt
+    ratio = np.where(neck, unlike_clothes, np.where(above, unlike_hair, np.minimum(unlike_hair, unlike_clothes)))
+    ratio += _LIKELY_SKIN * oval
     sure = core & (rows > brows)
     skin = _spread(np.asarray(picture, np.float64) / 255, person, ratio, sure, width)
     throat = below & (rows > points[CHIN, 1]) & (rows < points[CHIN, 1] + _THROAT * width)
@@ -102,11 +111,12 @@ def separate(picture: Image.Image, landmarks: FaceLandmarks, matte: Matte) -> La
         sizes = ndimage.sum(rest, pieces, range(1, count + 1))
         rest = np.isin(pieces, 1 + np.flatnonzero(sizes > 0.004 * person.sum()))
     rest &= ~sure
-    worn = rest & (rows > points[CHIN, 1])
+    lips_row = points[LIPS_OUTER, 1].max()  # collars reach up to the chin
+    worn = rest & (rows > lips_row)
     if hair.sum() >= 50 and clothes.sum() >= 50:
         like_hair = ndimage.gaussian_filter(_log_ratio(colours, clothes, hair), _BLUR * width) <= 0
         pieces, _ = ndimage.label(rest & (like_hair | ~worn))
-        worn &= ~np.isin(pieces, np.setdiff1d(pieces[rest & ~worn], 0))  # hair hangs from the head
+        worn &= ~np.isin(pieces, np.setdiff1d(pieces[rest & (rows < lips_row)], 0))  # hair hangs from the head
     edge = ndimage.binary_dilation(worn, iterations=4 * margin) & person & ~rest & (rows > points[CHIN, 1])
     worn, rest = worn | edge, rest | edge  # with the edge of a collar, which skin would smear
     return Layers(person, skin, rest, worn, open_eyes | mouth, width)
