@@ -28,6 +28,8 @@ _CANDIDATES = 6
 _BACK_SHADE = 0.82
 _STEEP_COSINE = 0.3
 _BEHIND_M = 0.02
+_THICK_M = 0.01
+"""Between front and back, at least."""
 _CLOTHES = 2.0
 """Spacing on clothes, relative to that on hair."""
 _DRAPE_M = 0.06
@@ -180,7 +182,8 @@ def _depths(
     front = _smoothed(lying, layer, max(1.0, 0.0022 / metres))
     front = np.where(covered, np.minimum(front, mesh.depth - 0.0008), front)
     back = middle + np.where(covered, half, np.minimum(hanging, 0.05))
-    return front, _smoothed(back, layer, max(1.0, 0.004 / metres))
+    back = _smoothed(back, layer, max(1.0, 0.004 / metres))
+    return front, np.maximum(back, front + _THICK_M)
 
 
 def _on_body(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
@@ -33,6 +33,10 @@ _TURNING, _TORSO, _LIKELY = 0.1, 0.95, 0.05
 parts of that are dressed as others."""
 _HAIRLINE = 0.2
 """How sharply skin becomes hair or clothes where neither is seen."""
+_CROWN_M = 0.095
+"""Height from which on the head is its crown."""
+_DOUBT = 2.0
+"""Power of the trust in what is seen, where it is continued: what is seen at a slant has a sheen of its own."""
 _SUPER = 2
 _PRECISE, _MOST_ROUNDS = 1e-7, 2000
 
@@ -51,6 +55,8 @@ class SkinBody:
     """Of each dense triangle."""
     lips: Float64[np.ndarray, " n"]
     """Of each dense vertex, 0..1."""
+    scalp: Bool[np.ndarray, " n"]
+    """Where hair grows on a head that has some, of each dense vertex."""
     still: Float64[np.ndarray, " n"]
     """Share of each dense vertex that is the body's: 0 where a head that turns takes it along."""
 
@@ -76,6 +82,7 @@ class SkinBody:
             surface,
             np.repeat(lid, children),
             surface.refine @ lips,
+            _scalp(surface.refine @ head.v_template.double().numpy()),
             surface.refine @ head.lbs_weights[:, 0].double().numpy(),
         )
 
@@ -106,6 +113,12 @@ class Laid:
     splats: Splats
     vertices: Float[np.ndarray, "v 3"]
     trust: Float[np.ndarray, " n"]
+
+
+def _scalp(vertices: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Of the head as it ships: above the forehead, above the ears, behind them."""
+    y, z = vertices[:, 1], vertices[:, 2]
+    return ((y > 0.085) & (z < 0.04)) | ((y > 0.045) & (z < -0.02)) | ((y > -0.02) & (z < -0.055))
 
 
 def see_skin(
@@ -189,12 +202,18 @@ def paint(body: SkinBody, sights: list[SkinSight], tell: Callable[[], None] = la
     adjacency = graph(body.surface.triangles, len(vertices))
     tell()
     _dress(body, values, known)
-    covered = _continued(values[:, 3:], known, adjacency)[:, 0]
+    known = known**_DOUBT
+    covered = _continued(*_haired(body, values[:, 3:], known), adjacency)[:, 0]
     # Skin continues as skin and hair as hair: between them the eye expects a hairline, not a mixture.
     tell()
     bare = _continued(colours, known * (values[:, 3] < 0.5), adjacency)
     tell()
-    hidden = _continued(colours, known * (values[:, 3] >= 0.5), adjacency)
+    worn = np.clip((body.still - _TURNING) / (1 - _TURNING), 0, 1)[:, None]  # hair continues hair, clothes clothes
+    hair, dress = (
+        _continued(colours, known * (values[:, 3] >= 0.5) * ((body.still >= 0.5) == on_body), adjacency)
+        for on_body in (False, True)
+    )
+    hidden = hair + worn * (dress - hair)
     share = np.clip((covered - 0.5) / _HAIRLINE + 0.5, 0, 1)[:, None]
     return Painted(bare + share * (hidden - bare), seen)
 
@@ -208,6 +227,18 @@ def _dress(body: SkinBody, values: Float64[np.ndarray, "n 4"], known: Float64[np
         back = torso & (known <= _LIKELY)
         values[back] = np.median(values[worn], 0)
         known[back] = _LIKELY
+
+
+def _haired(
+    body: SkinBody, covered: Float64[np.ndarray, "n 1"], known: Float64[np.ndarray, " n"]
+) -> tuple[Float64[np.ndarray, "n 1"], Float64[np.ndarray, " n"]]:
+    """Who has hair above the forehead has some behind it: what is hidden of the scalp is likely covered."""
+    seen = body.scalp & (known > _LIKELY)
+    crown = seen & (body.surface.vertices[:, 1] > _CROWN_M)
+    if not covered[crown].sum() > 0.5 * crown.sum():
+        return covered, known
+    behind = body.scalp & ~seen
+    return np.where(behind[:, None], 1.0, covered), np.where(behind, _LIKELY, known)
 
 
 def _continued(

@@ -16,6 +16,7 @@ from avatar.creation.capture.depth import depth_picture, project
 from avatar.creation.capture.features import EyeColours, load_features
 from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.layers import separate
+from avatar.creation.capture.outline import Shown, no_wider_than_outline
 from avatar.creation.capture.painted import hair_carriers
 from avatar.creation.capture.person_head import Person, bend, graph
 from avatar.creation.capture.rest import CalmPictures, with_calm_at_rest
@@ -28,6 +29,8 @@ from avatar.flame.arkit import ArkitMap, indices, weights_from_dict
 from avatar.flame.head import HeadModel
 from avatar.flame.rotations import axis_angle_to_matrix
 from avatar.heads import open_head
+from avatar.render.cpu import CpuRenderer
+from avatar.render.probe import probe_avatar
 from avatar.tracking.face_points import FaceModel
 from avatar.tracking.fit import FaceFit, Intrinsics
 from avatar.tracking.landmarker import FaceLandmarks
@@ -107,6 +110,39 @@ def test_hair_continues_as_hair_and_skin_as_skin() -> None:
     painted = paint(body, [SkinSight(colours, seen.astype(float), hair.astype(float))]).colours[:, 0]
     mixed = (painted > 0.2) & (painted < 0.8)
     assert mixed.mean() < 0.05 and (painted < 0.2).any() and (painted > 0.8).any()
+
+
+@pytest.mark.parametrize("haired", [True, False])
+def test_who_has_hair_above_the_forehead_has_some_behind_it(haired: bool) -> None:
+    body = SkinBody.of(open_head()[0])
+    x, y, z = body.surface.vertices.T
+    hair = (y > 0.075) & haired
+    colours = np.where(hair[:, None], [0.1, 0.1, 0.1], [0.9, 0.9, 0.9])
+    painted = paint(body, [SkinSight(colours, ((z > 0.0) & (y > -0.15)).astype(float), hair.astype(float))]).colours
+    behind = (z < -0.09) & (y > 0.02)
+    assert (painted[behind] < 0.2).all() if haired else (painted[behind] > 0.8).all()
+    throat = (z > -0.03) & (np.abs(y + 0.12) < 0.02) & (np.abs(x) < 0.06)
+    assert throat.any() and (painted[throat] > 0.8).all()
+
+
+def test_what_reaches_out_of_the_outline_becomes_smaller() -> None:
+    avatar = probe_avatar(600, 1)
+    camera = Camera.orbit(96, 96, 0, 0, target=(0, 0, 0), fov_deg=15)
+    params = avatar.head.neutral()
+    renderer = CpuRenderer(1)
+    left = np.zeros((96, 96, 4), np.float32)
+    left[:, :48] = 1.0
+    pixels, _ = project(avatar.pose(params).means.double().numpy(), camera)
+    within = avatar.reordered(torch.from_numpy(pixels[:, 0] < 48))
+    wide = within.gaussians.log_scales + (0.008 / within.pose(params).scales).log()  # three pixels
+    within = replace(within, gaussians=replace(within.gaussians, log_scales=wide))
+    smaller = no_wider_than_outline(within, Shown(camera, params, left))
+    before, after = (renderer.render(a.pose(params), camera)[:, 51:, 3].sum() for a in (within, smaller))
+    assert before > 1.0 and after < 0.15 * before
+    change = (smaller.gaussians.log_scales - within.gaussians.log_scales).numpy()
+    assert (change <= 0).all()
+    inside = pixels[pixels[:, 0] < 48, 0] < 20
+    assert inside.any() and (change[inside] == 0).all()
 
 
 def test_a_cheek_in_the_shade_stays_skin() -> None:
