@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from avatar.creation.capture.outline import Shown
 from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
+from avatar.flame.head import HeadModel
 from avatar.render import open_renderer
 from avatar.rig import Avatar
 
@@ -39,16 +40,32 @@ def refine(
 
     Args:
         trust: how far the pictures may correct each Gaussian, 0..1: what a photo shows where lids or teeth are is not
-            what lies there. The least sure learn nothing, and the others what is missing beside them.
+            what lies there. The least sure learn nothing, and the others what is missing beside them; only lids and
+            what is behind skin learn, and come out as they went in: skin around them would become dark instead.
         steps: of the training; none for 0.
     """
     tell(0.0, "details")
     count = _STEPS + _MORE * (len(shown) - 1) if steps is None else steps
     if not count:
         return avatar
-    fixed = torch.from_numpy(trust < _UNSURE)
-    trained = _trained(avatar, shown, fixed, count, lambda share: tell(share, "details"))
-    return replace(avatar, gaussians=trained)
+    unsure, inside = torch.from_numpy(trust < _UNSURE), _at_openings(avatar.head)[avatar.gaussians.triangles]
+    trained = _trained(avatar, shown, unsure & ~inside, count, lambda share: tell(share, "details"))
+    kept = unsure & inside
+    parts = {}
+    for field in fields(BoundGaussians):
+        old, new = getattr(avatar.gaussians, field.name), getattr(trained, field.name)
+        parts[field.name] = new.clone()
+        parts[field.name][kept] = old[kept]
+    return replace(avatar, gaussians=BoundGaussians(**parts))
+
+
+def _at_openings(head: HeadModel) -> Bool[torch.Tensor, " f"]:
+    """Triangles of lids, and of all that is behind skin."""
+    outside = torch.zeros(head.n_vertices, dtype=torch.bool)
+    outside[head.regions["skin"]] = True
+    for side in ("left", "right"):
+        outside[head.regions[f"upper_lid_{side}"]] = outside[head.regions[f"lower_lid_{side}"]] = False
+    return ~outside[head.faces].all(1)
 
 
 def _trained(
