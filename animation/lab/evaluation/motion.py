@@ -45,6 +45,14 @@ class BeatScore:
     seconds: float = 0.0
     offsets_s: list[float] = field(default_factory=list)
 
+    def add(self, other: BeatScore) -> None:
+        """Count another's beats as well."""
+        self.beats += other.beats
+        self.near += other.near
+        self.by_chance += other.by_chance
+        self.seconds += other.seconds
+        self.offsets_s += other.offsets_s
+
     def summary(self) -> dict[str, float]:
         """Ready for JSON."""
         return {
@@ -57,20 +65,23 @@ class BeatScore:
 
 
 def evaluate_motion(
-    voices: Sequence[str], progress: Progress = lambda text, share: None, utterances: int = 8
+    voices: Sequence[str], progress: Progress = lambda text, share: None, utterances: int = 24
 ) -> dict[str, object]:
     """Beats, differences between seeds, and the order of arousal.
 
     Args:
         voices: see `animation.lab.data.stresses.stressed_speech`.
-        utterances: of each voice.
+        utterances: of each voice; neural ones speak a fourth of that.
 
     Raises:
         UserError: if a voice is not installed.
     """
     speeches = list(stressed_speech(voices, utterances, 1, progress))
     progress("head and stresses", 0.0)
-    beats = {kind: score.summary() for kind, score in beat_alignment(speeches).items()}
+    scores, together = beat_alignment(speeches), BeatScore()
+    for score in scores.values():
+        together.add(score)
+    beats = {kind: score.summary() for kind, score in {**scores, "all": together}.items()}
     samples = np.concatenate([speech.samples for speech in speeches[:4]])
     return {
         "beats": beats,

@@ -16,7 +16,7 @@ from animation.lab.evaluation.emotion import (
     displacements_mm,
     strength,
 )
-from animation.lab.evaluation.motion import ORDER, seed_differences
+from animation.lab.evaluation.motion import ORDER, BeatScore, seed_differences
 
 
 def test_a_face_at_rest_shows_nothing_and_a_shift_shows_its_length_everywhere() -> None:
@@ -83,3 +83,15 @@ def test_the_order_of_arousal_has_no_circles() -> None:
     for _ in range(len(ORDER)):
         reached = {low: ups | {x for up in ups for x in reached.get(up, set())} for low, ups in reached.items()}
     assert all(low not in ups for low, ups in reached.items())
+
+
+def test_beats_of_several_voices_count_by_their_number_and_chance_by_its_time() -> None:
+    together = BeatScore(beats=30, near=27, by_chance=3.0, seconds=10.0, offsets_s=[0.01] * 30)
+    together.add(BeatScore(beats=10, near=1, by_chance=2.0, seconds=10.0, offsets_s=[0.2] * 10))
+    assert together.summary() == {
+        "beats": 40,
+        "beats_per_s": 2.0,
+        "within_80_ms": 0.7,
+        "by_chance": 0.25,
+        "median_offset_ms": 10,
+    }
