@@ -17,7 +17,7 @@ from avatar.creation.forge.anatomy import Anatomy, build_anatomy
 from avatar.creation.forge.brows import beard_density, grow_beard, grow_brows
 from avatar.creation.forge.clothing import cut_garment
 from avatar.creation.forge.eyes import IRIS_COLOURS
-from avatar.creation.forge.facemarks import FaceMarks
+from avatar.creation.forge.facemarks import FaceMarks, region_mask
 from avatar.creation.forge.fibres import DistanceField, Strands
 from avatar.creation.forge.groom.bundle import Bundle
 from avatar.creation.forge.groom.face import grow_down, grow_stubble, tufted_lashes
@@ -40,6 +40,8 @@ _LEVELS = 3
 _HAIRS_A_STRAND = 14
 """A strand of the quick way stands for so many hairs."""
 
+_EAR = 0.3
+"""From this share of the ear's region on skin is an ear: no hair of the head grows there."""
 _BEARD_HAIRS = 14_000
 _WHITE, _DARKEST = 0.22, 0.016
 """Linear albedo of hair without pigment, and of hair full of it."""
@@ -81,7 +83,8 @@ class Portrait:
             (0.22, 0.21, 0.15),
             0.004,
         )
-        self.scalp = Scalp(self.surface, part == "skin", self.marks, self.field)
+        ears = region_mask("ears", self.surface.uv.reshape(-1, 2)).reshape(-1, 3).max(1)
+        self.scalp = Scalp(self.surface, (part == "skin") & (ears < _EAR), self.marks, self.field)
         self._eyes = [
             eye_of(anatomy, side, IRIS_COLOURS[recipe.eyes], 0.3 + 0.4 * recipe.skin.lines, recipe.seed)
             for side in ("left", "right")
@@ -122,6 +125,7 @@ class Portrait:
             [anatomy.regions[f"{row}_lid_margin_{side}"] for row in ("upper", "lower") for side in ("left", "right")]
         )
         scalp = hair_density(self.skin.vertices, self.marks, recipe.hair, recipe.seed)
+        scalp = scalp * (region_mask("ears", self._uv) < _EAR)
         maps = skin_maps(self.skin.vertices, self._uv, self.marks, recipe, self.rest[np.unique(margins)], scalp)
         part = anatomy.quad_parts[self._quads][np.arange(len(self.skin.triangles)) // (2 * 4**_LEVELS)]
         behind = np.zeros(len(self.skin.vertices))
