@@ -19,9 +19,11 @@ from scipy.spatial import cKDTree
 from avatar.creation.forge.anatomy import build_anatomy
 from avatar.creation.forge.eyeball import SCLERA_RADIUS_M
 from avatar.creation.forge.eyes import IRIS_COLOURS
+from avatar.creation.forge.facemarks import region_mask
 from avatar.creation.forge.pathtrace import environment, session
 from avatar.creation.forge.pathtrace.eyeball import eye_of
 from avatar.creation.forge.pathtrace.light import portrait_light
+from avatar.creation.forge.pathtrace.portrait import Portrait
 from avatar.creation.forge.pathtrace.scene import Fibres, Material, Mesh, write_scene
 from avatar.creation.forge.pathtrace.views import EXPRESSIONS, HELD_OUT, shots
 from avatar.creation.forge.recipe import recipe_named
@@ -69,6 +71,15 @@ def test_a_scene_names_its_objects_and_keeps_their_arrays(tmp_path: Path) -> Non
         assert arrays["hair.points"].shape == (2, 4, 3)
     with pytest.raises(ValueError, match="names of their own"):
         write_scene([mesh, mesh], tmp_path / "twice.npz")
+
+
+def test_no_hair_of_the_head_grows_on_ears() -> None:
+    person = Portrait(recipe_named("kenji"))
+    ears = region_mask("ears", person.surface.uv.reshape(-1, 2)).reshape(-1, 3).min(1) > 0.5
+    assert ears.sum() > 1000
+    assert not person.scalp.allowed[ears].any()
+    before = np.abs(person.scalp.surface.vertices[person.scalp.surface.triangles].mean(1) - [0.07, 0.01, -0.02])
+    assert person.scalp.allowed[before.max(1) < 0.01].any()
 
 
 def test_without_python_3_11_the_path_tracer_is_refused_in_one_line(
