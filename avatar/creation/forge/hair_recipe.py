@@ -13,6 +13,15 @@ from avatar.creation.forge.noise import gradient_noise, smoothstep
 __all__ = ["HairRecipe", "hair_density", "hairline_m", "scalp_height"]
 
 
+_EDGE = np.array([
+    (0.0, 0.068), (0.30, 0.0675), (0.55, 0.060), (0.78, 0.043), (0.94, 0.025), (1.07, 0.004), (1.18, -0.014),
+    (1.29, -0.020), (1.40, -0.008), (1.50, 0.011), (1.60, 0.014), (1.76, -0.016), (2.0, -0.040), (2.2, -0.048),
+    (3.15, -0.056),
+])  # fmt: skip
+"""The edge of the hair: angle around the skull from the front, radians, and height above the eyes, metres, where the
+forehead is 68 mm high. Over the temple it falls to a point before the ear, rises over the ear and falls to the nape."""
+
+
 @dataclass(frozen=True)
 class HairRecipe:
     """Sliders of the hair.
@@ -54,27 +63,7 @@ def hairline_m(points: np.ndarray, marks: FaceMarks, recipe: HairRecipe, seed: i
     """How far points of the scalp lie behind the uneven edge of the hair, metres; negative on bare skin."""
     az = _azimuth(points, marks)
     size = (marks.hairline_y - marks.eye[1]) / 0.068
-    knots = np.array([0.0, 0.30, 0.55, 0.78, 0.94, 1.07, 1.18, 1.29, 1.40, 1.50, 1.60, 1.76, 2.0, 2.2, 3.15])
-    line = np.array(
-        [
-            0.068,
-            0.0675,
-            0.060,
-            0.043,
-            0.025,
-            0.004,
-            -0.014,
-            -0.020,
-            -0.008,
-            0.011,
-            0.014,
-            -0.016,
-            -0.040,
-            -0.048,
-            -0.056,
-        ]
-    )
-    y = marks.eye[1] + np.interp(az, knots, line) * size
+    y = marks.eye[1] + np.interp(az, *_EDGE.T) * size
     corner = np.exp(-0.5 * ((az - 0.62) / 0.20) ** 2)
     y = y + recipe.recession * (0.030 * np.exp(-0.5 * (az / 0.5) ** 2) + 0.045 * corner + 0.02 * (az < 1.1))
     y = y + 0.0045 * gradient_noise(points, 75, seed) + 0.0030 * gradient_noise(points, 240, seed + 1)

@@ -114,7 +114,7 @@ def hair(melanin: float, redness: float, tip: float, variety: float, roughness: 
     g.mark_fibre()
     along = g.node("ShaderNodeHairInfo", output="Intercept")
     chance = g.node("ShaderNodeHairInfo", output="Random")
-    pigment = melanin - tip * along + g.attribute("tone") * 1.0 * variety
+    pigment = melanin - tip * along + g.attribute("tone") * variety
     if grey > 0:
         pigment = pigment * g.math("FRACT", chance * 7.31, 0.0).ramp(grey - 0.02, grey + 0.02, 0.04, 1.0)
     inputs = {
