@@ -13,7 +13,8 @@ from jaxtyping import Float32
 from animation.lab.data.self_made_voices import made_up_sentences
 from animation.lab.data.synthetic_speech import FLITE_VOICES, Espeak, SyntheticSpeech, flite
 from animation.speech.audio import resample
-from animation.speech.phonemes import VOWELS, Segment, from_ipa
+from animation.speech.phone_sets import from_ipa
+from animation.speech.phonemes import VOWELS, Segment
 from animation.speech.voice.espeak import EspeakLibrary
 from animation.speech.voice.narrator import Narrator
 from avatar.errors import UserError

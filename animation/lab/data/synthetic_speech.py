@@ -18,7 +18,8 @@ import soundfile
 from jaxtyping import Float
 
 from animation.speech.audio import resample
-from animation.speech.phonemes import SILENCE, Segment, from_cmu, from_festival, from_ipa
+from animation.speech.phone_sets import from_cmu, from_festival, from_ipa
+from animation.speech.phonemes import SILENCE, Segment
 from animation.speech.voice.espeak import EspeakLibrary
 from avatar.errors import UserError
 

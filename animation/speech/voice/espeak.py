@@ -7,7 +7,7 @@ import ctypes.util
 import importlib.util
 from pathlib import Path
 
-from animation.speech.phonemes import from_ipa
+from animation.speech.phone_sets import from_ipa
 from avatar.errors import UserError
 
 __all__ = ["EspeakLibrary"]

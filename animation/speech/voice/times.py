@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from animation.speech.audio import SAMPLE_RATE
-from animation.speech.phonemes import PHONEME_INDEX, SILENCE, Segment, from_ipa
+from animation.speech.phone_sets import from_ipa
+from animation.speech.phonemes import PHONEME_INDEX, SILENCE, Segment
 from animation.speech.voice.kokoro import FRAME_S
 
 __all__ = ["spoken_segments"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from animation.speech.phone_sets import from_cmu, from_festival, from_ipa
 from animation.speech.phonemes import (
     PHONEME_INDEX,
     PHONEMES,
@@ -12,9 +13,6 @@ from animation.speech.phonemes import (
     VISEME_OF,
     VISEMES,
     Segment,
-    from_cmu,
-    from_festival,
-    from_ipa,
     phoneme_labels,
     split_diphthongs,
     viseme_labels,
