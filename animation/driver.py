@@ -275,7 +275,7 @@ class AvatarDriver:
 def _shipped_speech(lookahead_ms: float) -> SpeechSource:
     from animation.speech.stream import SpeechStream  # the model is loaded only when it is needed
 
-    return SpeechStream(lookahead_ms=lookahead_ms)
+    return SpeechStream.open(lookahead_ms=lookahead_ms)
 
 
 def _smoother(calm: float, rate_hz: float) -> OneEuro | None:

@@ -61,7 +61,7 @@ class OfflineTools:
         """
         stream = self._streams.get(model)
         if stream is None:
-            source = SpeechStream() if model is None else _open_model(model, avatar)
+            source = SpeechStream.open() if model is None else _open_model(model, avatar)
             if not isinstance(source, SpeechStream):
                 return source
             stream = self._streams[model] = source

@@ -97,7 +97,7 @@ def open_speech_model(path: Path | str, heads: Iterable[tuple[HeadModel, ArkitMa
         UserError: if the file is not readable, or no head fits it.
     """
     if format_of(path) != FACEFORMER:
-        return SpeechStream(Path(path))
+        return SpeechStream.open(Path(path))
     model, _ = load_faceformer(path)
     for head, arkit in heads:
         if head.n_vertices in (model.config.n_vertices, model.config.n_vertices + _TEETH):

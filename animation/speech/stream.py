@@ -157,41 +157,43 @@ def _nearest(config: SpeechModelConfig, lookahead_ms: float) -> int:
     return min(config.lookaheads_hops, key=lambda hops: abs(_lookahead_ms(hops) - lookahead_ms))
 
 
-def _network_of(weights: Path | None, lookahead_ms: float | None) -> SpeechNetwork:
-    config, tensors = load_weights(weights)
-    lookahead = config.lookaheads_hops[0] if lookahead_ms is None else _nearest(config, lookahead_ms)
-    return SpeechNetwork(config, tensors, lookahead)
-
-
 class SpeechStream:
     """Turns mono sound at 16 kHz into mouth poses, 50 a second.
 
     Pose k leaves as soon as the sound up to (k + 1) * hop_s + lookahead is there.
 
     Args:
-        weights: a weights file; the shipped one when None.
-        lookahead_ms: how much sound after a pose's instant is waited for: more is surer, less is quicker. The nearest
-            that the weights have is taken; the surest when None.
-        network: listens in place of the one in a weights file; then the other two are not used.
-
-    Raises:
-        UserError: the weights cannot be read.
+        network: listens; `open` takes it from a file.
     """
 
     hop_s = HOP_S
 
-    def __init__(
-        self, weights: Path | None = None, lookahead_ms: float | None = None, network: Ear | None = None
-    ) -> None:
-        self._network: Ear = _network_of(weights, lookahead_ms) if network is None else network
-        self._lookahead = self._network.lookahead_hops
-        self._config = config = self._network.config
+    def __init__(self, network: Ear) -> None:
+        self._network = network
+        self._lookahead = network.lookahead_hops
+        self._config = config = network.config
         self._mel = LogMel()
         self._level = LevelTracker()
         self._seal = Seal(config.seal(self._lookahead))
         self._vowels = HeldVowels()
         self._memory, self._start_db = self._listen_to_silence()
         self.reset()
+
+    @classmethod
+    def open(cls, weights: Path | None = None, lookahead_ms: float | None = None) -> SpeechStream:
+        """The stream of a weights file.
+
+        Args:
+            weights: the file; the shipped one when None.
+            lookahead_ms: how much sound after a pose's instant is waited for: more is surer, less is quicker. The
+                nearest that the weights have is taken; the surest when None.
+
+        Raises:
+            UserError: the weights cannot be read.
+        """
+        config, tensors = load_weights(weights)
+        hops = config.lookaheads_hops[0] if lookahead_ms is None else _nearest(config, lookahead_ms)
+        return cls(SpeechNetwork(config, tensors, hops))
 
     def _listen_to_silence(self) -> tuple[tuple[np.ndarray, ...], float]:
         """The network's memory and the level after a second of silence, in which every stream begins.

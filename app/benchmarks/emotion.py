@@ -110,7 +110,7 @@ class _Heard:
     """A speech model that has heard a sound once and says the same of it to every driver."""
 
     def __init__(self, sound: Float32[np.ndarray, " n"]) -> None:
-        stream = SpeechStream()
+        stream = SpeechStream.open()
         self.hop_s, self.lookahead_ms = stream.hop_s, stream.lookahead_ms
         self._frames, self._last = stream.feed(sound), stream.finish()
 

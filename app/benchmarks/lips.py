@@ -110,7 +110,7 @@ def _recordings(data: Path, quick: bool) -> list[Utterance]:
 
 
 def _ours(recordings: Sequence[Utterance], lookahead_ms: float, weights: Path | None, progress: Progress) -> _Row:
-    stream = SpeechStream(weights, lookahead_ms)
+    stream = SpeechStream.open(weights, lookahead_ms)
     visemes, sealed, cpu_s = [], [], 0.0
     for number, recording in enumerate(recordings):
         progress("ours", number / len(recordings))

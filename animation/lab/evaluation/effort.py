@@ -126,7 +126,7 @@ def evaluate_effort(
             progress(pair[1].speaker, number / len(pairs))
             yield pair
 
-    return articulation_by_effort(told(), SpeechStream(weights))
+    return articulation_by_effort(told(), SpeechStream.open(weights))
 
 
 def _in_speech(utterance: Utterance) -> np.ndarray:

@@ -139,7 +139,7 @@ class Stage1:
             spoken = flite(sentence, voice)
             if spoken is None:
                 raise UserError(f"flite failed on its voice {voice!r}: apt install flite")
-            stream = SpeechStream()
+            stream = SpeechStream.open()
             frames = [stream.feed(spoken.samples), stream.finish()]
             articulation = np.concatenate([part.articulation for part in frames])
             aim = trajectories(spoken.segments, len(articulation), _HOP_S)

@@ -172,7 +172,7 @@ def arousal_order(
     Returns:
         the share of the pairs of `ORDER` that are right, and the mean arousal of each way to speak.
     """
-    stream = SpeechStream()
+    stream = SpeechStream.open()
     values: dict[str, list[float]] = {way: [] for way in _WAYS}
     for number, voice in enumerate(voices):
         for repeat in range(repeats):

@@ -111,7 +111,7 @@ class StreamListener:
     """
 
     def __init__(self, weights: Path | None = None, lookahead_ms: float | None = None) -> None:
-        self._stream = SpeechStream(weights, lookahead_ms)
+        self._stream = SpeechStream.open(weights, lookahead_ms)
         self.lookahead_ms = self._stream.lookahead_ms
 
     def frames(self, samples: Float[np.ndarray, " n"]) -> SpeechFrames:

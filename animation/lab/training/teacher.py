@@ -135,5 +135,5 @@ class TeacherListener:
         """See `animation.lab.evaluation.speech.Listener.frames`."""
         if not len(samples):
             return SpeechFrames.empty()
-        stream = SpeechStream(network=_Recital(self._teacher.config, self._teacher.hear(samples)))
+        stream = SpeechStream(_Recital(self._teacher.config, self._teacher.hear(samples)))
         return SpeechFrames.concatenate([stream.feed(samples), stream.finish()])

@@ -19,7 +19,7 @@ from animation.speech.stream import SpeechFrames, SpeechStream, tongue_heard
 
 @pytest.fixture(scope="module")
 def stream() -> SpeechStream:
-    return SpeechStream()
+    return SpeechStream.open()
 
 
 def speech_like(seconds: float, seed: int = 0) -> np.ndarray:
@@ -146,7 +146,7 @@ def test_it_costs_little(stream: SpeechStream) -> None:
 def test_live_speech_needs_no_torch() -> None:
     code = (
         "import sys, numpy; from animation.speech.stream import SpeechStream; "
-        "SpeechStream().feed(numpy.zeros(4000, 'float32')); sys.exit('torch' in sys.modules)"
+        "SpeechStream.open().feed(numpy.zeros(4000, 'float32')); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

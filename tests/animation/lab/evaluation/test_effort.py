@@ -38,7 +38,7 @@ def test_efforts_differ_in_tilt_and_level() -> None:
 
 def test_a_shout_opens_the_mouth_wider_than_a_murmur() -> None:
     pair = (_utterance(0.0, 4.0), _utterance(4.0, 7.0))
-    table = articulation_by_effort([pair], SpeechStream(), ("soft", "shouted"))
+    table = articulation_by_effort([pair], SpeechStream.open(), ("soft", "shouted"))
     assert set(CAPTURED) < set(table["soft"])
     assert table["shouted"]["opening_p95_mm"] > table["soft"]["opening_p95_mm"] + 1
     assert table["shouted"]["jawOpen"] > table["soft"]["jawOpen"]

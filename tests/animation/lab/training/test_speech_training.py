@@ -202,7 +202,7 @@ def test_the_streaming_model_learns_from_meshes(
         replace(s, offsets=s.offsets[:60], audio=s.audio[: s.sample_rate]) for s in talking if s.audio is not None
     )
     weights = train_speech_on_meshes([seen], [unseen], head, arkit, tmp_path, config, OPTIONS)
-    assert SpeechStream(weights).feed(np.zeros(SAMPLE_RATE, np.float32)).articulation.shape[1] == 7
+    assert SpeechStream.open(weights).feed(np.zeros(SAMPLE_RATE, np.float32)).articulation.shape[1] == 7
     assert "validation_loss" in (tmp_path / "curves.csv").read_text()
     silent = [replace(sequence, audio=None) for sequence in talking]
     with pytest.raises(UserError, match="no speech with sound"):
