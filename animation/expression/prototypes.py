@@ -53,7 +53,7 @@ class _Recipe:
     variants: tuple[dict[str, float], ...] = ()
     """Other faces of the same emotion."""
     speaking: dict[str, float] = field(default_factory=dict)
-    """What the mouth does besides while the voice speaks."""
+    """What the face does besides while the voice speaks: brows and eyes take over what the mouth gives up."""
     accent: dict[str, float] = field(default_factory=lambda: dict(_USUAL_ACCENT))
     """What a stress of the voice adds."""
     onset: float = 0.8
@@ -73,7 +73,7 @@ _RECIPES: dict[str, _Recipe] = {
             {"6": 0.8, "12": 0.86, "25": 0.7, "26": 0.15},
             {"1": 0.15, "2": 0.2, "6": 1.0, "12": 0.9, "25": 1.0, "26": 0.55},
         ),
-        speaking={"6": 0.1, "12": 0.12, "10": 0.2},
+        speaking={"6": 0.3, "12": 0.25, "10": 0.2},
         onset=0.85,
         eyes_late_s=0.12,
         manner=Manner(
@@ -86,7 +86,7 @@ _RECIPES: dict[str, _Recipe] = {
             {"1": 1.0, "4": 0.25, "15": 0.85, "17": 0.95, "43": 0.2},
             {"1": 1.0, "4": 0.4, "15": 1.0, "17": 0.4, "20": 0.2, "43": 0.14},
         ),
-        speaking={"15": 0.15},
+        speaking={"1": 0.25, "15": 0.3, "43": 0.06},
         accent={"1": 0.4},
         onset=1.0,
         mouth_late_s=0.08,
@@ -99,7 +99,7 @@ _RECIPES: dict[str, _Recipe] = {
     "surprised": _Recipe(
         {"1": 1.0, "2": 1.0, "5": 1.0, "25": 0.15, "26": 1.3},
         ({"1": 1.0, "2": 1.0, "5": 1.0, "26": 1.0}, {"1": 0.95, "2": 1.0, "5": 0.9, "26": 1.6}),
-        speaking={"26": 0.1},
+        speaking={"1": 0.2, "2": 0.25, "5": 0.2, "26": 0.1},
         accent={"1": 0.25, "2": 0.25, "5": 0.15},
         onset=0.5,
         manner=Manner(
@@ -113,7 +113,7 @@ _RECIPES: dict[str, _Recipe] = {
             {"1": 1.0, "2": 0.3, "4": 0.55, "5": 1.0, "7": 0.15, "20": 0.8, "25": 0.5, "26": 0.6},
             {"1": 1.0, "2": 0.4, "4": 0.5, "5": 1.0, "7": 0.25, "20": 1.0, "16": 0.5, "25": 0.7, "26": 0.2},
         ),
-        speaking={"20": 0.15, "16": 0.3},
+        speaking={"1": 0.35, "5": 0.35, "4": 0.15, "20": 0.3, "16": 0.3},
         accent={"1": 0.2, "5": 0.2},
         onset=0.6,
         mouth_late_s=0.06,
@@ -128,7 +128,7 @@ _RECIPES: dict[str, _Recipe] = {
             {"4": 0.35, "6": 0.2, "7": 0.3, "9": 1.0, "10": 1.0, "15": 0.45, "17": 0.55},
             {"4": 0.3, "7": 0.4, "9": 0.9, "10": 1.1, "15": 0.6, "16": 0.3, "17": 0.4, "25": 0.2},
         ),
-        speaking={"10": 0.2, "16": 0.2},
+        speaking={"4": 0.15, "9": 0.35, "10": 0.3, "16": 0.2},
         accent={"9": 0.2, "4": 0.2},
         onset=0.75,
         mouth_late_s=0.04,
@@ -140,7 +140,7 @@ _RECIPES: dict[str, _Recipe] = {
             {"4": 1.0, "5": 0.7, "7": 0.4, "9": 0.35, "10": 0.5, "16": 0.9, "22": 0.3, "25": 0.5, "26": 0.25},
             {"4": 1.0, "5": 0.45, "7": 0.5, "9": 0.2, "15": 0.35, "17": 0.7, "24": 0.9},
         ),
-        speaking={"16": 1.0, "10": 0.4, "15": 0.25},
+        speaking={"4": 0.3, "5": 0.15, "7": 0.15, "16": 1.0, "10": 0.4, "15": 0.25},
         accent={"4": 0.3, "5": 0.2, "9": 0.15},
         onset=0.75,
         mouth_late_s=0.08,
@@ -158,7 +158,7 @@ _RECIPES: dict[str, _Recipe] = {
             {"12L": 1.0, "14L": 0.9, "7": 0.2, "43": 0.1, "cheekSquintLeft": 0.4, "mouthLeft": 0.1,
              "browOuterUpRight": 0.9, "browDownLeft": 0.2},
         ),
-        speaking={"12L": 0.1},
+        speaking={"12L": 0.2, "14L": 0.2, "browOuterUpRight": 0.15},
         accent={"2": 0.25},
         onset=0.8,
         manner=Manner(
