@@ -55,6 +55,15 @@ def test_rare_classes_are_named_as_well() -> None:
     np.testing.assert_array_equal(named, [0, 1, 2])
 
 
+def test_a_face_is_named_by_the_nearest_mean_not_by_what_is_rare() -> None:
+    """Half of a feeling is its own as soon as it is past the middle between rest and what was seen of the feeling."""
+    rng = np.random.default_rng(3)
+    direction = rng.normal(0, 1, 30)
+    classes, strengths = np.repeat([0, 1, 1], 20), np.repeat([0.0, 0.5, 1.0], 20)
+    classify = LinearClassifier(strengths[:, None] * direction + rng.normal(0, 0.02, (60, 30)), classes)
+    np.testing.assert_array_equal(classify(np.array([[0.3], [0.45]]) * direction), [0, 1])
+
+
 def test_rows_of_a_confusion_are_shares() -> None:
     table = confusion(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 2]))
     np.testing.assert_allclose(table[0, :2], 0.5)
