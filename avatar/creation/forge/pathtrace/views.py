@@ -109,12 +109,13 @@ def shots(pictures: int = 160, size: int = 512, samples: int = 16) -> list[Shot]
 
     Args:
         pictures: to train on, about: two in five of the neutral head, dense in front, where a call is seen from, and
-            at least one of every expression.
+            at least one of every expression, and one in four a close-up of the neutral face: what skin looks like is
+            learned there.
         size: of a picture, pixels; close-ups of expressions have three quarters of it.
         samples: of the path tracer for every pixel; the neutral close-ups have twice, the held-out pictures four times
             as many.
     """
-    neutral, crops = max(3, 2 * pictures // 5), max(1, round(0.6 * pictures / len(EXPRESSIONS)))
+    neutral, crops = max(3, 2 * pictures // 5), max(1, round(0.35 * pictures / len(EXPRESSIONS)))
     held_out_samples = 4 * samples
     rng = np.random.default_rng(7)
     around = [Shot("neutral", NEUTRAL, c, samples, "train") for c in _orbit(neutral, size, rng)]
@@ -132,7 +133,7 @@ def shots(pictures: int = 160, size: int = 512, samples: int = 16) -> list[Shot]
             Shot(name, weights, _camera(size, yaw, pitch, 1.0, 18.0, (0.0, -0.005, -0.01)), held_out_samples, "test")
         )
     first = 2 * neutral // 3
-    faces = [Shot("neutral", NEUTRAL, c, 2 * samples, "train") for c in _crops(max(2, pictures // 8), size, 0, rng)]
+    faces = [Shot("neutral", NEUTRAL, c, 2 * samples, "train") for c in _crops(max(2, pictures // 4), size, 0, rng)]
     return [*around[:first], *close, *around[first:], *faces, *test]
 
 

@@ -41,15 +41,15 @@ def skin(
     # Haemoglobin in patches of a centimetre and of a millimetre, most on cheeks, nose and ears.
     flush = (0.40 + 0.9 * cheek + 0.9 * nose + 0.7 * ears) * redness * (1.0 - 0.55 * dark)
     colour = g.tinted(colour, (0.96, 0.74, 0.72), g.noise(place, 85, 4, 0.6).ramp(0.36, 0.66) * flush * face)
-    colour = g.tinted(colour, (0.96, 0.72, 0.70), g.noise(place, 330, 3, 0.6).ramp(0.44, 0.64) * flush * face)
+    colour = g.tinted(colour, (0.95, 0.66, 0.63), g.noise(place, 330, 3, 0.6).ramp(0.44, 0.64) * flush * face)
     # Pigment: blotches, freckles of two sizes, spots of age.
     colour = g.tinted(
         colour, (0.86, 0.76, 0.66), g.noise(place, 55, 3, 0.6).ramp(0.46, 0.74) * face * (0.45 + 0.3 * age)
     )
     crowd = g.noise(place, 140, 1, 0.5).ramp(0.36, 0.62)
-    spots = g.noise(place, 430, 1, 0.4).ramp(0.62, 0.71).max(0.8 * g.noise(place, 760, 1, 0.4).ramp(0.645, 0.72))
+    spots = g.noise(place, 430, 1, 0.4).ramp(0.59, 0.70).max(0.8 * g.noise(place, 760, 1, 0.4).ramp(0.63, 0.71))
     colour = g.tinted(
-        colour, (0.66, 0.45, 0.31), spots * crowd * (0.9 * g.attribute("freckle") + 0.08) * face * freckles
+        colour, (0.62, 0.42, 0.29), spots * crowd * (0.9 * g.attribute("freckle") + 0.12) * face * freckles
     )
     if age > 0:
         old = g.noise(place, 120, 2, 0.5).ramp(0.64, 0.74) * g.attribute("upper")
@@ -73,9 +73,9 @@ def skin(
     colour = g.blended(colour, (0.42, 0.25, 0.22), g.attribute("behind"))
 
     # Heights: pores, grain of the skin, its unevenness; the lips' fine vertical lines; creases.
-    pore = pores.ramp(0.0, 0.34, -1.0, 0.0) * (4e-5 + 8e-5 * nose + 6e-5 * cheek + 3e-5 * age)
+    pore = pores.ramp(0.0, 0.34, -1.0, 0.0) * (6e-5 + 9e-5 * nose + 8e-5 * cheek + 3e-5 * age)
     grain = 2.4e-5 * g.cells(place, 1500, "DISTANCE_TO_EDGE").ramp(0.0, 0.16)
-    uneven = 1.5e-4 * g.noise(place, 330, 2, 0.6) + (2.2e-4 + 2.0e-4 * age) * g.noise(place, 110, 2)
+    uneven = 2.4e-4 * g.noise(place, 330, 2, 0.6) + (2.2e-4 + 2.0e-4 * age) * g.noise(place, 110, 2)
     lines = 3.0e-4 * g.noise(g.stretched(place, (1.0, 0.24, 0.14)), 1000, 2, 0.6) + 2.0e-4 * g.noise(place, 260)
     height = (pore + grain + uneven) * face + lines * lip - crease * (1.2e-4 + 4.5e-4 * age)
     normal = g.bump(height)
