@@ -186,7 +186,9 @@ _KENJI = AvatarRecipe(
             asymmetry_seed=5,
         ),
     ),
-    skin=SkinRecipe(melanin=0.24, redness=0.4, warmth=0.6, freckles=0.2, stubble=0.55, gloss=0.5, lip_tint=(0.84, 1.02, 1.0)),
+    skin=SkinRecipe(
+        melanin=0.24, redness=0.4, warmth=0.6, freckles=0.2, stubble=0.55, gloss=0.5, lip_tint=(0.84, 1.02, 1.0)
+    ),
     eyes="dark brown",
     hair=HairRecipe(style="short", colour=_BLACK, wave=0.15, strands=5600, parting_m=0.028),
     brows=BrowRecipe(thickness=1.0, density=1.0, arch=-0.2, colour=_BLACK, lash_length=0.8, lash_density=0.8),
