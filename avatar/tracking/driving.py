@@ -38,6 +38,16 @@ class FaceFeatures:
     rotation: Float64[np.ndarray, "3 3"]
     """Of the head, from its own axes to the camera's (OpenCV's)."""
 
+    @property
+    def turn_deg(self) -> float:
+        """How far the head is turned to the side, degrees; 0 towards the camera."""
+        return float(np.degrees(np.arctan2(self.rotation[0, 2], -self.rotation[2, 2])))
+
+    @property
+    def nod_deg(self) -> float:
+        """How far the head is turned up or down, degrees."""
+        return float(np.degrees(np.arcsin(np.clip(self.rotation[1, 2], -1, 1))))
+
 
 def canonical_places(places: Float[np.ndarray, "468 3"]) -> Float64[np.ndarray, "468 3"]:
     """Landmarks on the head, in the picture's axes."""

@@ -83,9 +83,9 @@ def choose_frames(
         photo = _cut(picture, found, Intrinsics.guess(picture.size, focal_35mm), window, scale)
         if photo is None:
             continue
-        forward = model.features(found).rotation[:, 2]
-        turn, nod = np.degrees([np.arctan2(forward[0], -forward[2]), np.arcsin(np.clip(forward[1], -1, 1))])
-        seen.append(_Seen(photo, sharpness(photo.picture, photo.landmarks), np.array([turn, nod, *opened(found)])))
+        face = model.features(found)
+        does = np.array([face.turn_deg, face.nod_deg, *opened(found)])
+        seen.append(_Seen(photo, sharpness(photo.picture, photo.landmarks), does))
         if len(seen) >= 2 * _MOST_LOOKED_AT:  # a file that does not say how long it is
             seen = seen[::2]
     if len(seen) < _LEAST_FACES:

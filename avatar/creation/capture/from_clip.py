@@ -12,8 +12,7 @@ from avatar.creation.capture.frames import ClipFrames
 from avatar.creation.capture.from_photos import with_lips_of
 from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.painted import hair_carriers, paint_avatar
-from avatar.creation.capture.person_head import fit_person, person_head
-from avatar.creation.capture.rest import calm_pictures, with_calm_at_rest
+from avatar.creation.capture.rest import calm_pictures, person_at_rest
 from avatar.creation.capture.turning import on_still_body
 from avatar.creation.training.checkpoint import belongs
 from avatar.creation.training.config import Rates, TrainingConfig
@@ -23,8 +22,6 @@ from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
 from avatar.heads import open_head
 from avatar.rig import Avatar
-from avatar.tracking.face_points import FaceModel
-from avatar.tracking.fit import FaceFitter
 from avatar.tracking.matte import PersonSegmenter, soft_matte
 
 __all__ = ["CLIP_TRAINING", "TrackedClipPictures", "clip_trainer", "track_pictures", "train_on_clip"]
@@ -42,11 +39,6 @@ CLIP_TRAINING = TrainingConfig(
 )
 """One camera that stands still sees each Gaussian from one side of the world: a color each is all that it can tell."""
 
-_SHAPING = 3
-"""Pictures that the shape is found from: of a calm face, about from the front. With all turns it was 2.7 and 1.9 mm off
-rather than 1.5 and 1.4, of two people, and what landmarks were off by made it no better."""
-_AT_ONCE = 8
-
 
 @dataclass(frozen=True, eq=False)
 class TrackedClipPictures:
@@ -63,16 +55,8 @@ def track_pictures(
     tell(0.0, "shape")
     head, arkit = open_head()
     marks, lenses = [p.landmarks for p in frames.photos], [p.intrinsics for p in frames.photos]
-    fits = fit_person(head, arkit, marks[:_SHAPING], lenses[:_SHAPING])
-    fitter = FaceFitter(FaceModel(head, arkit))
-    for k in range(_SHAPING, len(marks), _AT_ONCE):
-        tell(0.05 + 0.25 * k / len(marks), "poses")
-        some_marks, some_lenses = marks[k : k + _AT_ONCE], lenses[k : k + _AT_ONCE]
-        start = [fitter.begin(p, c, fits[0].shape) for p, c in zip(some_marks, some_lenses, strict=True)]
-        fits += fitter.fit_all(some_marks, some_lenses, start, shape=False)
-    person = person_head(head, arkit, marks, lenses, fits, believed=0.0)
     pictures = calm_pictures(marks)
-    person = with_calm_at_rest(person, marks, pictures)
+    person = person_at_rest(head, arkit, marks, lenses, pictures, lambda share: tell(0.05 + 0.2 * share, "poses"))
     body = on_still_body(person, marks, lenses, pictures.calm)
     person, poses = body.person, body.poses
     cameras = [body.still.camera(p.intrinsics, p.picture.size) for p in frames.photos]

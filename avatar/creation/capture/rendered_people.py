@@ -22,9 +22,21 @@ from avatar.library import open_avatar
 from avatar.render.protocol import Renderer
 from avatar.rig import Avatar
 
-__all__ = ["Sitting", "draw", "people", "random_person", "random_weights", "sittings"]
+__all__ = [
+    "Sitting",
+    "draw",
+    "people",
+    "random_person",
+    "random_weights",
+    "side_sittings",
+    "sittings",
+    "various_people",
+]
 
 _AIM = (0.0, -0.005, 0.0)
+_USUAL, _WIDE, _MOST_OWN = 0.8, 1.5, 1.3
+"""Spread of shape coefficients, in standard deviations, and how much of its own face an avatar keeps at most."""
+_SIDES_DEG = (-36.0, -26.0, -18.0, -4.0, 4.0, 18.0, 26.0, 36.0)
 _BACKGROUNDS = ((0.80, 0.80, 0.82), (0.45, 0.52, 0.60), (0.20, 0.20, 0.22), (0.70, 0.62, 0.52))
 _SPOKEN: tuple[dict[str, float], ...] = (
     {"jawOpen": 0.5}, {"jawOpen": 0.15, "mouthPucker": 0.9}, {"mouthFunnel": 0.8, "jawOpen": 0.25},
@@ -65,7 +77,7 @@ class Sitting:
     picture: Image.Image
 
 
-def random_person(avatar: Avatar, rng: np.random.Generator, amount: float = 0.8) -> Avatar:
+def random_person(avatar: Avatar, rng: np.random.Generator, amount: float = _USUAL) -> Avatar:
     """The avatar with another face."""
     head, _ = open_head()
     coefficients = torch.from_numpy(rng.normal(0, amount, head.n_shape)).float()
@@ -73,12 +85,25 @@ def random_person(avatar: Avatar, rng: np.random.Generator, amount: float = 0.8)
     return replace(avatar, head=replace(avatar.head, v_template=avatar.head.v_template + moved))
 
 
-def people(names: Sequence[str], count: int, seed: int, amount: float = 0.8) -> Iterator[Avatar]:
+def people(names: Sequence[str], count: int, seed: int, amount: float = _USUAL) -> Iterator[Avatar]:
     """`count` people, made from these avatars in turn, one at a time: each takes room in a renderer."""
     rng = np.random.default_rng(seed)
     opened = [open_avatar(name) for name in names]
     for i in range(count):
         yield random_person(opened[i % len(opened)], rng, amount)
+
+
+def various_people(names: Sequence[str], count: int, seed: int) -> Iterator[Avatar]:
+    """`count` people whose faces differ more: every other one keeps only some of its avatar's own face."""
+    rng = np.random.default_rng(seed)
+    head, _ = open_head()
+    opened = [open_avatar(name) for name in names]
+    for i in range(count):
+        avatar = opened[(i // 2) % len(opened)]
+        if i % 2:
+            own = torch.lerp(head.v_template, avatar.head.v_template, float(rng.uniform(0, _MOST_OWN)))
+            avatar = replace(avatar, head=replace(avatar.head, v_template=own))
+        yield random_person(avatar, rng, _WIDE if i % 2 else _USUAL)
 
 
 def random_weights(rng: np.random.Generator) -> Float32[np.ndarray, "52"]:
@@ -131,4 +156,16 @@ def sittings(
             )
             params = person.arkit.params(weights)
             background = _BACKGROUNDS[rng.integers(len(_BACKGROUNDS))]
+            yield Sitting(person, number, weights, params, camera, draw(renderer, person, params, camera, background))
+
+
+def side_sittings(crowd: Iterable[Avatar], renderer: Renderer, seed: int, size: int = 360) -> Iterator[Sitting]:
+    """Every person at rest, from the front and from both sides."""
+    rng = np.random.default_rng(seed)
+    weights = np.zeros(len(NAMES), np.float32)
+    for number, person in enumerate(crowd):
+        for turn in _SIDES_DEG:
+            yaw, pitch, away, fov = (float(rng.uniform(*ends)) for ends in ((-5, 5), (-6, 6), (0.5, 1.1), (17, 26)))
+            camera = Camera.orbit(size, size, turn + yaw, pitch, away, _AIM, fov)
+            params, background = person.head.neutral(), _BACKGROUNDS[rng.integers(len(_BACKGROUNDS))]
             yield Sitting(person, number, weights, params, camera, draw(renderer, person, params, camera, background))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.numpy import save_file
 from scipy.spatial.transform import Rotation
 
 from avatar.creation.capture.landmark_places import Observations, PlaceFinder
-from avatar.creation.capture.rendered_people import people, sittings
+from avatar.creation.capture.rendered_people import people, side_sittings, sittings, various_people
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
 from avatar.formats.atomic import replacing
@@ -18,13 +19,18 @@ from avatar.heads import open_head
 from avatar.render import open_renderer
 from avatar.tracking.driving import DrivingModel, canonical_places, features
 from avatar.tracking.landmarker import FaceLandmarker, FaceLandmarks
+from avatar.tracking.shape_guess import ShapeGuess
 
-__all__ = ["build_tables"]
+__all__ = ["build_tables", "learn_shapes"]
 
 _PICTURE_PX = 360
 _NEUTRAL = 3
 _PLACES_EVERY = 10
 """One picture in so many says where landmarks lie: casting back is slow, and a few hundred suffice."""
+_SIDES_OF = 2
+"""People whose shapes are learned from three sides, for each one that the rest is learned from."""
+_BESIDES = 0.3
+_SHAPES = "looking at faces from three sides"
 
 
 def build_tables(
@@ -55,7 +61,7 @@ def build_tables(
     for total, sitting in enumerate(
         sittings(crowd, open_renderer("cpu"), each, seed + 1, _PICTURE_PX, neutral=_NEUTRAL), 1
     ):
-        tell("looking at rendered people", 0.9 * total / (count * each))
+        tell("looking at rendered people", 0.58 * total / (count * each))
         landmarker.forget()
         found = landmarker.follow(sitting.picture)
         if found is None:
@@ -72,7 +78,7 @@ def build_tables(
             observed_who.append(sitting.number)
     if len(seen) < 0.5 * total or not observed:
         raise UserError(f"faces were found in {len(seen)} of {total} renders: too few to learn from")
-    tell("learning", 0.92)
+    tell("learning", 0.58)
     landmarks = finder.average(observed, observed_who)
     canonical = canonical_places(landmarks.places(head.v_template.double().numpy(), head.faces.numpy()))
     faces = [features(found, canonical) for found in seen]
@@ -93,6 +99,7 @@ def build_tables(
         np.array([views[i] @ rests[people_of[i]][2].T for i in keep]),
         np.array([shapes[people_of[i]] for i in keep]),
     )
+    guess = learn_shapes(model, avatars, _SIDES_OF * count, seed + 2, lambda share: tell(_SHAPES, 0.6 + 0.4 * share))
     with replacing(path) as fresh:
         save_file(
             {
@@ -107,6 +114,7 @@ def build_tables(
                 "turn_of_face": model.turn_of_face,
                 "shape_matrix": model.shape_matrix,
                 "shape_offset": model.shape_offset,
+                **guess.tensors(),
             },
             fresh,
         )
@@ -114,13 +122,40 @@ def build_tables(
     return len(seen) / total
 
 
+def learn_shapes(
+    model: DrivingModel, avatars: Sequence[str], count: int, seed: int, tell: Callable[[float], None]
+) -> ShapeGuess:
+    """What three sides of a face at rest say of its head, from `count` people."""
+    head, _ = open_head()
+    landmarker, seen, who = FaceLandmarker(), [], []
+    shapes: list[np.ndarray] = []
+    crowd = side_sittings(various_people(avatars, count, seed), open_renderer("cpu"), seed + 1, _PICTURE_PX)
+    for sitting in crowd:
+        tell(sitting.number / count)
+        if sitting.number == len(shapes):
+            shapes.append(_coefficients(head, sitting.person.head, _BESIDES))
+        landmarker.forget()
+        found = landmarker.follow(sitting.picture)
+        if found is not None:
+            seen.append(model.features(found))
+            who.append(sitting.number)
+    return ShapeGuess.learn(seen, who, np.array(shapes))
+
+
 def _mean_rotation(rotations: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     return np.asarray(Rotation.from_matrix(np.array(rotations)).mean().as_matrix())
 
 
-def _coefficients(generic: HeadModel, own: HeadModel) -> np.ndarray:
-    """The shape coefficients of the generic head that come nearest to another's face."""
-    face = generic.regions["face"].numpy()
-    dirs = generic.shapedirs[..., : generic.n_shape].double().numpy()[face].reshape(3 * len(face), -1)
-    away = (own.v_template - generic.v_template).double().numpy()[face].ravel()
-    return np.asarray(np.linalg.lstsq(dirs, away, rcond=None)[0])
+def _coefficients(generic: HeadModel, own: HeadModel, besides: float = 0.0) -> np.ndarray:
+    """The shape coefficients of the generic head that come nearest to another's face.
+
+    Args:
+        besides: what the rest of the skin counts beside the face. With 0 it is left to chance: skull and ears are
+            several millimetres off, the neck centimetres.
+    """
+    counts = torch.zeros(generic.n_vertices, 1, dtype=torch.float64)
+    counts[generic.regions["skin"]] = besides
+    counts[generic.regions["face"]] = 1.0
+    dirs = generic.shapedirs[..., : generic.n_shape].double() * counts[..., None]
+    away = (own.v_template - generic.v_template).double() * counts
+    return np.asarray(np.linalg.lstsq(dirs.reshape(-1, generic.n_shape).numpy(), away.ravel().numpy(), rcond=None)[0])

@@ -19,7 +19,7 @@ from avatar.creation.capture.layers import separate
 from avatar.creation.capture.outline import Shown, no_wider_than_outline
 from avatar.creation.capture.painted import hair_carriers
 from avatar.creation.capture.person_head import Person, bend, graph
-from avatar.creation.capture.rest import CalmPictures, with_calm_at_rest
+from avatar.creation.capture.rest import CalmPictures, _looking, person_at_rest
 from avatar.creation.capture.shell import inflate
 from avatar.creation.capture.skin_paint import SkinBody, SkinSight, lay_skin, paint
 from avatar.creation.capture.turning import on_still_body
@@ -218,27 +218,40 @@ def _fits(
     return fits, marks
 
 
-def test_what_is_found_in_calm_pictures_is_the_head_at_rest() -> None:
+def test_calm_pictures_are_the_head_at_rest() -> None:
+    """And shut eyes, parted lips are told by how they differ, whatever the fit would find in a calm face."""
     head, arkit = open_head()
     own, own_arkit = replace(head, shapedirs=head.shapedirs[..., head.n_shape :], n_shape=0), replace(arkit, n_shape=0)
     calm = {"jawOpen": 0.1, "mouthSmileLeft": 0.15, "browDownLeft": 0.1, "eyeBlinkLeft": 0.08, "eyeLookDownLeft": 0.6}
-    fits, marks = _fits(own, own_arkit, [calm, calm, calm, calm | {"jawOpen": 0.6}, calm | {"eyeBlinkLeft": 0.6}])
+    _, marks = _fits(own, own_arkit, [calm, calm, calm, calm | {"jawOpen": 0.6}, calm | {"eyeBlinkLeft": 0.6}])
     seen = CalmPictures(np.array([True, True, True, False, False]), np.array([[False, False]] * 4 + [[False, True]]))
-    rested = with_calm_at_rest(Person(own, own_arkit, tuple(fits), 0.0), marks, seen)
-    usual = own_arkit.params(weights_from_dict({k: v for k, v in calm.items() if not k.startswith("eye")}))
-    expected, eye = own.vertices(usual), own.lbs_weights[:, 3] > 0.5
-    lids = own.regions["upper_lid_left"]
-    assert torch.allclose(rested.head.v_template[lids], expected[lids], atol=1e-6)  # they do not follow the eyes
-    turn = torch.from_numpy(axis_angle_to_matrix(np.array([0.2, 0.0, 0.0]))).float()
-    found, straight = (v[eye] - own.J_regressor[3] @ v for v in (rested.head.v_template, expected))
-    assert torch.allclose(found, straight @ turn.T, atol=3e-4)
+    lens = Intrinsics(700.0, 320.0, 240.0)
+    shares: list[float] = []
+    rested = person_at_rest(head, arkit, marks, [lens] * len(marks), seen, shares.append)
+    assert shares == [0.0]
     assert not any(np.abs(fit.weights).any() or np.abs(fit.gaze).any() for fit in rested.fits[:3])
     assert 0.3 < rested.fits[3].weights[indices("jawOpen")[0]] < 0.7  # 0.5 more than at rest
     assert rested.fits[4].weights[indices("eyeBlinkLeft")[0]] == 1.0
+    model = FaceModel(rested.head, rested.arkit).pose(np.zeros(0), np.zeros(52), derivatives=False).points
+    wide = np.linalg.norm(marks[0].points[61, :2] - marks[0].points[291, :2]) / 700 * 0.6
+    assert abs(np.linalg.norm(model[61] - model[291]) - wide) < 0.002  # a bit of a smile is this face
     shut = rested.head.vertices(own_arkit.params(weights_from_dict({"eyeBlinkLeft": 1.0}))).numpy()
     upper, lower = (shut[head.regions[f"{row}_lid_margin_left"]] for row in ("upper", "lower"))
     lower = lower[np.argsort(lower[:, 0])]
     assert np.abs(np.interp(upper[:, 0], lower[:, 0], lower[:, 1]) - upper[:, 1]).max() < 0.0006
+
+
+def test_eyes_that_mostly_look_down_look_ahead_at_rest() -> None:
+    head, _ = open_head()
+    turned = _looking(head, np.array([[0.2, 0.0, 0.0], [0.0, 0.1, 0.0]]))
+    lids = head.regions["upper_lid_left"]
+    assert torch.equal(turned.v_template[lids], head.v_template[lids])  # they do not follow the eyes
+    for joint, by in ((4, [0.2, 0.0, 0.0]), (3, [0.0, 0.1, 0.0])):
+        eye, turn = head.lbs_weights[:, joint] > 0.5, torch.from_numpy(axis_angle_to_matrix(np.array(by))).float()
+        found, straight = (
+            v[eye] - head.J_regressor[joint] @ head.v_template for v in (turned.v_template, head.v_template)
+        )
+        assert torch.allclose(found, straight @ turn.T, atol=1e-5)
 
 
 def test_captured_people_are_given_teeth_that_show_when_lips_part() -> None:
