@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+import torch
+from jaxtyping import Bool
 
 from avatar.creation.capture.frames import ClipFrames
 from avatar.creation.capture.from_photos import with_lips_of
@@ -20,6 +22,7 @@ from avatar.creation.training.emphasis import face_emphasis
 from avatar.creation.training.run import RunOptions, RunReport, run_training, state_path
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
+from avatar.flame.head import HeadModel
 from avatar.heads import open_head
 from avatar.rig import Avatar
 from avatar.tracking.matte import PersonSegmenter, soft_matte
@@ -112,5 +115,18 @@ def train_on_clip(
 
 
 def clip_trainer(tracked: TrackedClipPictures, config: TrainingConfig = CLIP_TRAINING) -> Trainer:
-    """A training of the first avatar on all pictures."""
-    return Trainer(tracked.first, tracked.views, config, emphasis=face_emphasis(tracked.first.head))
+    """A training of the first avatar on all pictures.
+
+    Lids and lashes stay as they were laid. Of a blink a clip has pictures in which the eye is still open by a fifth,
+    which landmarks cannot tell from shut: lids would learn the iris's color where they meet.
+    """
+    first = tracked.first
+    fixed = _on_lids(first.head)[first.gaussians.triangles]
+    return Trainer(first, tracked.views, config, emphasis=face_emphasis(first.head), fixed=fixed)
+
+
+def _on_lids(head: HeadModel) -> Bool[torch.Tensor, " f"]:
+    lids = torch.zeros(head.n_vertices, dtype=torch.bool)
+    for side in ("left", "right"):
+        lids[head.regions[f"upper_lid_{side}"]] = lids[head.regions[f"lower_lid_{side}"]] = True
+    return lids[head.faces].all(1)

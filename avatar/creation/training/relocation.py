@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar.creation.training.parameters import Parameters
@@ -56,6 +56,7 @@ def relocate(
     useless: float,
     levels: Sequence[int],
     rng: np.random.Generator,
+    fixed: Bool[np.ndarray, " n"] | None = None,
 ) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
     """Move what is seen and hardly matters onto others, in place; a pair looks as the one did.
 
@@ -68,15 +69,17 @@ def relocate(
         share: of all Gaussians, to be moved at most.
         useless: a Gaussian with a smaller peak may be moved.
         levels: numbers of Gaussians that are pictures of their own, rising.
+        fixed: neither moved nor moved onto.
 
     Returns:
         What was moved, and onto what.
     """
     peak = useful.peak.cpu().numpy()
     faint = parameters.tensors["logit_opacities"].detach().sigmoid().flatten().cpu().numpy() < useless
-    candidates = np.flatnonzero((peak < useless) & ((peak > 0) | faint))
+    free = np.ones(len(peak), bool) if fixed is None else ~fixed
+    candidates = np.flatnonzero((peak < useless) & ((peak > 0) | faint) & free)
     chosen = candidates[np.argsort(peak[candidates], kind="stable")[: int(share * len(peak))]]
-    chance = np.where(peak < 2 * useless, 0.0, useful.pull.cpu().numpy().astype(np.float64))
+    chance = np.where((peak < 2 * useless) | ~free, 0.0, useful.pull.cpu().numpy().astype(np.float64))
     moved, source = _pairs(chosen, chance, [0, *levels], rng)
     device = parameters.triangles.device
     to, of = (torch.from_numpy(np.ascontiguousarray(i)).to(device) for i in (moved, source))

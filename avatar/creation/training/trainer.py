@@ -100,7 +100,7 @@ class Trainer:
             views: the pictures to learn from, whose poses fit the head.
             emphasis: what each triangle counts, 1 for those without emphasis: eyes and lips are small.
             splatter: what to draw with, instead of the device's.
-            fixed: Gaussians that are drawn and learn nothing; they must not be relocated.
+            fixed: Gaussians that are drawn and learn nothing.
         """
         if not views:
             raise ValueError("Trainer: expected at least one view, got none")
@@ -108,6 +108,7 @@ class Trainer:
         self._start, self.views = avatar, tuple(views)
         self.splatter = splatter or open_splatter(device)
         self._device = self.splatter.device
+        self._fixed = None if fixed is None else fixed.cpu().numpy()
         self._free = None if fixed is None else (~fixed).float().to(self._device)
         cpu = self._device.type == "cpu"
         self._threads = CpuLoss().threads if cpu else 1
@@ -244,9 +245,8 @@ class Trainer:
         enough = max(config.relocate_every, min(len(self.views), _MANY_VIEWS))
         if self.step_count < config.relocate_from or done > config.relocate_until or self._useful.pictures < enough:
             return 0
-        to, of = relocate(
-            self.parameters, self._useful, config.relocate_share, config.useless, self.levels(), self._rng
-        )
+        how = config.relocate_share, config.useless, self.levels(), self._rng, self._fixed
+        to, of = relocate(self.parameters, self._useful, *how)
         for adam in self._adams.values():
             adam.restart(to, of)
         self._home[to] = self._home[of]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import app.capture
@@ -16,6 +17,7 @@ from avatar.creation.capture.frames import ClipFrames, choose_frames
 from avatar.creation.capture.from_clip import (
     CLIP_TRAINING,
     TrackedClipPictures,
+    clip_trainer,
     track_pictures,
     train_on_clip,
 )
@@ -96,6 +98,20 @@ def test_training_comes_nearer_and_may_be_stopped(tracked: TrackedClipPictures, 
     assert report.steps == 12 and not state_path(out).exists() and made.static_offset is not None
     assert len(made.gaussians) > 0.9 * len(tracked.first.gaussians) and made.gaussians.sh.shape[1] == 1
     assert made.metadata["description"] == "made from a clip"
+
+
+def test_lids_stay_as_they_were_laid(tracked: TrackedClipPictures) -> None:
+    """Eyes that are nearly shut count as shut: lids would take on the iris's color where they meet."""
+    head, began = tracked.first.head, tracked.first.gaussians
+    trainer = clip_trainer(tracked, replace(CLIP_TRAINING, steps=8, least=4000))
+    trainer.run()
+    lids = torch.cat([head.regions[f"{row}_lid_{side}"] for row in ("upper", "lower") for side in ("left", "right")])
+    on_lids = torch.isin(head.faces, lids).all(1)[began.triangles]
+    learned = trainer.parameters.tensors
+    assert on_lids.sum() > 1000
+    for name, old in (("sh", began.sh[:, :1]), ("means", began.means), ("logit_opacities", began.logit_opacities)):
+        changed = (learned[name].detach().reshape(len(old), -1) - old.reshape(len(old), -1)).abs().amax(1)
+        assert changed[on_lids].max() == 0 and (changed[~on_lids] > 0).float().mean() > 0.3, name
 
 
 def test_a_file_becomes_an_avatar_in_the_library(

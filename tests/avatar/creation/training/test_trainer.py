@@ -108,7 +108,7 @@ def test_fixed_gaussians_learn_nothing_and_the_others_do() -> None:
     avatar = _probe()
     start = replace(avatar, gaussians=disks_on_mesh(avatar.head, 400, sh_count=4))
     fixed = torch.arange(400) % 2 == 0
-    trainer = Trainer(start, _views(avatar), replace(QUICK, relocate_from=100), fixed=fixed)
+    trainer = Trainer(start, _views(avatar), QUICK, fixed=fixed)
     trainer.run()
     for name, learned in trainer.parameters.tensors.items():
         began = getattr(start.gaussians, name).reshape(learned.shape)
@@ -319,6 +319,15 @@ def test_nothing_moves_onto_what_would_leave_two_useless_ones() -> None:
     moved, source = relocate(parameters, useful, 0.2, 0.05, [], np.random.default_rng(0))
     assert len(moved) == 120 and int(moved.max()) < 200
     assert int(source.min()) >= 400
+
+
+def test_what_is_fixed_neither_moves_nor_is_moved_onto() -> None:
+    parameters = Parameters(_probe().gaussians, None, (), torch.device("cpu"), 4)
+    useful = Usefulness(600, torch.device("cpu"))
+    useful.add(torch.tensor([0.01, 0.5]).repeat_interleave(300), torch.ones(600))
+    fixed = np.arange(600) % 3 == 0
+    moved, source = relocate(parameters, useful, 1.0, 0.05, [], np.random.default_rng(0), fixed)
+    assert len(moved) == 200 and not fixed[moved.numpy()].any() and not fixed[source.numpy()].any()
 
 
 def test_nothing_moves_onto_an_earlier_level() -> None:
