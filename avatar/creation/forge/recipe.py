@@ -255,7 +255,7 @@ _AMARA = AvatarRecipe(
             asymmetry_seed=8,
         ),
     ),
-    skin=SkinRecipe(melanin=0.70, redness=0.4, warmth=0.35, gloss=0.6, lip_tint=(1.02, 0.88, 0.92)),
+    skin=SkinRecipe(melanin=0.70, redness=0.4, warmth=0.35, freckles=0.3, gloss=0.6, lip_tint=(1.02, 0.88, 0.92)),
     eyes="dark brown",
     hair=HairRecipe(style="curly", colour=_COILS, wave=1.0, strands=2500),
     brows=BrowRecipe(thickness=0.75, density=0.8, arch=0.6, colour=(0.010, 0.008, 0.007)),
