@@ -43,7 +43,7 @@ def look_at(
     """
     faces = landmarker.faces(picture)
     if not faces:
-        raise UserError(f"{name}: no face was found; it should be seen from the front, whole, and well lit")
+        raise UserError(f"{name}: no face was found; it should be seen from the front, whole, sharp and well lit")
     face, notes = faces[0], []
     if len(faces) > 1 and faces[1].eye_distance > 0.6 * face.eye_distance:
         notes.append(f"{len(faces)} faces are in the picture: the largest was taken")

@@ -66,7 +66,7 @@ def _fit_to_use(face: Image.Image) -> Iterator[Case]:
 
 
 def _remarked(front: Image.Image, side: Image.Image) -> Iterator[Case]:
-    for radius, said in ((4, "blurred"), (5, "blurred"), (6, "blurred"), (7, "blurred|no face")):
+    for radius, said in ((4, "blurred"), (5, "blurred"), (6, "blurred|sharp"), (7, "blurred|sharp")):
         yield f"blur {radius}", front.filter(ImageFilter.GaussianBlur(radius)), said
     for light in (0.12, 0.2, 0.28):
         yield f"light {light}", ImageEnhance.Brightness(front).enhance(light), "dark|no face"
