@@ -12,7 +12,10 @@ from torch import Tensor
 
 from avatar.flame.head import HeadModel
 
-__all__ = ["with_closing_lids"]
+__all__ = ["LIDS", "with_closing_lids"]
+
+LIDS = ("upper_lid_left", "lower_lid_left", "upper_lid_right", "lower_lid_right")
+"""The regions of a head that are its lids."""
 
 _REACH_M = 0.004
 

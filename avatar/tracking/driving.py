@@ -19,6 +19,7 @@ from avatar.tracking.alignment import align
 from avatar.tracking.face_points import tables
 from avatar.tracking.kernel_map import KernelMap
 from avatar.tracking.landmarker import FaceLandmarks
+from avatar.tracking.ridge import affine_ridge, ridge
 from avatar.tracking.topology import BROWS, COUNT, EYE_RINGS, LIDS, LIPS_INNER, LIPS_OUTER, STILL
 
 __all__ = ["DrivingModel", "FaceFeatures", "canonical_places", "features"]
@@ -151,29 +152,17 @@ class DrivingModel:
         turned = [face.rotation @ rotation.T for face, (_, rotation) in zip(seen, rest_of, strict=True)]
         own = Rotation.from_matrix(np.array(turned)).as_rotvec() * _TURN_SCALE
         both = np.c_[own, changes]
-        turn = _ridge(both, Rotation.from_matrix(turns).as_rotvec(), 63, 100.0)
+        turn = ridge(both, Rotation.from_matrix(turns).as_rotvec(), 63, 100.0)
         still = ~weights.any(1)  # expressions only blur what a face at rest says of its shape
-        mean, centre = values[still].mean(0), shapes[still].mean(0)
-        shape = _ridge(values[still] - mean, shapes[still] - centre, 60, 30.0)
+        shape, offset = affine_ridge(values[still], shapes[still], 60, 30.0)
         return cls(
             canonical,
             driving,
             (_TURN_SCALE * turn[:3]).astype(np.float32),
             turn[3:].astype(np.float32),
             shape.astype(np.float32),
-            (centre - mean @ shape).astype(np.float32),
+            offset.astype(np.float32),
         )
-
-
-def _ridge(
-    inputs: Float[np.ndarray, "t n"], wanted: Float[np.ndarray, "t m"], components: int, ridge: float
-) -> Float64[np.ndarray, "n m"]:
-    """Ridge regression through the origin on the strongest principal directions of the inputs."""
-    _, axes = np.linalg.eigh(inputs.T @ inputs)
-    axes = axes[:, -components:]
-    reduced = inputs @ axes
-    solved = np.linalg.solve(reduced.T @ reduced + ridge * np.eye(reduced.shape[1]), reduced.T @ wanted)
-    return np.asarray(axes @ solved)
 
 
 def _emphasis(count: int) -> Float64[np.ndarray, " n"]:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Float16, Float32, Float64
 
 from avatar.tracking.driving import FaceFeatures
 from avatar.tracking.face_points import tables
+from avatar.tracking.ridge import affine_ridge
 
 __all__ = ["ShapeGuess"]
 
@@ -60,11 +61,8 @@ class ShapeGuess:
         rows = [_sides([face for face, w in zip(faces, who, strict=True) if w == p]) for p in range(len(shapes))]
         inputs = np.array([row for row in rows if row is not None])
         wanted = shapes[[row is not None for row in rows]]
-        mean, centre = inputs.mean(0), wanted.mean(0)
-        u, s, vt = np.linalg.svd(inputs - mean, full_matrices=False)
-        k = min(_COMPONENTS, len(s))
-        matrix = vt[:k].T @ ((s[:k] / (s[:k] ** 2 + _RIDGE))[:, None] * (u[:, :k].T @ (wanted - centre)))
-        return cls(matrix.astype(np.float32), (centre - mean @ matrix).astype(np.float32))
+        matrix, offset = affine_ridge(inputs, wanted, _COMPONENTS, _RIDGE)
+        return cls(matrix.astype(np.float32), offset.astype(np.float32))
 
 
 def _sides(faces: Sequence[FaceFeatures]) -> Float64[np.ndarray, " n"] | None:

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from avatar.binding import BoundGaussians
 from avatar.creation.capture.layers import polygon
 from avatar.creation.forge.splats import SH_DC
+from avatar.creation.lids import LIDS
 from avatar.errors import UserError
 from avatar.rig import Avatar
 from avatar.tracking.landmarker import FaceLandmarks
@@ -130,7 +131,7 @@ def features_of(avatar: Avatar) -> Features:
         members = np.concatenate([head.regions[r].numpy() for r in regions])
         return np.asarray(np.isin(corners, members).all(1))
 
-    lids = on("upper_lid_left", "lower_lid_left", "upper_lid_right", "lower_lid_right")
+    lids = on(*LIDS)
     sizes = np.sort(gaussians.log_scales.numpy(), 1)
     kind = np.full(len(gaussians), -1)
     kind[on("tongue", "mouth_interior") & ~on("skin")] = _KINDS.index("mouth")

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 
 from avatar.creation.capture.frames import ClipFrames
 from avatar.creation.capture.from_photos import with_lips_of
@@ -16,13 +15,13 @@ from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.painted import hair_carriers, paint_avatar
 from avatar.creation.capture.rest import calm_pictures, person_at_rest
 from avatar.creation.capture.turning import on_still_body
+from avatar.creation.lids import LIDS
 from avatar.creation.training.checkpoint import belongs
 from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.emphasis import face_emphasis
 from avatar.creation.training.run import RunOptions, RunReport, run_training, state_path
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
-from avatar.flame.head import HeadModel
 from avatar.heads import open_head
 from avatar.rig import Avatar
 from avatar.tracking.matte import PersonSegmenter, soft_matte
@@ -121,12 +120,6 @@ def clip_trainer(tracked: TrackedClipPictures, config: TrainingConfig = CLIP_TRA
     which landmarks cannot tell from shut: lids would learn the iris's color where they meet.
     """
     first = tracked.first
-    fixed = _on_lids(first.head)[first.gaussians.triangles]
+    lids = torch.cat([first.head.regions[name] for name in LIDS])
+    fixed = torch.isin(first.head.faces, lids).all(1)[first.gaussians.triangles]
     return Trainer(first, tracked.views, config, emphasis=face_emphasis(first.head), fixed=fixed)
-
-
-def _on_lids(head: HeadModel) -> Bool[torch.Tensor, " f"]:
-    lids = torch.zeros(head.n_vertices, dtype=torch.bool)
-    for side in ("left", "right"):
-        lids[head.regions[f"upper_lid_{side}"]] = lids[head.regions[f"lower_lid_{side}"]] = True
-    return lids[head.faces].all(1)

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from avatar.binding import BoundGaussians
 from avatar.creation.capture.outline import Shown
+from avatar.creation.lids import LIDS
 from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
@@ -63,8 +64,8 @@ def _at_openings(head: HeadModel) -> Bool[torch.Tensor, " f"]:
     """Triangles of lids, and of all that is behind skin."""
     outside = torch.zeros(head.n_vertices, dtype=torch.bool)
     outside[head.regions["skin"]] = True
-    for side in ("left", "right"):
-        outside[head.regions[f"upper_lid_{side}"]] = outside[head.regions[f"lower_lid_{side}"]] = False
+    for name in LIDS:
+        outside[head.regions[name]] = False
     return ~outside[head.faces].all(1)
 
 
