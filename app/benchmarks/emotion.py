@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from animation.driver import AvatarDriver, DriverSettings
@@ -170,22 +170,35 @@ def _see(
     return FacesSeen(avatar.name, np.stack(rows), emotions, levels, talking, missed)
 
 
+def _kinds(seen: Sequence[FacesSeen]) -> Int[np.ndarray, " n"]:
+    """Faces that are alike but for the emotion: as strong, and talking or not."""
+    return np.concatenate([2 * (s.level == LEVELS[0]) + s.talking for s in seen])
+
+
 def separability(seen: Sequence[FacesSeen]) -> dict:
-    """How well a linear classifier that learned on the first two avatars names the emotions of the others."""
+    """How well a linear classifier that learned on the first two avatars names the emotions of the others.
+
+    It knows an emotion by its half and its whole, silent and talking; `right_by_one_mean` is what one that knows it by
+    the mean of them all would say.
+    """
     taught, asked = seen[:_TAUGHT], seen[_TAUGHT:]
     if not asked:
         return {}
-    classify = LinearClassifier(
-        np.concatenate([s.features for s in taught]), np.concatenate([s.emotion for s in taught])
-    )
+    features, emotions = (np.concatenate([getattr(s, column) for s in taught]) for column in ("features", "emotion"))
+    classify, by_one_mean = LinearClassifier(features, emotions, _kinds(taught)), LinearClassifier(features, emotions)
     named = {s.avatar: classify(s.features) for s in asked}
+    named_by_one_mean = {s.avatar: by_one_mean(s.features) for s in asked}
     table: dict = {"taught_by": [s.avatar for s in taught], "asked_about": [s.avatar for s in asked]}
     for level in LEVELS:
         for talks in (False, True):
-            of = [(s.emotion, named[s.avatar], (s.level == level) & (s.talking == talks)) for s in asked]
-            shown, said = (np.concatenate([row[k][row[2]] for row in of]) for k in (0, 1))
+            of = [(s, (s.level == level) & (s.talking == talks)) for s in asked]
+            shown = np.concatenate([s.emotion[rows] for s, rows in of])
+            said, said_by_one_mean = (
+                np.concatenate([by[s.avatar][rows] for s, rows in of]) for by in (named, named_by_one_mean)
+            )
             table[f"{level} {'talking' if talks else 'silent'}"] = {
                 "right": round(float((shown == said).mean()), 3),
+                "right_by_one_mean": round(float((shown == said_by_one_mean).mean()), 3),
                 "confusion": confusion(shown, said).round(2).tolist(),
             }
     table["emotions"] = list(EMOTIONS)

@@ -87,20 +87,32 @@ class LinearClassifier:
     """Linear discriminant analysis: the class whose mean is nearest, as the scatter within classes measures distances.
 
     How talk, heads and people differ under one emotion is in that scatter, and counts for less than what tells
-    emotions apart. Classes weigh the same. Reference: Friedman, "Regularized discriminant analysis", 1989.
+    emotions apart. A class may have several kinds, each with a mean of its own: the scatter is that within kinds, a
+    face is of the class of its nearest kind. Otherwise what a weak and a strong showing of one emotion differ by, which
+    is what the emotion itself moves, would count as noise. Classes weigh the same.
+
+    References: Friedman, "Regularized discriminant analysis", 1989; Zhu and Martinez, "Subclass discriminant analysis",
+    2006.
     """
 
     def __init__(
-        self, features: Float[np.ndarray, "n f"], classes: Int[np.ndarray, " n"], shrinkage: float = 0.6
+        self,
+        features: Float[np.ndarray, "n f"],
+        classes: Int[np.ndarray, " n"],
+        kinds: Int[np.ndarray, " n"] | None = None,
+        shrinkage: float = 0.6,
     ) -> None:
         """
         Args:
             features: of the faces to learn from.
             classes: numbers of their emotions in `EMOTIONS`; those that no face shows are never named.
+            kinds: which faces of a class are alike, as numbers; all if not given.
             shrinkage: how far the scatter goes towards an even one of the same size, above 0 to 1.
         """
-        self._shown, number = np.unique(classes, return_inverse=True)
-        means = np.stack([features[number == k].mean(0) for k in range(len(self._shown))])
+        parts = np.stack([classes, np.zeros_like(classes) if kinds is None else kinds])
+        (self._class_of, _), number = np.unique(parts, axis=1, return_inverse=True)
+        number = number.ravel()
+        means = np.stack([features[number == k].mean(0) for k in range(len(self._class_of))])
         within = features - means[number]
         scatter, even = within * np.sqrt((1 - shrinkage) / len(features)), shrinkage * (within**2).mean()
         # In the space of the examples, of which there are fewer than features.
@@ -110,7 +122,7 @@ class LinearClassifier:
 
     def __call__(self, features: Float[np.ndarray, "*batch f"]) -> Int[np.ndarray, "*batch"]:
         """The emotion that each face shows most."""
-        return self._shown[(features @ self._map + self._bias).argmax(-1)]
+        return self._class_of[(features @ self._map + self._bias).argmax(-1)]
 
 
 def confusion(shown: Int[np.ndarray, " n"], named: Int[np.ndarray, " n"]) -> Float[np.ndarray, "e e"]:

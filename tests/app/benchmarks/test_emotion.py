@@ -21,7 +21,7 @@ def test_who_teaches_is_not_asked() -> None:
     found = separability([faces("a"), faces("b"), faces("c"), faces("d", mixed_up=True)])
     assert (found["taught_by"], found["asked_about"]) == (["a", "b"], ["c", "d"])
     assert found["by_avatar"] == {"c": 1.0, "d": 0.0}
-    assert found["1.0 silent"]["right"] == 0.5
+    assert found["1.0 silent"]["right"] == found["1.0 silent"]["right_by_one_mean"] == 0.5
     np.testing.assert_allclose(np.sum(found["0.5 talking"]["confusion"], 1), 1)
 
 

@@ -64,6 +64,18 @@ def test_a_face_is_named_by_the_nearest_mean_not_by_what_is_rare() -> None:
     np.testing.assert_array_equal(classify(np.array([[0.3], [0.45]]) * direction), [0, 1])
 
 
+def test_what_weak_and_strong_differ_by_is_no_noise_where_they_are_kinds_of_one_class() -> None:
+    """Less than half of a feeling is nearer to its half than to rest; a class taught in kinds keeps its name."""
+    rng = np.random.default_rng(4)
+    directions = rng.normal(0, 1, (2, 30))
+    classes, halves = np.repeat([0, 0, 3, 3, 5, 5], 20), np.tile(np.repeat([0.5, 1.0], 20), 3)
+    shown = np.stack([np.zeros(30), *directions])[np.searchsorted([0, 3, 5], classes)]
+    features = halves[:, None] * shown + rng.normal(0, 0.02, (120, 30))
+    classify = LinearClassifier(features, classes, (2 * halves).astype(int))
+    np.testing.assert_array_equal(classify(np.array([[0.2], [0.3], [1.0]]) * directions[0]), [0, 3, 3])
+    np.testing.assert_array_equal(classify(np.array([[0.2], [0.3], [1.0]]) * directions[1]), [0, 5, 5])
+
+
 def test_rows_of_a_confusion_are_shares() -> None:
     table = confusion(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 2]))
     np.testing.assert_allclose(table[0, :2], 0.5)
