@@ -121,7 +121,7 @@ def forge(
         pictures: to train on, about (160).
         size: of the pictures, pixels (512).
         samples: of the path tracer for every pixel (16).
-        threads: of the path tracer; all if not given.
+        threads: of the path tracer on the CPU; if not given a GPU if there is one, else all.
         part: such as 2/4, the second of four shares of the pictures: for several machines with one folder between them.
     """
     if recipe is not None or surprise is not None:

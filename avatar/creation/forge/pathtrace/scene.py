@@ -163,7 +163,7 @@ def write_job(
 
     Args:
         objects: as `write_scene` returned them; the arrays lie in `scene.npz` of the folder.
-        threads: of the path tracer; 0 for all.
+        threads: of the path tracer on the CPU; 0 for a GPU if Blender finds one, else for all.
     """
     job = {
         "scene": "scene.npz",

@@ -50,7 +50,7 @@ def photograph(
         folder: of the set; it is made if need be.
         progress: called with the share done, and what is being done with the time left.
         wanted: by default those of `views.shots`.
-        threads: of the path tracer; 0 for all.
+        threads: of the path tracer on the CPU; 0 for a GPU if Blender finds one, else for all.
         part: which share of the pictures, of how many: several machines may take one each, in one folder.
 
     Returns:
@@ -146,12 +146,15 @@ def _render(python: Path, scene: Path, done: int, total: int, tell: Progress) ->
     ):
         try:
             assert process.stdout is not None
+            device = ""
             for line in process.stdout:
+                if line.startswith("on "):
+                    device = f" {line.strip()}"
                 if not line.startswith("@ "):
                     continue
                 here += 1
                 left_s = (time.monotonic() - begun) / here * (total - done - here)
-                tell((done + here) / total, f"picture {done + here + 1} of {total}, {_duration(left_s)} left")
+                tell((done + here) / total, f"picture {done + here + 1} of {total}{device}, {_duration(left_s)} left")
         except BaseException:
             process.terminate()
             raise

@@ -83,6 +83,17 @@ HELD_OUT: Mapping[str, Weights] = {
 }
 """Combinations to test on, never trained on."""
 
+EYES_NEAR = (
+    "neutral", "blink", "half blink", "look left and up", "look right and down", "squint", "grin", "laugh", "brows up",
+    "anger", "sorrow", "fear",
+)  # fmt: skip
+MOUTH_NEAR = (
+    "neutral", "ah", "wide open", "oo", "oh", "ee", "f", "grin", "laugh", "smile", "tongue", "disgust",
+)  # fmt: skip
+"""What is also taken from so near that eyes, or the mouth, fill the picture: lashes, lid margins and teeth."""
+
+_EYES_AT, _MOUTH_AT = (0.0, 0.020, 0.022), (0.0, -0.062, 0.022)
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -104,18 +115,18 @@ class Shot:
 def shots(pictures: int = 160, size: int = 512, samples: int = 16) -> list[Shot]:
     """All pictures of a person: the neutral head all round, expressions as close-ups, the held-out ones.
 
-    In an order in which every first part is a useful set: two thirds of the neutral ones, the expressions, the rest,
-    and in the end close-ups of the neutral face, which is what is seen most.
+    In an order in which every first part is a useful set: two thirds of the neutral ones, the expressions, eyes and
+    mouths, the rest, and in the end close-ups of the neutral face, which is what is seen most.
 
     Args:
-        pictures: to train on, about: two in five of the neutral head, dense in front, where a call is seen from, and
-            at least one of every expression, and one in four a close-up of the neutral face: what skin looks like is
-            learned there.
-        size: of a picture, pixels; close-ups of expressions have three quarters of it.
+        pictures: to train on, about: a third of the neutral head, dense in front, where a call is seen from, at least
+            one of every expression, one in five a close-up of the neutral face, where what skin looks like is learned,
+            and from 75 on about one in six of eyes or a mouth alone.
+        size: of a picture, pixels; close-ups have three quarters of it.
         samples: of the path tracer for every pixel; the neutral close-ups have twice, the held-out pictures four times
             as many.
     """
-    neutral, crops = max(3, 2 * pictures // 5), max(1, round(0.35 * pictures / len(EXPRESSIONS)))
+    neutral, crops = max(3, pictures // 3), max(1, round(0.3 * pictures / len(EXPRESSIONS)))
     held_out_samples = 4 * samples
     rng = np.random.default_rng(7)
     around = [Shot("neutral", NEUTRAL, c, samples, "train") for c in _orbit(neutral, size, rng)]
@@ -123,6 +134,12 @@ def shots(pictures: int = 160, size: int = 512, samples: int = 16) -> list[Shot]
         Shot(name, weights, camera, samples, "train")
         for k, (name, weights) in enumerate(EXPRESSIONS.items())
         for camera in _crops(crops, 3 * size // 4, k, rng)
+    ]
+    near = [
+        Shot(name, {**EXPRESSIONS, "neutral": NEUTRAL}[name], _near(3 * size // 4, at, rng), samples, "train")
+        for _ in range(round(pictures / 144))
+        for names, at in ((EYES_NEAR, _EYES_AT), (MOUTH_NEAR, _MOUTH_AT))
+        for name in names
     ]
     test = [
         Shot("neutral", NEUTRAL, _camera(size, y, p, 1.0, 21.0), held_out_samples, "test")
@@ -133,8 +150,8 @@ def shots(pictures: int = 160, size: int = 512, samples: int = 16) -> list[Shot]
             Shot(name, weights, _camera(size, yaw, pitch, 1.0, 18.0, (0.0, -0.005, -0.01)), held_out_samples, "test")
         )
     first = 2 * neutral // 3
-    faces = [Shot("neutral", NEUTRAL, c, 2 * samples, "train") for c in _crops(max(2, pictures // 4), size, 0, rng)]
-    return [*around[:first], *close, *around[first:], *faces, *test]
+    faces = [Shot("neutral", NEUTRAL, c, 2 * samples, "train") for c in _crops(max(2, pictures // 5), size, 0, rng)]
+    return [*around[:first], *close, *near, *around[first:], *faces, *test]
 
 
 def _camera(
@@ -176,3 +193,15 @@ def _crops(count: int, size: int, turn: int, rng: np.random.Generator) -> list[C
         _camera(size, y, p, rng.uniform(0.75, 0.95), 14.5, np.array([0.0, -0.008, 0.012]) + rng.normal(0, 0.006, 3))
         for y, p in zip(yaw, pitch, strict=True)
     ]
+
+
+def _near(size: int, at: tuple[float, float, float], rng: np.random.Generator) -> Camera:
+    """So near a part of the face that little else is seen."""
+    return _camera(
+        size,
+        rng.uniform(-38, 38),
+        rng.uniform(-12, 16),
+        rng.uniform(0.75, 0.9),
+        10.0,
+        np.array(at) + rng.normal(0, 0.004, 3),
+    )

@@ -1,6 +1,7 @@
 """Render the pictures that `FOLDER/job.json` asks for: `python -m blender FOLDER`.
 
-For each picture one line `@ FILE SECONDS CPU_SECONDS` goes to standard output once the file is whole.
+The first line of standard output is `on DEVICE`. For each picture one `@ FILE SECONDS CPU_SECONDS` follows once the
+file is whole.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def main(folder: Path) -> None:
     """Render all pictures of a job, in the order given."""
     job = json.loads((folder / "job.json").read_text())
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    configure(job["settings"])
+    sys.stdout.write(f"on {configure(job['settings'])}\n")
+    sys.stdout.flush()
     add_lights(job["lights"], job["room"])
     with np.load(folder / job["scene"]) as arrays:
         objects = Objects(job["objects"], arrays)

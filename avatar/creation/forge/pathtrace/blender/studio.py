@@ -15,6 +15,7 @@ __all__ = ["Camera", "add_lights", "configure"]
 
 _SENSOR_MM = 36.0
 _KEPT_NOISE = 0.1
+_GPUS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 
 
 def add_lights(lights: list[dict[str, Any]], room: dict[str, Any]) -> None:
@@ -68,16 +69,21 @@ class Camera:
         self._thing.matrix_world = Matrix(matrix.tolist())
 
 
-def configure(settings: dict[str, Any]) -> None:
+def configure(settings: dict[str, Any]) -> str:
     """Set Cycles up.
 
     Args:
-        settings: "threads" (0: all), "exposure" in stops, "view_transform", "look", "denoise".
+        settings: "threads" (of the CPU; 0: a GPU if there is one, else all), "exposure" in stops, "view_transform",
+            "look", "denoise".
+
+    Returns:
+        The name of what will compute.
     """
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     cycles = scene.cycles
-    cycles.device = "CPU"
+    gpu = None if settings["threads"] else _gpu()
+    cycles.device = "GPU" if gpu else "CPU"
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = False  # the compositor does it
     cycles.use_light_tree = False  # three times the cost of a sample, for a handful of lamps
@@ -99,6 +105,21 @@ def configure(settings: dict[str, Any]) -> None:
     scene.view_settings.exposure = settings["exposure"]
     if settings["denoise"]:
         _denoise(scene)
+    return gpu or "the CPU"
+
+
+def _gpu() -> str | None:
+    """Have Cycles use the first kind of GPU that it finds; the name of the device."""
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    known = {kind for kind, *_ in preferences.get_device_types(bpy.context)}
+    for kind in _GPUS:
+        devices = preferences.get_devices_for_type(kind) if kind in known else []
+        if devices:
+            preferences.compute_device_type = kind
+            for device in devices:
+                device.use = device.type == kind
+            return next(d.name for d in devices if d.type == kind)
+    return None
 
 
 def _denoise(scene: Any) -> None:
