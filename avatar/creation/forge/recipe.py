@@ -190,10 +190,10 @@ _KENJI = AvatarRecipe(
         melanin=0.24, redness=0.4, warmth=0.6, freckles=0.2, stubble=0.55, gloss=0.5, lip_tint=(0.84, 1.02, 1.0)
     ),
     eyes="dark brown",
-    hair=HairRecipe(style="short", colour=_BLACK, wave=0.15, strands=5600, parting_m=0.028),
+    hair=HairRecipe(style="short", colour=_BLACK, volume=1.1, wave=0.3, strands=7000, parting_m=0.12),
     brows=BrowRecipe(thickness=1.0, density=1.0, arch=-0.2, colour=_BLACK, lash_length=0.8, lash_density=0.8),
     beard=BeardRecipe(style="stubble", colour=_BLACK),
-    clothing=ClothingRecipe(garment="shirt", colour=(0.30, 0.37, 0.46), heather=0.12),
+    clothing=ClothingRecipe(garment="tshirt", colour=(0.035, 0.045, 0.075), heather=0.3),
     seed=23,
 )
 
