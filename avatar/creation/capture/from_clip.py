@@ -13,6 +13,7 @@ from avatar.creation.capture.frames import ClipFrames
 from avatar.creation.capture.from_photos import with_lips_of
 from avatar.creation.capture.hull import hair_hull
 from avatar.creation.capture.painted import hair_carriers, paint_avatar
+from avatar.creation.capture.plate import Plate
 from avatar.creation.capture.rest import calm_pictures, person_at_rest
 from avatar.creation.capture.turning import on_still_body
 from avatar.creation.lids import LIDS
@@ -24,7 +25,7 @@ from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
 from avatar.heads import open_head
 from avatar.rig import Avatar
-from avatar.tracking.matte import PersonSegmenter, soft_matte
+from avatar.tracking.matte import PersonSegmenter
 
 __all__ = ["CLIP_TRAINING", "TrackedClipPictures", "clip_trainer", "track_pictures", "train_on_clip"]
 
@@ -66,10 +67,14 @@ def track_pictures(
     def some(values: Sequence[T]) -> list[T]:
         return [values[k] for k in frames.painted]
 
-    segmenter, mattes = PersonSegmenter(threads), []
-    for k, photo in enumerate(frames.photos):
-        tell(0.3 + 0.3 * k / len(cameras), "cutting out")
-        mattes.append(soft_matte(photo.picture, segmenter(photo.picture)))
+    segmenter, people, mattes = PersonSegmenter(threads), [], []
+    for photo in frames.photos:
+        tell(0.3, "cutting out")
+        people.append(segmenter(photo.picture))
+    plate = Plate.of([photo.picture for photo in frames.photos], people, lambda _: tell(0.32, "cutting out"))
+    for k, (photo, where) in enumerate(zip(frames.photos, people, strict=True)):
+        tell(0.34 + 0.26 * k / len(cameras), "cutting out")
+        mattes.append(plate.matte(photo.picture, where))
     tell(0.6, "hair")
     carrying = hair_carriers(person.head)
     places = person.head.v_template.double().numpy()[person.head.faces.numpy()[carrying]].mean(1)
