@@ -36,7 +36,7 @@ RATE_HZ = 4.0
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    write_clip(open_avatar("clara"), open_renderer("cpu"), path, 256, RATE_HZ)
+    write_clip(open_avatar("clara"), open_renderer("cpu"), path, 384, RATE_HZ)
     return path
 
 
