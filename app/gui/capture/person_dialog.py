@@ -8,9 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QCloseEvent, QColor, QImage, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QShortcut
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -29,7 +28,8 @@ from app.forging import AvatarRecipe, Control, Person, Portrait, forge_recipe, p
 from app.gui.capture.attempt import attempted
 from app.gui.capture.person_controls import PersonControls
 from app.gui.capture.portrait_painter import OpenPortrait, PortraitPainter, Wish
-from app.gui.look.theme import SPACE, TYPE, current
+from app.gui.capture.portrait_view import PortraitView
+from app.gui.look.theme import SPACE, current
 from app.gui.look.wording import sentence
 from app.gui.panels.controls import Picker, muted_label
 from avatar.errors import UserError
@@ -37,8 +37,6 @@ from avatar.importing import avatar_path
 
 __all__ = ["PersonDialog"]
 
-_SIDE = 480
-"""Of the preview, pixels."""
 _MOST_TURN_DEG = 60.0
 
 Make = Callable[[AvatarRecipe, str, Callable[[float, str], None]], object]
@@ -47,63 +45,6 @@ Make = Callable[[AvatarRecipe, str, Callable[[float, str], None]], object]
 
 class _CancelledError(UserError):
     """The user has left off."""
-
-
-class _PortraitView(QWidget):
-    """The picture of the person; dragging turns it."""
-
-    turned = pyqtSignal(float)
-    """By so many degrees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setMinimumSize(QSize(380, 380))
-        self.setCursor(Qt.CursorShape.OpenHandCursor)
-        self.setAccessibleName(self.tr("The person; drag to turn"))
-        self.setToolTip(self.tr("Drag to turn"))
-        self.picture: QImage | None = None
-        self.words = ""
-        self._at: float | None = None
-
-    def sizeHint(self) -> QSize:
-        return QSize(_SIDE, _SIDE)
-
-    def show_picture(self, bgra: np.ndarray) -> None:
-        """Show a picture; it is copied."""
-        height, width = bgra.shape[:2]
-        pixels = np.ascontiguousarray(bgra)
-        form = QImage.Format.Format_RGB32
-        self.picture = QImage(pixels.data, width, height, 4 * width, form).copy()  # type: ignore[call-overload]
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        side = min(self.width(), self.height())
-        room = QRectF((self.width() - side) / 2, (self.height() - side) / 2, side, side)
-        if self.picture is None:
-            painter.fillRect(room, QColor(current().backdrop))
-            font = painter.font()
-            font.setPixelSize(TYPE["title"])
-            painter.setFont(font)
-            painter.setPen(QColor(current().muted))
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(room.adjusted(24, 24, -24, -24), flags, self.words)
-        else:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(room, self.picture)
-        painter.end()
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        if event is not None:
-            self._at = event.position().x()
-
-    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        if event is not None and self._at is not None:
-            at, self._at = self._at, event.position().x()
-            self.turned.emit(0.35 * (at - self._at))
-
-    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        self._at = None
 
 
 class PersonDialog(QDialog):
@@ -128,7 +69,7 @@ class PersonDialog(QDialog):
         self._thread: threading.Thread | None = None
         self._cancelled = threading.Event()
         self._turn_deg = 0.0
-        self.view = _PortraitView()
+        self.view = PortraitView()
         self.controls = PersonControls()
         self.begin = Picker(self.tr("Begin with"))
         self.begin.addItem(self.tr("Begin with…"), None)
@@ -312,7 +253,7 @@ class PersonDialog(QDialog):
     # -- the portrait ------------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        self.painter.ask(Wish(self.person.recipe, _SIDE, self._turn_deg, current().studio))
+        self.painter.ask(Wish(self.person.recipe, PortraitView.SIDE, self._turn_deg, current().studio))
 
     def _show_picture(self) -> None:
         picture = self.painter.picture.get()
