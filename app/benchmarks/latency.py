@@ -78,7 +78,7 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
         wait(lambda: False, seconds)
         report, status = session.latency.report(), session.status()
         _check(session)
-        recorded = session.stop_recording() if session.recording is not None else None
+        recorded = session.recordings.stop() if session.recordings.status is not None else None
     found = {
         "median_ms": round(report.median_ms, 1),
         "p95_ms": round(report.p95_ms, 1),
@@ -196,7 +196,9 @@ def _running(options: LatencyOptions) -> Iterator[tuple[MainWindow, Wait]]:
             if audio is not None and device is None:
                 session.set_source(Source(file=audio, loop=True))
             if options.record:
-                session.record(Path(folder) / ("bench" if options.record == "png" else f"bench.{options.record}"))
+                session.recordings.start(
+                    Path(folder) / ("bench" if options.record == "png" else f"bench.{options.record}")
+                )
             wait(lambda: False, _WARM_UP_S)
             _check(session)
             yield window, wait

@@ -67,9 +67,9 @@ def bench_sync(minutes: float = 10.0) -> dict[str, Any]:
             while not session.ready and not session.failures:
                 pause.wait(0.1)
             pause.wait(1.0)
-            session.record(video, quality="draft")
+            session.recordings.start(video, quality="draft")
             pause.wait(minutes * 60)
-            done = session.stop_recording()
+            done = session.recordings.stop()
         if done.error:
             raise UserError(done.error)
         seen, heard = _seen(video), _heard(video)

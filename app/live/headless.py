@@ -118,7 +118,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             report("preparing")
             _prepare(session, failed)
             if options.record is not None:
-                session.record(options.record, options.fps, options.quality)
+                session.recordings.start(options.record, options.fps, options.quality)
             session.set_source(source)
             session.set_face(options.face)
             started = time.monotonic()
@@ -131,8 +131,8 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             session.play_out()
         except KeyboardInterrupt:
             report("interrupted")
-        if session.recording is not None:
-            done = session.stop_recording()
+        if session.recordings.status is not None:
+            done = session.recordings.stop()
             report(
                 f"recorded {done.path}: {done.duration_s:.1f} s, {done.images} images, {done.images_dropped} dropped"
             )

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from animation.driver import AvatarDriver, DriverSettings
@@ -26,16 +25,13 @@ from app.live.latency import LatencyMeter
 from app.live.notice import Notice
 from app.live.outputs import Outputs
 from app.live.pools import PoolLimits
-from app.live.recording import LiveRecording
+from app.live.recording_slot import RecordingSlot
 from app.live.rendering import OpenRenderer, Rendering
 from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
 from app.live.status import SessionStatus
-from app.live.voice import SOUND_RATE, VoiceInput
+from app.live.voice import VoiceInput
 from app.live.worker import Failure, Worker
-from app.output.recorder import Recorder, RecorderStatus
-from app.output.writer import open_writer
 from app.settings import FaceSettings, OutputSettings, VoiceSettings
-from avatar.errors import UserError
 from avatar.flame.params import FlameParams
 from avatar.library import default_name, open_avatar
 from avatar.render import open_renderer
@@ -96,8 +92,6 @@ class LiveSession:
         self._on_image = on_image
         self._on_request = on_request
         self._on_notice = on_notice
-        self._recording: LiveRecording | None = None
-        self._taking = threading.Lock()  # what became of a recording is given once, whichever thread asks
         self._started = False
         self._starting_overflows: int | None = None
         self._images = 0
@@ -114,6 +108,7 @@ class LiveSession:
 
         self.avatars = Avatars(self._active, on_avatar, on_avatar_failed, failed)
         self.voice = VoiceInput(self.clock, self._voice_settings, failed)
+        self.recordings = RecordingSlot(self._scene, self.voice)
         self.devices = Devices(self.voice, source or Source(), on_source, failed, on_notice, self._shown_delay)
         self.outputs = Outputs(
             self.clock, self._output_settings, lambda: self.inference.delay.delay_s, failed, on_notice
@@ -146,7 +141,7 @@ class LiveSession:
             open_renderer,
             self._image,
             self._request,
-            lambda: self._recording is not None or self.outputs.wants_images,
+            lambda: self.recordings.busy or self.outputs.wants_images,
             failed,
             on_notice,
             self.avatars.broken,
@@ -192,8 +187,7 @@ class LiveSession:
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Stop the producers, then the consumers; finish a recording. False if a thread did not end in time."""
-        if (recording := self._recording) is not None:
-            self._wait_for(recording)  # `recorded` has its result
+        self.recordings.close()
         ended = [worker.stop(timeout_s) for worker in reversed(self.workers)]
         if self._started:
             sys.setswitchinterval(self._interval_s)
@@ -229,14 +223,7 @@ class LiveSession:
 
     def set_scene(self, scene: Scene) -> None:
         """Draw this from the next image on. While recording, the size stays that of the recording."""
-        if self._recording is not None:
-            width, height = self._recording.size
-            if (scene.width, scene.height) != (width, height):
-                backdrop = scene.backdrop
-                if backdrop is not None and backdrop.shape[:2] != (height, width):
-                    backdrop = self._scene.get().backdrop
-                scene = replace(scene, width=width, height=height, backdrop=backdrop)
-        self._scene.put(scene)
+        self._scene.put(self.recordings.fitted(scene))
 
     @property
     def scene(self) -> Scene:
@@ -304,74 +291,6 @@ class LiveSession:
         if self.rendering.direct:
             self.rendering.observe(drawn)
 
-    def record(self, path: Path, fps: float | None = None, quality: str = "standard", sequence: bool = False) -> None:
-        """Record pictures and sound from now on.
-
-        Args:
-            path, sequence: see `app.output.open_writer`.
-            fps: a constant rate; None keeps every image's own time.
-
-        Raises:
-            UserError: if it cannot be written, or a recording runs.
-        """
-        if self._recording is not None:
-            raise UserError(f"a recording runs already: {self._recording.recorder.path}")
-        scene = self._scene.get()
-        size = (scene.width, scene.height)
-        transparent = scene.background is None and scene.backdrop is None
-        writer = open_writer(
-            path,
-            *size,
-            sample_rate=SOUND_RATE,
-            fps=fps,
-            quality=quality,
-            alpha=transparent,
-            live=True,
-            sequence=sequence,
-        )
-        self._recording = LiveRecording(Recorder(writer), size)
-        self.voice.tap(self._recording.sound)
-
-    def finish_recording(self) -> None:
-        """Finish the file, when the picture has come as far as the sound. Returns at once: `recorded` has the result.
-
-        Raises:
-            UserError: if nothing is being recorded.
-        """
-        if self._recording is None:
-            raise UserError("nothing is being recorded")
-        self._recording.end()
-
-    def recorded(self) -> RecorderStatus | None:
-        """How a recording ended, once: after `finish_recording`, with the session, or because it failed. None while it
-        goes on."""
-        with self._taking:
-            recording = self._recording
-            if recording is None or (status := recording.status).running:
-                return None
-            self.voice.tap(None)
-            self._recording = None
-            return status
-
-    def stop_recording(self) -> RecorderStatus:
-        """Finish the file, and wait for it.
-
-        Raises:
-            UserError: if nothing is being recorded.
-        """
-        recording = self._recording
-        if recording is None:
-            raise UserError("nothing is being recorded")
-        self._wait_for(recording)
-        return self.recorded() or recording.status  # another thread may have asked first
-
-    def _wait_for(self, recording: LiveRecording, timeout_s: float = 15.0) -> None:
-        """Finish a recording, and wait until its file is closed."""
-        recording.end()
-        end_s = time.perf_counter() + timeout_s
-        while recording.status.running and time.perf_counter() < end_s:
-            self._pause.wait(_POLL_S)
-
     def play_out(self, timeout_s: float = 3.0) -> None:
         """Wait until all that has been heard has been seen and sent: the picture runs behind the sound."""
         heard_s = self.voice.stream_s
@@ -381,17 +300,6 @@ class LiveSession:
             if request is not None and request.stream_time_s >= heard_s:
                 return
             self._pause.wait(_POLL_S)
-
-    @property
-    def finishing(self) -> bool:
-        """Whether a recording is being finished."""
-        return self._recording is not None and self._recording.ending
-
-    @property
-    def recording(self) -> RecorderStatus | None:
-        """The recording that runs, or is being finished."""
-        recording = self._recording
-        return recording.status if recording is not None else None
 
     def status(self) -> SessionStatus:
         """A snapshot."""
@@ -414,7 +322,7 @@ class LiveSession:
             meter.peak_db,
             meter.loudness_db,
             meter.clipped,
-            self.recording,
+            self.recordings.status,
         )
 
     def _follow(self, pose: FlameParams, face: DrivenFace) -> FlameParams:
@@ -430,8 +338,7 @@ class LiveSession:
             self._on_request(request)
 
     def _image(self, image: LiveImage) -> None:
-        if (recording := self._recording) is not None:
-            recording.image(image)
+        self.recordings.image(image)
         self.outputs.offer_image(image)
         self._on_image(image)
 

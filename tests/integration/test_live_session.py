@@ -203,7 +203,7 @@ def finish():
     session = window.bridge.session
     report, status = session.latency.report(), session.status()
     window.recordings.toggle_recording()
-    while session.recording is not None:
+    while session.recordings.status is not None:
         app.processEvents(); time.sleep(0.02)
     times = np.array([t for t, _ in shown]); frames = np.stack([f for _, f in shown])
     np.savez(folder / "screen.npz", times=times, frames=frames)

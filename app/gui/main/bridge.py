@@ -108,7 +108,7 @@ class Bridge(QObject):
     def _start_anew(self) -> None:
         if self._ended:
             return  # the window was closed meanwhile
-        recorded = self.session.recorded()
+        recorded = self.session.recordings.take_result()
         self._restarting = False
         self.session = self._new_session()
         self.start()

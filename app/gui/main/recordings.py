@@ -49,8 +49,8 @@ class Recordings(QObject):
         """Start or finish a recording."""
         session = self._bridge.session
         try:
-            if session.recording is not None:
-                session.finish_recording()
+            if session.recordings.status is not None:
+                session.recordings.finish()
             elif not session.ready:
                 text = self.tr("The avatar is being prepared: record when it moves.")
                 self._banner.put_up(text, "info", "recording", for_s=6)
@@ -58,7 +58,7 @@ class Recordings(QObject):
                 settings = self._store.value
                 sequence = settings.record_format == "png"
                 path = self._new_path("" if sequence else f".{settings.record_format}")
-                session.record(path, settings.record_fps or None, settings.record_quality, sequence)
+                session.recordings.start(path, settings.record_fps or None, settings.record_quality, sequence)
                 if self._banner.key in ("saved", "recording"):
                     self._banner.take_down()
         except UserError as error:
@@ -68,8 +68,8 @@ class Recordings(QObject):
     def follow(self) -> None:
         """Show how a recording goes, and what has become of it."""
         session = self._bridge.session
-        self.show_result(session.recorded())
-        self._bar.show_recording(session.recording, session.finishing)
+        self.show_result(session.recordings.take_result())
+        self._bar.show_recording(session.recordings.status, session.recordings.finishing)
 
     def show_result(self, status: RecorderStatus | None) -> None:
         """Say what has become of a recording; nothing for None."""

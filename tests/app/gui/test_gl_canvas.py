@@ -113,10 +113,10 @@ with measured_window(settings, folder / "settings.json") as (window, wait):
     wait(lambda: session.ready, 20)
     window.recordings.save_still()
     window.recordings.toggle_recording()
-    wait(lambda: session.recording.images > 3, 10)
-    said["recorded"] = session.recording.images
+    wait(lambda: session.recordings.status.images > 3, 10)
+    said["recorded"] = session.recordings.status.images
     window.recordings.toggle_recording()
-    wait(lambda: session.recording is None, 10)
+    wait(lambda: session.recordings.status is None, 10)
     said["stills"] = len(list(folder.glob("*.png")))
     window.store.change(background="transparent")
     count = len(painted)

@@ -17,12 +17,12 @@ def test_recording_from_the_window(make_window: Any, plugged: Any, qtbot: Any, t
     qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     take_keys(window, qtbot)
     QTest.keyClick(window, Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: window.bridge.session.recording is not None, timeout=3000)
+    qtbot.waitUntil(lambda: window.bridge.session.recordings.status is not None, timeout=3000)
     qtbot.waitUntil(lambda: window.bar.clock.text() == "00:01", timeout=8000)
     assert ".mp4" in window.bar.file.text()
     assert window.bar.record_button.text().strip() == "Stop"
     window.bar.record_button.click()
-    assert window.bridge.session.finishing, "the window goes on while the file is finished"
+    assert window.bridge.session.recordings.finishing, "the window goes on while the file is finished"
     assert not window.bar.record_button.isEnabled()
     qtbot.waitUntil(lambda: "Saved Avatar" in window.banner.text, timeout=8000)
     assert window.bar.record_button.text().strip() == "Record"
@@ -39,7 +39,7 @@ def test_an_image_sequence_from_the_window(make_window: Any, plugged: Any, qtbot
     qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     window.recordings.toggle_recording()
     assert window.banner.text == ""
-    qtbot.waitUntil(lambda: window.bridge.session.recording.images > 3, timeout=8000)
+    qtbot.waitUntil(lambda: window.bridge.session.recordings.status.images > 3, timeout=8000)
     window.recordings.toggle_recording()
     qtbot.waitUntil(lambda: "Saved Avatar" in window.banner.text, timeout=8000)
     (folder,) = (tmp_path / "videos").iterdir()
@@ -74,14 +74,14 @@ def test_a_recording_that_cannot_begin_says_why(make_window: Any, plugged: Any, 
     qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     window.recordings.toggle_recording()
     assert "cannot write here" in window.banner.text
-    assert window.bridge.session.recording is None
+    assert window.bridge.session.recordings.status is None
 
 
 def test_a_restart_keeps_the_recording(make_window: Any, plugged: Any, qtbot: Any, tmp_path: Path) -> None:
     window = make_window()
     qtbot.waitUntil(lambda: window.bridge.session.ready, timeout=15000)
     window.recordings.toggle_recording()
-    qtbot.waitUntil(lambda: window.bridge.session.recording.images > 3, timeout=8000)
+    qtbot.waitUntil(lambda: window.bridge.session.recordings.status.images > 3, timeout=8000)
     old = window.bridge.session
     window.reports.restart()
     qtbot.waitUntil(lambda: window.bridge.session is not old, timeout=8000)

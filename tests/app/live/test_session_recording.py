@@ -23,13 +23,13 @@ def test_a_recording_that_ends_with_the_session_has_one_result_whoever_asks_mean
     session = make_session(Source(file=speech))
     session.start()
     eventually(lambda: session.rendering.count > 2)
-    session.record(tmp_path / "take.mp4", quality="draft")
-    eventually(lambda: session.recording.images > 3)
+    session.recordings.start(tmp_path / "take.mp4", quality="draft")
+    eventually(lambda: session.recordings.status.images > 3)
     results, over = [], threading.Event()
 
     def ask() -> None:
         while not over.wait(0.001):
-            results.append(session.recorded())
+            results.append(session.recordings.take_result())
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -37,7 +37,7 @@ def test_a_recording_that_ends_with_the_session_has_one_result_whoever_asks_mean
     assert session.stop()
     over.set()
     asking.join()
-    results.append(session.recorded())
+    results.append(session.recordings.take_result())
     (done,) = (result for result in results if result is not None)
     assert done.error is None and not done.running
     assert time.monotonic() - begun_s < 10, "it waited for a result that another thread had"
@@ -48,16 +48,16 @@ def test_a_recording_is_in_step_with_what_was_said(make_session: Any, speech: Pa
     session.start()
     eventually(lambda: session.rendering.count > 2)
     path = tmp_path / "take.mp4"
-    session.record(path, quality="draft")
+    session.recordings.start(path, quality="draft")
     with pytest.raises(UserError, match="runs already"):
-        session.record(tmp_path / "other.mp4")
-    eventually(lambda: session.recording.duration_s > 2.2)
-    done = session.stop_recording()
+        session.recordings.start(tmp_path / "other.mp4")
+    eventually(lambda: session.recordings.status.duration_s > 2.2)
+    done = session.recordings.stop()
     assert done.error is None
     assert done.images > 20
     assert done.images_dropped == 0
     with pytest.raises(UserError, match="nothing"):
-        session.stop_recording()
+        session.recordings.stop()
     with av.open(str(path)) as container:
         video = [(float(f.time), f.to_ndarray(format="gray").mean()) for f in container.decode(video=0)]
     with av.open(str(path)) as container:
@@ -80,14 +80,14 @@ def test_a_recording_ends_when_the_picture_has_come_as_far_as_the_sound(
     session = make_session(Source(file=speech))
     session.start()
     eventually(lambda: session.ready)
-    session.record(tmp_path / "take.mp4", quality="draft")
-    eventually(lambda: session.recording.duration_s > 1.0)
-    session.finish_recording()
-    session.finish_recording()
-    assert session.finishing, "nobody has waited"
-    eventually(lambda: (done := session.recorded()) is not None and done.error is None)
-    assert session.recorded() is None
-    assert session.recording is None
+    session.recordings.start(tmp_path / "take.mp4", quality="draft")
+    eventually(lambda: session.recordings.status.duration_s > 1.0)
+    session.recordings.finish()
+    session.recordings.finish()
+    assert session.recordings.finishing, "nobody has waited"
+    eventually(lambda: (done := session.recordings.take_result()) is not None and done.error is None)
+    assert session.recordings.take_result() is None
+    assert session.recordings.status is None
     with av.open(str(tmp_path / "take.mp4")) as container:
         seen = [float(f.time) for f in container.decode(video=0)][-1]
     with av.open(str(tmp_path / "take.mp4")) as container:
@@ -103,21 +103,21 @@ def test_a_recording_ends_without_images_too(
     monkeypatch.setattr("app.live.recording.LiveRecording._PATIENCE_S", 0.2)
     session.start()
     eventually(lambda: session.ready)
-    session.record(tmp_path / "take.mkv", quality="draft")
-    eventually(lambda: session.recording.duration_s > 0.2)
+    session.recordings.start(tmp_path / "take.mkv", quality="draft")
+    eventually(lambda: session.recordings.status.duration_s > 0.2)
     session.rendering.stop()
-    session.finish_recording()
-    eventually(lambda: session.recorded() is not None)
+    session.recordings.finish()
+    eventually(lambda: session.recordings.take_result() is not None)
 
 
 def test_while_recording_the_size_stays(make_session: Any, tmp_path: Path) -> None:
     session = make_session()
     session.start()
     eventually(lambda: session.rendering.count > 2)
-    session.record(tmp_path / "a.mp4")
+    session.recordings.start(tmp_path / "a.mp4")
     session.set_scene(Scene(width=128, height=96))
     assert (session.scene.width, session.scene.height) == (64, 64)
-    session.stop_recording()
+    session.recordings.stop()
     session.set_scene(Scene(width=128, height=96))
     eventually(lambda: session.images.get().bgra.shape[:2] == (96, 128))
 
@@ -125,5 +125,5 @@ def test_while_recording_the_size_stays(make_session: Any, tmp_path: Path) -> No
 def test_transparent_needs_a_format_that_keeps_it(make_session: Any, tmp_path: Path) -> None:
     session = make_session(scene=Scene(width=64, height=64, background=None))
     with pytest.raises(UserError, match="transparent"):
-        session.record(tmp_path / "a.mp4")
-    assert session.recording is None
+        session.recordings.start(tmp_path / "a.mp4")
+    assert session.recordings.status is None

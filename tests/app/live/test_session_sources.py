@@ -25,7 +25,7 @@ def test_devices_come_and_go_without_a_crash(make_session: Any, sound_system: An
     session = make_session(on_source=lambda: changes.append(session.devices.state.kind))
     session.start()
     eventually(lambda: session.devices.state.kind == "missing")
-    session.record(tmp_path / "through.mp4", quality="draft")
+    session.recordings.start(tmp_path / "through.mp4", quality="draft")
     sound_system.plug("Mic A", scan=False)
     session.devices.look_again()
     eventually(lambda: session.devices.state.kind == "device")
@@ -39,7 +39,7 @@ def test_devices_come_and_go_without_a_crash(make_session: Any, sound_system: An
     eventually(lambda: session.devices.state.kind == "device")
     started = session.voice.stream_s
     eventually(lambda: session.voice.stream_s > started + 0.5)
-    done = session.stop_recording()
+    done = session.recordings.stop()
     assert done.error is None
     assert done.duration_s > 1.0
     assert not session.failures

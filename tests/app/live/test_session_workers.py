@@ -106,9 +106,9 @@ def test_an_owner_that_paints_directly_gets_shots_and_images_are_made_only_on_de
     assert renderer.drawn <= drawn + 2
     assert stills[0].request.number >= requests[count].number
     assert 20 < session.status().latency.median_ms < 400
-    session.record(tmp_path / "direct.mp4", quality="draft")
-    eventually(lambda: session.recording.images > 5)
-    assert session.stop_recording().error is None
+    session.recordings.start(tmp_path / "direct.mp4", quality="draft")
+    eventually(lambda: session.recordings.status.images > 5)
+    assert session.recordings.stop().error is None
     session.paint_directly(False)
     drawn = renderer.drawn
     eventually(lambda: renderer.drawn > drawn + 5)
