@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from app.doctor import has_display
 from app.live.device_list import find_device
-from app.live.devices import Source
 from app.live.session import LiveSession
+from app.live.source import Source
 from app.settings import Settings
 from avatar.errors import UserError
 

@@ -16,9 +16,9 @@ from jaxtyping import Float, Float32, UInt8
 from animation.driver import DriverSettings
 from animation.face import DrivenFace
 from animation.speech.audio import HOP_S, HOP_SAMPLES
-from app.live.devices import Source
 from app.live.scene import Scene
 from app.live.session import LiveSession
+from app.live.source import Source
 from avatar.camera import Camera
 from avatar.cloud import GaussianCloud
 from avatar.errors import UserError

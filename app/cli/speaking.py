@@ -208,8 +208,8 @@ def live(
         return run_window(audio_file, device, avatar, backend, track, channel, lookahead)
     from app.backdrop import parse_background
     from app.live import HeadlessOptions, run_headless
-    from app.live.devices import Source
     from app.live.outputs import checked_outputs
+    from app.live.source import Source
     from app.offline import parse_size
     from app.settings import FaceSettings, OutputSettings
 

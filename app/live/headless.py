@@ -12,10 +12,10 @@ from animation.driver import DriverSettings
 from app.audio_file import open_audio
 from app.backdrop import STUDIO, Backdrop
 from app.live.device_list import find_device
-from app.live.devices import Source
 from app.live.notice import Notice
 from app.live.scene import Scene
 from app.live.session import LiveSession
+from app.live.source import Source
 from app.live.status import status_line
 from app.output.writer import check_target
 from app.settings import FaceSettings, OutputSettings

@@ -16,7 +16,7 @@ from app.live.avatars import Avatars
 from app.live.camera import OpenCamera, open_camera
 from app.live.clock import StreamClock
 from app.live.device_list import InputDevice
-from app.live.devices import Devices, Source
+from app.live.devices import Devices
 from app.live.exchange import Latest
 from app.live.face import FaceFollower
 from app.live.fine_timers import FineTimers
@@ -28,6 +28,7 @@ from app.live.pools import PoolLimits
 from app.live.recording_slot import RecordingSlot
 from app.live.rendering import OpenRenderer, Rendering
 from app.live.scene import Drawn, ImageRequest, LiveImage, Scene
+from app.live.source import Source
 from app.live.status import SessionStatus
 from app.live.voice import VoiceInput
 from app.live.worker import Failure, Worker

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.live.devices import SourceState
 from app.live.latency import LatencyReport
+from app.live.source import SourceState
 from app.output.recorder import RecorderStatus
 
 __all__ = ["SessionStatus", "status_line"]

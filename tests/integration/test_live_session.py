@@ -307,7 +307,8 @@ CAPTURE = r"""
 import sys, threading
 import numpy as np
 from app.live.clock import StreamClock
-from app.live.devices import Devices, Source
+from app.live.devices import Devices
+from app.live.source import Source
 from app.live.exchange import Latest
 from app.settings import VoiceSettings
 from app.live.voice import VoiceInput

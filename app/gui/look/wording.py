@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QCoreApplication
 
-from app.live.devices import SourceState
 from app.live.notice import Notice
+from app.live.source import SourceState
 from app.live.worker import Failure
 
 __all__ = ["failure_words", "notice_words", "renderer_name", "sentence", "source_words"]

@@ -19,7 +19,7 @@ from app.gui.main.notices import CRASHED
 from app.gui.main.window import MainWindow
 from app.gui.view.surface import surface_format
 from app.live.device_list import find_device
-from app.live.devices import Source
+from app.live.source import Source
 from app.settings import LEAST_GAUSSIANS, Store, load_settings, settings_path
 from avatar.errors import UserError
 from avatar.render import BACKENDS

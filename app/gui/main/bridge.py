@@ -15,9 +15,9 @@ from PyQt6.QtGui import QImage
 from animation.driver import DriverSettings
 from animation.expression.emotions import EmotionCue
 from app.gui.look.theme import background_of, current
-from app.live.devices import Source
 from app.live.scene import ImageRequest, LiveImage, Scene
 from app.live.session import LiveSession
+from app.live.source import Source
 from app.settings import Settings, Store
 from avatar.render import available_renderers, open_renderer
 

@@ -8,7 +8,7 @@ from PyQt6.QtCore import QObject
 
 from app.gui.main.bridge import Bridge
 from app.gui.panels.recording_bar import RecordingBar
-from app.live.devices import Source
+from app.live.source import Source
 from app.sample_clip import sample_clip
 from app.settings import Store
 

@@ -32,9 +32,9 @@ from app.gui.panels.thumbnails import Thumbnails
 from app.gui.view.camera_control import CameraControl
 from app.gui.view.overlay_window import OverlayWindow
 from app.gui.view.viewport import Viewport
-from app.live.devices import Source
 from app.live.scene import Drawn
 from app.live.session import LiveSession
+from app.live.source import Source
 from app.settings import Settings, Store
 from avatar.errors import UserError
 from avatar.heads import assets_dir

@@ -11,8 +11,8 @@ from app.gui.look.wording import source_words
 from app.gui.panels.controls import Panel, Picker, SliderRow, Switch
 from app.gui.panels.level_bar import LevelBar
 from app.live.device_list import InputDevice
-from app.live.devices import SourceState
 from app.live.level import LevelMeter
+from app.live.source import SourceState
 from app.settings import Settings, Store
 
 __all__ = ["VoicePanel"]

@@ -72,7 +72,7 @@ import numpy as np
 from PyQt6.QtCore import QEventLoop, QTimer
 from app.gui.main.clips import sample_clip
 from app.gui.main.measured import measured_window
-from app.live.devices import Source
+from app.live.source import Source
 from app.settings import Settings
 
 folder = Path(sys.argv[1])

@@ -12,8 +12,8 @@ from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QListWidget, 
 from app.gui.look.theme import DARK, LIGHT, current
 from app.gui.look.wording import failure_words, notice_words, source_words
 from app.gui.view.surroundings import fitted
-from app.live.devices import SourceState
 from app.live.notice import Notice
+from app.live.source import SourceState
 from app.live.worker import Failure
 from app.settings import Settings
 

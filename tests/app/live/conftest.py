@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.live.devices import Source
 from app.live.scene import Scene
 from app.live.session import LiveSession
+from app.live.source import Source
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.live.devices import Source
 from app.live.headless import HeadlessOptions, run_headless
 from app.live.session import LiveSession
+from app.live.source import Source
 from app.settings import OutputSettings
 from avatar.errors import UserError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from animation.driver import DriverSettings
-from app.live.devices import Source
 from app.live.scene import LiveImage
+from app.live.source import Source
 from app.settings import VoiceSettings
 from avatar.errors import UserError
 from avatar.flame.arkit import indices

@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from app.live.devices import Source
 from app.live.scene import Scene
+from app.live.source import Source
 from avatar.errors import UserError
 from tests.app.live.waiting import eventually
 

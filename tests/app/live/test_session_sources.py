@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 from app.audio_file import AudioFile
-from app.live.devices import Source
 from app.live.notice import Notice
 from app.live.player import FileCapture
+from app.live.source import Source
 from avatar.errors import UserError
 from tests.app.live.waiting import eventually
 
