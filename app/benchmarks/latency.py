@@ -78,7 +78,7 @@ def bench_latency(seconds: float = 30.0, options: LatencyOptions | None = None) 
         wait(lambda: False, seconds)
         report, status = session.latency.report(), session.status()
         _check(session)
-        recorded = session.recordings.stop() if session.recordings.status is not None else None
+        recorded = session.recordings.stop() if session.recordings.busy else None
     found = {
         "median_ms": round(report.median_ms, 1),
         "p95_ms": round(report.p95_ms, 1),

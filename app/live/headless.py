@@ -131,7 +131,7 @@ def run_headless(options: HeadlessOptions, report: Callable[[str], None] = lambd
             session.play_out()
         except KeyboardInterrupt:
             report("interrupted")
-        if session.recordings.status is not None:
+        if session.recordings.busy:
             done = session.recordings.stop()
             report(
                 f"recorded {done.path}: {done.duration_s:.1f} s, {done.images} images, {done.images_dropped} dropped"

@@ -49,7 +49,7 @@ class Recordings(QObject):
         """Start or finish a recording."""
         session = self._bridge.session
         try:
-            if session.recordings.status is not None:
+            if session.recordings.busy:
                 session.recordings.finish()
             elif not session.ready:
                 text = self.tr("The avatar is being prepared: record when it moves.")

@@ -83,11 +83,11 @@ HELD_OUT: Mapping[str, Weights] = {
 }
 """Combinations to test on, never trained on."""
 
-EYES_NEAR = (
+_EYES_NEAR = (
     "neutral", "blink", "half blink", "look left and up", "look right and down", "squint", "grin", "laugh", "brows up",
     "anger", "sorrow", "fear",
 )  # fmt: skip
-MOUTH_NEAR = (
+_MOUTH_NEAR = (
     "neutral", "ah", "wide open", "oo", "oh", "ee", "f", "grin", "laugh", "smile", "tongue", "disgust",
 )  # fmt: skip
 """What is also taken from so near that eyes, or the mouth, fill the picture: lashes, lid margins and teeth."""
@@ -136,9 +136,9 @@ def shots(pictures: int = 160, size: int = 512, samples: int = 16) -> list[Shot]
         for camera in _crops(crops, 3 * size // 4, k, rng)
     ]
     near = [
-        Shot(name, {**EXPRESSIONS, "neutral": NEUTRAL}[name], _near(3 * size // 4, at, rng), samples, "train")
+        Shot(name, NEUTRAL if name == "neutral" else EXPRESSIONS[name], _near(3 * size // 4, at, rng), samples, "train")
         for _ in range(round(pictures / 144))
-        for names, at in ((EYES_NEAR, _EYES_AT), (MOUTH_NEAR, _MOUTH_AT))
+        for names, at in ((_EYES_NEAR, _EYES_AT), (_MOUTH_NEAR, _MOUTH_AT))
         for name in names
     ]
     test = [
