@@ -102,10 +102,11 @@ def make(task: Task) -> Made:
 
 
 def remove_leftovers(task: Task) -> None:
-    """Once a task is over: remove what processes that died left of its output."""
-    pattern = _partial(Path(glob.escape(str(task.out))), "*")
-    for left in task.out.parent.glob(pattern.name):
-        _remove(left)
+    """Once a task is over: remove what processes that died left of its output, or of writing that atomically."""
+    pattern = _partial(Path(glob.escape(task.out.name)), "*").name
+    for form in (pattern, f".{pattern}"):
+        for left in task.out.parent.glob(form):
+            _remove(left)
 
 
 def _partial(out: Path, maker: str) -> Path:

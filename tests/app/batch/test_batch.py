@@ -8,17 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from app.batch import BatchOptions, BatchSummary, run_batch
+from app.batch import BatchOptions, run_batch
 from app.batch import task as task_module
 from app.batch.cluster import _outcome
 from app.batch.plan import Settings
@@ -26,6 +25,7 @@ from app.batch.pool import run_here
 from app.cli import main
 from app.options import Acting, Picture
 from avatar.errors import UserError
+from avatar.formats.atomic import replacing
 from tests.app.batch.dying import die_or_double
 
 SMALL = Picture(size="32", fps=5.0, backend="cpu", quality="draft")
@@ -163,6 +163,9 @@ def test_what_a_process_that_died_left_is_removed_once_its_output_is_there(clips
     (clips / "0.wav").rename(clips / "0 [take].wav")
     settings.out.mkdir()
     left = [settings.out / f".{stem}.elsewhere-{n}.partial.mp4" for n, stem in enumerate(("0 [take]", "1", "1"))]
+    with pytest.raises(KeyError), replacing(left[0]) as path:
+        left.append(path)
+        raise KeyError
     stranger = settings.out / ".9.elsewhere-1.partial.mp4"
     for path in (*left, stranger):
         path.write_bytes(b"half")
@@ -189,7 +192,8 @@ def scheduler(tmp_path: Path) -> Iterator[Any]:
 
 class _Cluster:
     def __init__(self, folder: Path) -> None:
-        self._log = (folder / "dask.log").open("wb")
+        self._log_file = folder / "dask.log"
+        self._log = self._log_file.open("wb")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
@@ -209,11 +213,25 @@ class _Cluster:
 
     def _start(self, module: str, *args: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.{module}", *args, "--no-dashboard"]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+        patience = {f"DASK_DISTRIBUTED__COMM__TIMEOUTS__{what}": "300s" for what in ("CONNECT", "TCP")}
+        environment = os.environ | patience | {"PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONFAULTHANDLER": "1"}
         return subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
 
     def worker(self) -> subprocess.Popen[bytes]:
         return self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny")
+
+    def replace_worker(self) -> None:
+        """As whatever runs a cluster does when one has died."""
+        self.workers[0].kill()
+        self.workers.append(self.worker())
+
+    def stalled(self) -> str:
+        """What it has said, with what its workers are at; it ends."""
+        for process in self.workers:
+            process.send_signal(signal.SIGABRT)
+        time.sleep(2.0)
+        self.scheduler.kill()
+        return self._log_file.read_text(errors="replace")
 
     def restart(self) -> None:
         self.scheduler.kill()
@@ -228,19 +246,11 @@ class _Cluster:
         self._log.close()
 
 
-def _in_background(settings: Settings, source: Path, address: str) -> tuple[threading.Thread, list[BatchSummary]]:
-    results: list[BatchSummary] = []
-    options = BatchOptions(scheduler=address)
-    thread = threading.Thread(target=lambda: results.append(run_batch([str(source)], settings, options)))
-    thread.start()
-    return thread, results
-
-
-def _wait_for(count: int, folder: Path, seconds: float = 120.0) -> None:
-    until = time.monotonic() + seconds
-    while len(contents(folder)) < count and time.monotonic() < until:
+def _until(wanted: Callable[[], bool], cluster: _Cluster, seconds: float = 240.0) -> None:
+    end_s = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < end_s, cluster.stalled()
         time.sleep(0.02)
-    assert len(contents(folder)) >= count
 
 
 def test_through_a_scheduler_the_files_are_the_same_and_nothing_dies_with_a_worker_or_the_scheduler(
@@ -249,14 +259,14 @@ def test_through_a_scheduler_the_files_are_the_same_and_nothing_dies_with_a_work
     for k in range(4, 8):
         (clips / f"{k}.wav").write_bytes((clips / f"{k % 4}.wav").read_bytes())
     there, here = with_out(settings, tmp_path / "there"), with_out(settings, tmp_path / "here")
-    thread, results = _in_background(there, clips, scheduler.address)
-    _wait_for(3, there.out)
-    scheduler.workers[0].kill()
-    _wait_for(6, there.out)
-    scheduler.restart()
-    thread.join(180)
-    (summary,) = results
-    assert summary.count("failed") == 0 and len(summary.made) == 16
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(run_batch, [str(clips)], there, BatchOptions(scheduler=scheduler.address))
+        _until(lambda: len(contents(there.out)) >= 3, scheduler)
+        scheduler.replace_worker()
+        _until(lambda: len(contents(there.out)) >= 6, scheduler)
+        scheduler.restart()
+        _until(batch.done, scheduler)
+    assert batch.result().count("failed") == 0 and len(batch.result().made) == 16
     assert run_batch([str(clips)], here, HERE).count("made") == 16
     assert contents(there.out) == contents(here.out)
     assert run_batch([str(clips)], there, HERE).count("unchanged") == 16
