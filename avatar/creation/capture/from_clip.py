@@ -23,6 +23,7 @@ from avatar.creation.training.emphasis import face_emphasis
 from avatar.creation.training.run import RunOptions, RunReport, run_training, state_path
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
+from avatar.flame.arkit import indices
 from avatar.heads import open_head
 from avatar.rig import Avatar
 from avatar.tracking.matte import PersonSegmenter
@@ -41,6 +42,9 @@ CLIP_TRAINING = TrainingConfig(
     learn_exposure=True,
 )
 """One camera that stands still sees each Gaussian from one side of the world: a color each is all that it can tell."""
+_BLINK = indices("eyeBlinkLeft", "eyeBlinkRight")
+_OPEN, _SHUT = 0.25, 0.95
+"""Weights up to which an eye is surely open, and from which it is surely shut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +125,16 @@ def train_on_clip(
 def clip_trainer(tracked: TrackedClipPictures, config: TrainingConfig = CLIP_TRAINING) -> Trainer:
     """A training of the first avatar on all pictures.
 
-    Lids and lashes stay as they were laid. Of a blink a clip has pictures in which the eye is still open by a fifth,
-    which landmarks cannot tell from shut: lids would learn the iris's color where they meet.
+    Lids and lashes learn where the eyes are surely open or shut, and stay as they are elsewhere. Of a blink a clip has
+    pictures in which the eye is still open by a fifth, which landmarks cannot tell from shut: lids would learn the
+    iris's color where they meet.
     """
     first = tracked.first
     lids = torch.cat([first.head.regions[name] for name in LIDS])
-    fixed = torch.isin(first.head.faces, lids).all(1)[first.gaussians.triangles]
-    return Trainer(first, tracked.views, config, emphasis=face_emphasis(first.head), fixed=fixed)
+    on_lids = torch.isin(first.head.faces, lids).all(1)[first.gaussians.triangles]
+
+    def sure(view: View) -> bool:
+        blink = first.arkit.weights(view.params)[_BLINK]
+        return bool((blink < _OPEN).all() or (blink > _SHUT).all())
+
+    return Trainer(first, tracked.views, config, emphasis=face_emphasis(first.head), fixed=on_lids, teaching_fixed=sure)

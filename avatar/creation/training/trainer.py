@@ -93,6 +93,7 @@ class Trainer:
         emphasis: Float[Tensor, " f"] | None = None,
         splatter: Splatter | None = None,
         fixed: Bool[Tensor, " n"] | None = None,
+        teaching_fixed: Callable[[View], bool] = lambda view: False,
     ) -> None:
         """
         Args:
@@ -101,6 +102,7 @@ class Trainer:
             emphasis: what each triangle counts, 1 for those without emphasis: eyes and lips are small.
             splatter: what to draw with, instead of the device's.
             fixed: Gaussians that are drawn and learn nothing.
+            teaching_fixed: views from which they learn all the same, though they are not relocated.
         """
         if not views:
             raise ValueError("Trainer: expected at least one view, got none")
@@ -108,8 +110,9 @@ class Trainer:
         self._start, self.views = avatar, tuple(views)
         self.splatter = splatter or open_splatter(device)
         self._device = self.splatter.device
-        self._fixed = None if fixed is None else fixed.cpu().numpy()
-        self._free = None if fixed is None else (~fixed).float().to(self._device)
+        self._fixed = torch.zeros(len(avatar.gaussians), dtype=torch.bool) if fixed is None else fixed
+        self._fixed = self._fixed.to(self._device)
+        self._held = [not teaching_fixed(view) for view in views]
         cpu = self._device.type == "cpu"
         self._threads = CpuLoss().threads if cpu else 1
         self._loss: Loss = CpuLoss(config.loss) if cpu else TorchLoss(config.loss)
@@ -202,7 +205,9 @@ class Trainer:
         active = self.parameters.active(self._weights[number])
         rates = {name: rate * pace for name, rate in self._rates.items()}
         bounds = Bounds(self._pace, self._home, self._largest)
-        weights = self.splatter.weights if self._free is None else self.splatter.weights * self._free
+        weights = self.splatter.weights
+        if self._held[number]:
+            weights = weights.masked_fill(self._fixed, 0.0)
         what = self.parameters, self._adams, rates, self.config.penalties, bounds, weights, active
         if self._device.type == "cpu":
             learn_at_once(*what, self._threads)
@@ -245,7 +250,7 @@ class Trainer:
         enough = max(config.relocate_every, min(len(self.views), _MANY_VIEWS))
         if self.step_count < config.relocate_from or done > config.relocate_until or self._useful.pictures < enough:
             return 0
-        how = config.relocate_share, config.useless, self.levels(), self._rng, self._fixed
+        how = config.relocate_share, config.useless, self.levels(), self._rng, self._fixed.cpu().numpy()
         to, of = relocate(self.parameters, self._useful, *how)
         for adam in self._adams.values():
             adam.restart(to, of)

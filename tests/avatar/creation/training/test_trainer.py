@@ -118,6 +118,21 @@ def test_fixed_gaussians_learn_nothing_and_the_others_do() -> None:
         assert not torch.equal(learned[~fixed], began[~fixed]), name
 
 
+def test_fixed_gaussians_learn_from_the_views_that_teach_them_alone() -> None:
+    avatar = _probe()
+    start = replace(avatar, gaussians=disks_on_mesh(avatar.head, 400, sh_count=4))
+    fixed = torch.arange(400) % 2 == 0
+    views = _views(avatar, 2)
+    trainer = Trainer(start, views, QUICK, fixed=fixed, teaching_fixed=lambda view: view is views[1])
+    changed = {}
+    for _ in views:
+        before = trainer.parameters.tensors["sh"].detach().clone()
+        number = trainer.step().view
+        moved = (trainer.parameters.tensors["sh"] != before).flatten(1).any(1)
+        changed[number] = bool(moved[fixed].any()), bool(moved[~fixed].any())
+    assert changed == {0: (False, True), 1: (True, True)}
+
+
 def test_closed_lids_learn_to_do_without_the_eyeballs_behind_them() -> None:
     """What shines through has the right color, so that no picture asks them to."""
     avatar = _probe()
