@@ -19,7 +19,9 @@ from avatar.tracking.ridge import affine_ridge
 __all__ = ["ShapeGuess"]
 
 _SIDES_DEG = ((-45.0, -14.0), (-10.0, 10.0), (14.0, 45.0))
-_COMPONENTS, _RIDGE = 400, 10.0
+_COMPONENTS, _RIDGE = 400, 100.0
+_HANDFULS = 4
+"""Random choices of each person's pictures that are learned from: a clip shows a side in few pictures or in many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +54,33 @@ class ShapeGuess:
     def learn(
         cls, faces: Sequence[FaceFeatures], person: Sequence[int], shapes: Float[np.ndarray, "p s"]
     ) -> ShapeGuess:
-        """Ridge regression on the strongest principal directions.
+        """Ridge regression on the strongest principal directions, from handfuls of each person's pictures.
 
         Args:
             person: whose each face is, a row of `shapes`; who is not seen from all sides is left out.
         """
-        who = np.asarray(person)
-        rows = [_sides([face for face, w in zip(faces, who, strict=True) if w == p]) for p in range(len(shapes))]
-        inputs = np.array([row for row in rows if row is not None])
-        wanted = shapes[[row is not None for row in rows]]
-        matrix, offset = affine_ridge(inputs, wanted, _COMPONENTS, _RIDGE)
+        rng, inputs, wanted = np.random.default_rng(0), [], []
+        own: list[list[FaceFeatures]] = [[] for _ in shapes]
+        for face, number in zip(faces, person, strict=True):
+            own[number].append(face)
+        for pictures, shape in zip(own, shapes, strict=True):
+            for _ in range(_HANDFULS):
+                row = _sides(pictures, rng)
+                if row is not None:
+                    inputs.append(row)
+                    wanted.append(shape)
+        matrix, offset = affine_ridge(np.array(inputs), np.array(wanted), _COMPONENTS, _RIDGE)
         return cls(matrix.astype(np.float32), offset.astype(np.float32))
 
 
-def _sides(faces: Sequence[FaceFeatures]) -> Float64[np.ndarray, " n"] | None:
+def _sides(faces: Sequence[FaceFeatures], rng: np.random.Generator | None = None) -> Float64[np.ndarray, " n"] | None:
+    """What is seen from each side on average; with `rng`, of a handful drawn from there, some more than once."""
     found = []
     for low, high in _SIDES_DEG:
         within = [face.values for face in faces if low < face.turn_deg < high]
         if not within:
             return None
+        if rng is not None:
+            within = [within[k] for k in rng.integers(len(within), size=rng.integers(1, len(within) + 1))]
         found.append(np.mean(within, 0))
     return np.concatenate(found)

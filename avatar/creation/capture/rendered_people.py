@@ -6,6 +6,7 @@ Gaussians follow. Nobody who exists is shown.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from avatar.rig import Avatar
 
 __all__ = [
     "Sitting",
+    "as_webcam",
     "draw",
     "people",
     "random_person",
@@ -127,6 +129,16 @@ def draw(
     """The person's picture."""
     bgra: UInt8[np.ndarray, "h w 4"] = renderer.draw(person, params, camera, background=background)
     return Image.fromarray(np.ascontiguousarray(bgra[..., 2::-1]))
+
+
+def as_webcam(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The picture as a webcam might send it: smaller, darker or lighter, noisy, compressed."""
+    size = round(picture.width * rng.uniform(0.4, 1.0))
+    small = np.asarray(picture.resize((size, size), Image.Resampling.BOX), np.float64)
+    seen = rng.uniform(0.85, 1.1) * small + rng.normal(0, rng.uniform(1, 5), small.shape)
+    sent = io.BytesIO()
+    Image.fromarray(seen.round().clip(0, 255).astype(np.uint8)).save(sent, "JPEG", quality=int(rng.integers(60, 92)))
+    return Image.open(sent).convert("RGB")
 
 
 def sittings(

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from scipy.spatial.transform import Rotation
 
 from avatar.creation.capture.landmark_places import Observations, PlaceFinder
-from avatar.creation.capture.rendered_people import people, side_sittings, sittings, various_people
+from avatar.creation.capture.rendered_people import as_webcam, people, side_sittings, sittings, various_people
 from avatar.errors import UserError
 from avatar.flame.head import HeadModel
 from avatar.formats.atomic import replacing
@@ -125,20 +125,21 @@ def build_tables(
 def learn_shapes(
     model: DrivingModel, avatars: Sequence[str], count: int, seed: int, tell: Callable[[float], None]
 ) -> ShapeGuess:
-    """What three sides of a face at rest say of its head, from `count` people."""
+    """What three sides of a face at rest say of its head, from `count` people, as they are and as webcams see them."""
     head, _ = open_head()
-    landmarker, seen, who = FaceLandmarker(), [], []
+    landmarker, seen, who, rng = FaceLandmarker(), [], [], np.random.default_rng(seed + 2)
     shapes: list[np.ndarray] = []
     crowd = side_sittings(various_people(avatars, count, seed), open_renderer("cpu"), seed + 1, _PICTURE_PX)
     for sitting in crowd:
         tell(sitting.number / count)
         if sitting.number == len(shapes):
             shapes.append(_coefficients(head, sitting.person.head, _BESIDES))
-        landmarker.forget()
-        found = landmarker.follow(sitting.picture)
-        if found is not None:
-            seen.append(model.features(found))
-            who.append(sitting.number)
+        for picture in (sitting.picture, as_webcam(sitting.picture, rng)):
+            landmarker.forget()
+            found = landmarker.follow(picture)
+            if found is not None:
+                seen.append(model.features(found))
+                who.append(sitting.number)
     return ShapeGuess.learn(seen, who, np.array(shapes))
 
 
