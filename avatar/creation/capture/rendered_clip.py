@@ -91,13 +91,16 @@ def clip_moments(person: Avatar, rate_hz: float, seed: int) -> Iterator[ClipMome
 def write_clip(
     person: Avatar, renderer: Renderer, path: Path, size: int = 640, rate_hz: float = 12.0, seed: int = 0
 ) -> None:
-    """Draw the clip as a webcam would record it: with noise, an exposure that is never quite the same, compression."""
+    """Draw the clip as a webcam would record it: with noise, an exposure that is never quite the same, compression.
+
+    How many cores a machine has makes no difference to it.
+    """
     camera, rng = clip_camera(size, seed), np.random.default_rng(seed + 1)
     y, x = np.mgrid[:size, :size] / size
     tone, slope = rng.uniform(0.35, 0.75, 3), rng.uniform(-0.15, 0.15, (2, 3))
     room = (tone + (x[..., None] - 0.5) * slope[0] + (y[..., None] - 0.5) * slope[1]).clip(0, 1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=round(rate_hz), options={"crf": "17", "g": "12"})
+        stream = container.add_stream("libx264", rate=round(rate_hz), options={"crf": "17", "g": "12", "threads": "1"})
         stream.width = stream.height = size
         stream.pix_fmt = "yuv420p"
         gain = 1.0
