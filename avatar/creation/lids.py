@@ -10,12 +10,17 @@ from jaxtyping import Float
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from avatar.flame.arkit import indices
 from avatar.flame.head import HeadModel
 
-__all__ = ["LIDS", "with_closing_lids"]
+__all__ = ["BLINKS", "LIDS", "SHUT", "with_closing_lids"]
 
 LIDS = ("upper_lid_left", "lower_lid_left", "upper_lid_right", "lower_lid_right")
 """The regions of a head that are its lids."""
+BLINKS = indices("eyeBlinkLeft", "eyeBlinkRight")
+"""Places of the lids' weights among ARKit's."""
+SHUT = 0.95
+"""Weight from which on lids are closed."""
 
 _REACH_M = 0.004
 

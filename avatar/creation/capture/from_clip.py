@@ -16,14 +16,13 @@ from avatar.creation.capture.painted import hair_carriers, paint_avatar
 from avatar.creation.capture.plate import Plate
 from avatar.creation.capture.rest import calm_pictures, person_at_rest
 from avatar.creation.capture.turning import on_still_body
-from avatar.creation.lids import LIDS
+from avatar.creation.lids import BLINKS, LIDS, SHUT
 from avatar.creation.training.checkpoint import belongs
 from avatar.creation.training.config import Rates, TrainingConfig
 from avatar.creation.training.emphasis import face_emphasis
 from avatar.creation.training.run import RunOptions, RunReport, run_training, state_path
 from avatar.creation.training.trainer import Trainer
 from avatar.creation.training.view import View
-from avatar.flame.arkit import indices
 from avatar.heads import open_head
 from avatar.rig import Avatar
 from avatar.tracking.matte import PersonSegmenter
@@ -42,9 +41,8 @@ CLIP_TRAINING = TrainingConfig(
     learn_exposure=True,
 )
 """One camera that stands still sees each Gaussian from one side of the world: a color each is all that it can tell."""
-_BLINK = indices("eyeBlinkLeft", "eyeBlinkRight")
-_OPEN, _SHUT = 0.25, 0.95
-"""Weights up to which an eye is surely open, and from which it is surely shut."""
+_OPEN = 0.25
+"""Weight up to which an eye is surely open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +132,7 @@ def clip_trainer(tracked: TrackedClipPictures, config: TrainingConfig = CLIP_TRA
     on_lids = torch.isin(first.head.faces, lids).all(1)[first.gaussians.triangles]
 
     def sure(view: View) -> bool:
-        blink = first.arkit.weights(view.params)[_BLINK]
-        return bool((blink < _OPEN).all() or (blink > _SHUT).all())
+        blink = first.arkit.weights(view.params)[BLINKS]
+        return bool((blink < _OPEN).all() or (blink > SHUT).all())
 
     return Trainer(first, tracked.views, config, emphasis=face_emphasis(first.head), fixed=on_lids, teaching_fixed=sure)

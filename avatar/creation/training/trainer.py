@@ -26,7 +26,7 @@ from torch import Tensor
 
 from avatar.appearance import Appearance
 from avatar.binding import triangle_frames
-from avatar.creation.lids import with_closing_lids
+from avatar.creation.lids import BLINKS, SHUT, with_closing_lids
 from avatar.creation.training.adam import open_adam
 from avatar.creation.training.config import TrainingConfig
 from avatar.creation.training.corrections import PoseCorrections
@@ -51,9 +51,6 @@ __all__ = ["StepReport", "Trainer", "TrainingState"]
 
 _MANY_VIEWS = 300
 """After so many pictures what they say of a Gaussian is known well enough, however many there are."""
-_LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
-_SHUT = 0.95
-"""Weight from which on lids are closed."""
 _WITHOUT_EYES = 0.5
 """Of the steps on pictures with closed lids, those that have no eyeballs behind them."""
 _GONE = -20.0
@@ -146,7 +143,7 @@ class Trainer:
         self.exposures = Exposures(len(views), self._device) if config.learn_exposure else None
         arkit = [self._arkit_of(view) for view in views]
         self._weights = [weights[indices(*self.parameters.channels)] for weights in arkit]
-        self._shut = [bool((weights[indices(*_LIDS)] > _SHUT).all()) for weights in arkit]
+        self._shut = [bool((weights[BLINKS] > SHUT).all()) for weights in arkit]
         self._rng = np.random.default_rng(config.seed)
         self._order: list[int] = []
         self._useful = Usefulness(len(self.parameters), self._device)
