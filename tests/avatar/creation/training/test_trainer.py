@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -29,6 +30,7 @@ from avatar.render.probe import probe_avatar
 from avatar.rig import Avatar
 
 SIZE = 48
+THREADS = min(2, numba.config.NUMBA_NUM_THREADS)
 QUICK = TrainingConfig(
     steps=30, least=150, sh_count=4, relocate_from=10, relocate_every=10, rates=Rates(means_m=3e-5), channels=()
 )
@@ -364,7 +366,7 @@ def test_adam_is_its_twin_and_torchs(pace: bool) -> None:
     rate = torch.tensor([0.1, 0.01, 0.001])
     own = torch.rand(50, generator=g) if pace else None
     fast, twin, theirs = start.clone(), start.clone(), start.clone().requires_grad_()
-    adams = CpuAdam(fast, 2), TorchAdam(twin)
+    adams = CpuAdam(fast, THREADS), TorchAdam(twin)
     torchs = torch.optim.Adam([theirs], lr=1.0, eps=1e-15)
     for _ in range(5):
         gradient = torch.randn(50, 3, generator=g)
@@ -381,7 +383,7 @@ def test_adam_is_its_twin_and_torchs(pace: bool) -> None:
 def test_adam_leaves_alone_what_was_not_seen() -> None:
     values = torch.ones(10, 2)
     seen = torch.arange(10) % 2 == 0
-    for adam in (CpuAdam(values, 2), TorchAdam(values)):
+    for adam in (CpuAdam(values, THREADS), TorchAdam(values)):
         adam.step(torch.ones(10, 2), seen, torch.ones(2))
         assert not adam.first[~seen].any() and adam.first[seen].all()
     assert bool((values[~seen] == 1).all()) and bool((values[seen] != 1).all())
@@ -395,7 +397,7 @@ def test_slopes_of_penalties_are_those_of_autograd() -> None:
     values = {k: torch.randn(s, generator=g).requires_grad_() for k, s in shapes.items()}
     home = torch.rand(n, generator=g)
     found = {k: torch.zeros(s) for k, s in shapes.items()}
-    add_slopes(penalties, values, found, home, 2)
+    add_slopes(penalties, values, found, home, THREADS)
     scales, distance = values["log_scales"].exp(), values["means"].norm(dim=1)
     loss = 0.3 * (scales * (scales > 0.8)).sum() + 0.2 * (distance * (distance > home + 0.5)).sum()
     ((loss + 0.1 * values["logit_opacities"].sigmoid().sum()) / n).backward()
