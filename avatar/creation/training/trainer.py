@@ -109,7 +109,7 @@ class Trainer:
         self._device = self.splatter.device
         self._fixed = torch.zeros(len(avatar.gaussians), dtype=torch.bool) if fixed is None else fixed
         self._fixed = self._fixed.to(self._device)
-        self._held = [not teaching_fixed(view) for view in views]
+        self._held = [fixed is not None and not teaching_fixed(view) for view in views]
         cpu = self._device.type == "cpu"
         self._threads = CpuLoss().threads if cpu else 1
         self._loss: Loss = CpuLoss(config.loss) if cpu else TorchLoss(config.loss)
