@@ -32,6 +32,8 @@ __all__ = [
 
 GARMENTS = ("jumper", "tshirt", "turtleneck", "shirt")
 
+_CORNER_M = 0.030
+"""How far from the corner between neck and shoulder a neckline begins to round it."""
 _FADE_M = 0.030
 """The lowest edge of the cloth fades out over this height."""
 
@@ -74,7 +76,7 @@ class Cut:
 
 CUTS = {
     "jumper": Cut(0.086, 0.050, 0.017, 0.0030, 96, 0.0050),
-    "tshirt": Cut(0.066, 0.040, 0.013, 0.0016, 0, 0.0030),
+    "tshirt": Cut(0.080, 0.047, 0.014, 0.0018, 120, 0.0030),
     "turtleneck": Cut(0.056, 0.030, 0.046, 0.0036, 84, 0.0045),
     "shirt": Cut(0.060, 0.034, 0.027, 0.0017, 0, 0.0045, vee_m=0.034, fall_m=0.037),
 }
@@ -116,7 +118,10 @@ def _below_neckline(points: np.ndarray, marks: FaceMarks, cut: Cut) -> np.ndarra
     line = front + cut.back_rise_m * (1 - np.cos(angle)) / 2 - cut.vee_m * np.clip(1 - angle / 0.46, 0, 1)
     # Sloping shoulders can rise above that line: beyond the neck everything near it is covered.
     aside = np.minimum(np.abs(points[:, 0]) - 0.95 * marks.ear[0], line + 0.035 - points[:, 1])
-    return np.maximum(line - points[:, 1], aside)
+    below = line - points[:, 1]
+    # Where the two meet cloth runs in a round corner.
+    corner = np.clip(1 - np.abs(below - aside) / _CORNER_M, 0, 1)
+    return np.maximum(below, aside) + 0.25 * _CORNER_M * corner**2
 
 
 def cut_garment(

@@ -30,9 +30,13 @@ def garment_objects(
     cut = CUTS[recipe.garment]
     knit = recipe.garment in ("jumper", "turtleneck")
     used, faces = np.unique(garment.faces[(garment.cover[garment.faces] > 0.35).all(1)], return_inverse=True)
-    vertices, faces = _halved(garment.vertices[used], faces.reshape(-1, 3), 1 if knit else 2)
+    faces = faces.reshape(-1, 3)
+    vertices, faces = _halved(_hemmed(garment.vertices[used], faces), faces, 1 if knit else 2)
     normals = vertex_normals(vertices, faces)
-    vertices = vertices + normals * _folds(vertices, marks, knit, seed)[:, None]
+    height = _folds(vertices, marks, knit, seed)
+    if cut.fall_m:
+        height = height + _placket(vertices, marks)
+    vertices = vertices + normals * height[:, None]
     material = {"colour": list(recipe.colour), "fuzz": recipe.heather, "relief_m": 6e-4 if knit else 1.2e-4}
     attributes = {"rest": vertices, **_threads(vertices, marks)}
     cloth = Mesh(
@@ -52,7 +56,7 @@ def garment_objects(
     pattern = "rib" if cut.ribs else "woven"
     if cut.ribs:
         normal = vertex_normals(band, np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]]))
-        band = band + normal * (0.0007 * np.abs(np.cos(np.pi * turn * count)))[:, None] * np.sign(
+        band = band + normal * (0.23 * cut.thick_m * np.abs(np.cos(np.pi * turn * count)))[:, None] * np.sign(
             (normal * (band - band.mean(0))).sum(1, keepdims=True)
         )
     out.append(Mesh("collar", Material("cloth", {**material, "pattern": pattern}), band, quads, {"rest": band, **ribs}))
@@ -143,8 +147,22 @@ def _folds(points: np.ndarray, marks: FaceMarks, knit: bool, seed: int) -> Float
     long = gradient_noise(fan, 26, seed + 40) + 0.5 * gradient_noise(fan, 60, seed + 41)
     crumple = gradient_noise(points * [1, 0.6, 0.8], 42, seed + 42) + 0.4 * gradient_noise(points, 95, seed + 43)
     size = (0.0034, 0.0012) if knit else (0.0040, 0.0020)
-    placket = np.zeros(len(points)) if knit else _placket(points, marks)
-    return placket + (size[0] * long * (0.4 + 0.6 * aside) + size[1] * crumple) * below
+    return (size[0] * long * (0.4 + 0.6 * aside) + size[1] * crumple) * below
+
+
+def _hemmed(vertices: np.ndarray, faces: Int[np.ndarray, "f 3"], rounds: int = 24) -> np.ndarray:
+    """Edges of cloth run smoothly, where they were cut along whole triangles."""
+    sides = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
+    sides, times = np.unique(sides, axis=0, return_counts=True)
+    i, j = sides[times == 1].T
+    out, degree = vertices.copy(), np.bincount(np.concatenate([i, j]), minlength=len(vertices))
+    edge = degree == 2
+    for _ in range(rounds):
+        sums = np.zeros_like(out)
+        np.add.at(sums, i, out[j])
+        np.add.at(sums, j, out[i])
+        out[edge] = 0.5 * out[edge] + 0.25 * sums[edge]
+    return out
 
 
 def _placket(points: np.ndarray, marks: FaceMarks) -> Float[np.ndarray, " n"]:

@@ -22,6 +22,7 @@ from avatar.creation.forge.eyes import IRIS_COLOURS
 from avatar.creation.forge.facemarks import region_mask
 from avatar.creation.forge.pathtrace import environment, session
 from avatar.creation.forge.pathtrace.eyeball import eye_of
+from avatar.creation.forge.pathtrace.garment import _hemmed, garment_objects
 from avatar.creation.forge.pathtrace.light import portrait_light
 from avatar.creation.forge.pathtrace.portrait import Portrait
 from avatar.creation.forge.pathtrace.scene import Fibres, Material, Mesh, write_scene
@@ -74,8 +75,55 @@ def test_a_scene_names_its_objects_and_keeps_their_arrays(tmp_path: Path) -> Non
         write_scene([mesh, mesh], tmp_path / "twice.npz")
 
 
-def test_no_hair_of_the_head_grows_on_ears() -> None:
-    person = Portrait(recipe_named("kenji"))
+@pytest.fixture(scope="module")
+def kenji() -> Portrait:
+    return Portrait(recipe_named("kenji"))
+
+
+def test_a_neckline_rounds_the_corner_between_neck_and_shoulder(kenji: Portrait) -> None:
+    """He wears a T-shirt. How far its neckline turns within 12 degrees around the neck; it was 71."""
+    loop = kenji.garment.loop
+    along = np.roll(loop, -6, 0) - np.roll(loop, 6, 0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    turn = np.degrees(np.arccos(np.clip((along * np.roll(along, -12, 0)).sum(1), -1, 1)))
+    assert turn.max() < 55
+
+
+def test_a_t_shirt_has_neither_buttons_nor_the_strip_that_they_are_on(kenji: Portrait) -> None:
+    def clothes(garment: str) -> list[Mesh]:
+        recipe = replace(kenji.recipe.clothing, garment=garment)
+        parts = garment_objects(kenji.garment, kenji.marks, recipe, kenji.field, kenji.recipe.seed)
+        return [part for part in parts if isinstance(part, Mesh)]
+
+    (plain, _), shirt = clothes("tshirt"), clothes("shirt")
+    assert {part.name for part in shirt} >= {"cloth", "collar", "fall", "button_0"}
+    raised = np.linalg.norm(shirt[0].vertices - plain.vertices, axis=1)
+    aside = np.abs(plain.vertices[:, 0])
+    assert raised[aside > 0.02].max() < 1e-6
+    assert np.quantile(raised[(aside < 0.008) & (plain.vertices[:, 2] > kenji.marks.ear[2] + 0.03)], 0.9) > 0.001
+
+
+def test_an_edge_of_cloth_runs_smoothly_where_it_was_cut_along_whole_triangles() -> None:
+    x, y = (c.ravel() for c in np.meshgrid(np.arange(30), np.arange(30), indexing="ij"))
+    grid = np.stack([x, y, 0 * x], 1).astype(float)
+    corner = (np.arange(29)[:, None] * 30 + np.arange(29)).ravel()
+    faces = np.concatenate([corner[:, None] + [0, 30, 31], corner[:, None] + [0, 31, 1]])
+    kept = faces[(3 * grid[faces][..., 1] < 2 * grid[faces][..., 0] + 20).all(1)]
+
+    def ragged(points: np.ndarray) -> float:
+        """How far the cut is from a line, in the middle, cells."""
+        sides = np.sort(np.concatenate([kept[:, [0, 1]], kept[:, [1, 2]], kept[:, [2, 0]]]), 1)
+        sides, times = np.unique(sides, axis=0, return_counts=True)
+        edge = np.unique(sides[times == 1])
+        edge = edge[(grid[edge, 1] > 9) & (grid[edge, 1] < 22) & (grid[edge, 0] > 5) & (grid[edge, 0] < 26)]
+        across = points[edge] @ np.array([2, -3, 0]) / np.sqrt(13)
+        return float(across.std())
+
+    assert ragged(_hemmed(grid, kept)) < 0.3 * ragged(grid)
+
+
+def test_no_hair_of_the_head_grows_on_ears(kenji: Portrait) -> None:
+    person = kenji
     ears = region_mask("ears", person.surface.uv.reshape(-1, 2)).reshape(-1, 3).min(1) > 0.5
     assert ears.sum() > 1000
     assert not person.scalp.allowed[ears].any()
