@@ -30,7 +30,7 @@ _HUE = (1.0, 0.5, 0.46)
 """Of wet flesh, displayed; how bright it is the avatar's own tip says."""
 _BRIGHTNESS, _DARKER = 0.88, 0.5
 """Beside the tip's upper side; and what of that is lost at the end of the coat."""
-_LEAST = 12
+_LEAST = 6
 _SH_C0 = 0.28209479177387814
 
 

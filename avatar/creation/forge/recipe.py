@@ -199,7 +199,7 @@ _KENJI = AvatarRecipe(
 
 _AMARA = AvatarRecipe(
     name="amara",
-    description="a woman of about thirty, dark skin, natural curls",
+    description="a woman of about thirty, dark skin, natural curls cropped short",
     phenotype=Phenotype(
         masculinity=0.0,
         age_years=28.0,
@@ -257,8 +257,8 @@ _AMARA = AvatarRecipe(
     ),
     skin=SkinRecipe(melanin=0.70, redness=0.4, warmth=0.35, freckles=0.3, gloss=0.6, lip_tint=(1.02, 0.88, 0.92)),
     eyes="dark brown",
-    hair=HairRecipe(style="curly", colour=_COILS, wave=1.0, strands=2500),
-    brows=BrowRecipe(thickness=0.75, density=0.8, arch=0.6, colour=(0.010, 0.008, 0.007)),
+    hair=HairRecipe(style="curly", colour=_COILS, length=0.38, wave=0.36, strands=3600),
+    brows=BrowRecipe(thickness=0.88, density=0.85, arch=0.45, colour=(0.010, 0.008, 0.007)),
     clothing=ClothingRecipe(garment="jumper", colour=(0.42, 0.20, 0.035), heather=0.35),
     seed=37,
 )

@@ -12,7 +12,8 @@ from avatar.creation.forge.noise import gradient_noise, smoothstep
 
 __all__ = ["curly"]
 
-_POINTS = 60
+_POINTS = (36, 60)
+"""Of a hair, the shortest and the longest."""
 _HAIRS_A_LOCK = 18
 
 
@@ -20,21 +21,25 @@ def curly(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int)
     """Every lock grows outwards, droops a little, and winds; a few hairs of each go their own way."""
     marks = scalp.marks
     thick = density(scalp, recipe, seed, 0.010)
-    n_locks = recipe.strands // _HAIRS_A_LOCK
+    # Where it is short no hair lies over another's root: there have to be more of them to cover the scalp.
+    n_locks = int(recipe.strands * max(1.0, 2 - recipe.length)) // _HAIRS_A_LOCK
     starts = scalp.scatter(thick, n_locks, rng)
     reach = _reach(starts.points, scalp, recipe) * rng.uniform(0.80, 1.08, n_locks)
-    axes = _grow(starts.points, starts.normals, reach, scalp, rng, seed)
+    points = int(np.interp(recipe.length, (0.4, 1.0), _POINTS))
+    axes = _grow(starts.points, starts.normals, reach, points, scalp, rng, seed)
     edge = hairline_m(starts.points, marks, recipe, seed)
     small = 0.45 + 0.55 * smoothstep(edge, 0.0, 0.020)
 
     lock = np.repeat(np.arange(n_locks), _HAIRS_A_LOCK)
     n = len(lock)
-    t = cv.along(_POINTS)[..., 0]
-    spread = rng.normal(0, 0.0034, (n, 3))
+    t = cv.along(points)[..., 0]
+    spread = rng.normal(0, 0.0034 * min(1.0, recipe.wave**0.5), (n, 3))
     spread -= (spread * starts.normals[lock]).sum(1, keepdims=True) * starts.normals[lock]
-    hair = axes[lock] + spread[:, None] * (1 - 0.80 * smoothstep(t, 0.0, 0.28))[..., None]
+    # Short hair stands too close to hang together in locks; in locks it would bare the scalp between them.
+    hang = 0.80 * min(1.0, recipe.length) ** 0.6
+    hair = axes[lock] + spread[:, None] * (1 - hang * smoothstep(t, 0.0, 0.28))[..., None]
     radius = (0.0044 * recipe.wave * small * rng.uniform(0.65, 1.25, n_locks))[lock]
-    pitch = 0.0120 * rng.uniform(0.8, 1.25, n_locks)[lock]
+    pitch = 0.0120 * max(recipe.wave, 0.1) ** 0.7 * rng.uniform(0.8, 1.25, n_locks)[lock]
     phase = rng.uniform(0, 2 * np.pi, n_locks)[lock]
     alone = rng.random(n) < 0.12
     phase = phase + np.where(alone, rng.uniform(0, 2 * np.pi, n), rng.normal(0, 0.32, n))
@@ -59,15 +64,23 @@ def curly(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int)
 
 
 def _reach(p: np.ndarray, scalp: Scalp, recipe: HairRecipe) -> np.ndarray:
-    """How far the hair stands off: most on top and behind, least at the brow and the nape."""
+    """How far the hair stands off: most on top and behind, least at the brow and the nape; cut short, it is tapered."""
     marks = scalp.marks
     front = smoothstep(p[:, 2], marks.ear[2] + 0.045, marks.ear[2] + 0.10)
-    length = np.interp(height(p, scalp), [-0.6, -0.1, 0.35, 1.0], [0.030, 0.046, 0.058, 0.062])
-    return length * (1 - 0.30 * front) * recipe.length
+    high = height(p, scalp)
+    length = np.interp(high, [-0.6, -0.1, 0.35, 1.0], [0.030, 0.046, 0.058, 0.062])
+    taper = np.clip(1 - recipe.length, 0, 0.8) * (1 - smoothstep(high, 0.15, 0.85))
+    return length * (1 - 0.30 * front) * (1 - taper) * recipe.length
 
 
 def _grow(
-    roots: np.ndarray, normals: np.ndarray, reach: np.ndarray, scalp: Scalp, rng: np.random.Generator, seed: int
+    roots: np.ndarray,
+    normals: np.ndarray,
+    reach: np.ndarray,
+    points: int,
+    scalp: Scalp,
+    rng: np.random.Generator,
+    seed: int,
 ) -> np.ndarray:
     """The middles of the locks: out of the skin, then where the crowd and gravity send them."""
     n = len(roots)
@@ -84,7 +97,7 @@ def _grow(
         velocity = cv.unit(0.68 * velocity + 0.32 * wanted)
         position = position + velocity * (reach / (steps - 1))[:, None]
         path.append(position)
-    return cv.resampled(np.stack(path, 1), _POINTS)
+    return cv.resampled(np.stack(path, 1), points)
 
 
 def _edge(scalp: Scalp, recipe: HairRecipe, rng: np.random.Generator, seed: int) -> Bundle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from avatar.creation.forge.fibres import DistanceField
 from avatar.creation.forge.groom import curves as cv
@@ -108,3 +109,23 @@ def test_a_style_without_a_groom_is_refused_with_the_choices(scalp: Scalp) -> No
     assert comb(scalp, HairRecipe(style="none"), 0) == []
     with pytest.raises(UserError, match="curly, short, tied"):
         comb(scalp, HairRecipe(style="bob"), 0)
+
+
+def test_coils_cut_short_are_tapered_and_leave_no_more_of_the_scalp_bare(scalp: Scalp) -> None:
+    def coils(length: float, wave: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each hair its root, and how far it stands off at most; and how far points of the scalp are from a hair."""
+        hair = comb(scalp, HairRecipe(style="curly", strands=8000, length=length, wave=wave), 3)[0].curves
+        off = scalp.field.at(hair.reshape(-1, 3)).reshape(hair.shape[:2]).max(1)
+        top = scalp.scatter((scalp.surface.vertices[:, 1] > CENTRE[1] + 0.7 * RADIUS_M).astype(float), 4000, rng)
+        return hair[:, 0], off, cKDTree(hair[:, 1:].reshape(-1, 3)).query(top.points)[0]
+
+    rng = np.random.default_rng(4)
+    (roots, long, bare), (short_roots, short, short_bare) = coils(1.0, 1.0), coils(0.38, 0.36)
+
+    def low_to_high(roots: np.ndarray, off: np.ndarray) -> float:
+        up = (roots[:, 1] - CENTRE[1]) / RADIUS_M
+        return float(np.median(off[up < 0.3]) / np.median(off[up > 0.8]))
+
+    assert low_to_high(short_roots, short) < 0.7 * low_to_high(roots, long)
+    assert np.quantile(short_bare, 0.95) <= 1.1 * np.quantile(bare, 0.95)
+    assert np.isfinite(coils(0.38, 0.0)[1]).all()
