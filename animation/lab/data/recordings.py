@@ -1,8 +1,4 @@
-"""Recordings of real speakers with their words, out of Debian's packages.
-
-Nothing here is part of the program: the packages are fetched when a corpus is made, and only the weights of a model
-that learned from some of them are shipped.
-"""
+"""Recordings of real speakers with their words, out of Debian's packages."""
 
 from __future__ import annotations
 
@@ -14,38 +10,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
 import soundfile
 from jaxtyping import Float
 
+from animation.lab.data.drascula import drascula_lines
+from animation.lab.data.fillets import fillets_lines
+from animation.lab.data.sources import Source
+from animation.lab.data.steel_sky import steel_sky_lines
 from animation.lab.data.talkie import spoken_lines
 from animation.speech.audio import resample
 from avatar.errors import UserError
 
-__all__ = ["SOURCES", "Recording", "Source", "fetch", "load_sound", "recordings"]
-
-Role = Literal["split", "training", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """One speaker (or one package of speakers) with one language.
-
-    `role` 'split' divides the files among training, validation and test; the others keep the whole speaker for that.
-    `doubtful_words`: the speaker may have read another wording than the transcript's.
-    """
-
-    name: str
-    language: str
-    packages: tuple[str, ...]
-    licence: str
-    role: Role
-    kind: Literal["prompts", "stamps", "librivox", "alsa", "talkie", "letters"]
-    espeak_voice: str
-    doubtful_words: bool = False
+__all__ = ["Recording", "fetch", "load_sound", "recordings"]
 
 
 @dataclass(frozen=True)
@@ -55,96 +34,6 @@ class Recording:
     name: str
     samples: Float[np.ndarray, " n"]
     text: str
-
-
-_TALKIE = "flight-of-the-amazon-queen"
-
-
-def _prompts(language: str, licence: str, espeak_voice: str) -> Source:
-    base = f"asterisk-core-sounds-{language}"
-    return Source(f"prompts_{language}", language, (base, f"{base}-g722"), licence, "split", "prompts", espeak_voice)
-
-
-def _stamps(language: str, role: Role) -> Source:
-    return Source(f"stamps_{language}", language, ("tuxpaint-stamps-default",), "GPL-2", role, "stamps", language)
-
-
-def _letters(language: str, espeak_voice: str | None = None) -> Source:
-    return Source(
-        f"letters_{language.lower()}",
-        language,
-        ("klettres-data",),
-        "GPL-2+",
-        "training",
-        "letters",
-        espeak_voice or language,
-    )
-
-
-SOURCES = (
-    _prompts("en", "CC-BY-SA-3.0", "en-us"),
-    _prompts("es", "CC-BY-SA-3.0", "es-419"),
-    _prompts("fr", "CC-BY-SA-3.0", "fr"),
-    _prompts("it", "CC-BY-3.0", "it"),
-    _prompts("ru", "CC-BY-3.0", "ru"),
-    Source("librivox_en", "en", ("pocketsphinx-testdata",), "public domain", "test", "librivox", "en-us"),
-    Source("alsa_en", "en", ("alsa-utils",), "GPL-2", "test", "alsa", "en-us"),
-    Source(
-        "menardi_it",
-        "it",
-        ("asterisk-prompt-it-menardi-wav", "asterisk-core-sounds-it"),
-        "CC-BY-SA-3.0",
-        "split",
-        "prompts",
-        "it",
-        doubtful_words=True,
-    ),
-    _stamps("es", "test"),
-    _stamps("fr", "test"),
-    _stamps("ru", "test"),
-    _stamps("ro", "validation"),
-    _stamps("ca", "validation"),
-    _stamps("da", "test"),
-    _stamps("el", "test"),
-    Source("talkie_joe", "en", (_TALKIE,), "free to give away", "training", "talkie", "en-us"),
-    Source("talkie_others", "en", (_TALKIE,), "free to give away", "training", "talkie", "en-us"),
-    Source(
-        "armelle_fr",
-        "fr",
-        ("asterisk-prompt-fr-armelle", "asterisk-core-sounds-fr"),
-        "BSD-2-Clause",
-        "training",
-        "prompts",
-        "fr",
-        doubtful_words=True,
-    ),
-    Source(
-        "colombia_es",
-        "es",
-        ("asterisk-prompt-es-co", "asterisk-core-sounds-es"),
-        "GPL-2",
-        "training",
-        "prompts",
-        "es-419",
-        doubtful_words=True,
-    ),
-    # Not those whose language a speaker kept for tests or validation has: it might be the same volunteer.
-    _letters("cs"),
-    _letters("de"),
-    _letters("en", "en-us"),
-    _letters("en_GB", "en-gb"),
-    _letters("he"),
-    _letters("hu"),
-    _letters("it"),
-    _letters("lt"),
-    _letters("ml"),
-    _letters("nb"),
-    _letters("nds", "de"),
-    _letters("nl"),
-    _letters("pt_BR", "pt-br"),
-    _letters("tn"),
-    _letters("uk"),
-)
 
 
 def fetch(packages: list[str], folder: Path, progress: Callable[[str, float], None]) -> None:
@@ -206,6 +95,9 @@ def recordings(source: Source, folder: Path) -> Iterator[Recording]:
         "librivox": _read_librivox,
         "alsa": _read_alsa,
         "talkie": _read_talkie,
+        "drascula": _read_drascula,
+        "steelsky": _read_steel_sky,
+        "fillets": _read_fillets,
         "letters": _read_letters,
     }
     yield from reader[source.kind](source, folder)
@@ -271,6 +163,21 @@ def _read_alsa(source: Source, folder: Path) -> Iterator[Recording]:
 def _read_talkie(source: Source, folder: Path) -> Iterator[Recording]:
     for name, samples, text in spoken_lines(folder / source.packages[0], heroes=source.name == "talkie_joe"):
         yield Recording(name, samples, text)
+
+
+def _read_drascula(source: Source, folder: Path) -> Iterator[Recording]:
+    for name, samples, text in drascula_lines(folder / source.packages[0]):
+        yield Recording(name, samples, text)
+
+
+def _read_steel_sky(source: Source, folder: Path) -> Iterator[Recording]:
+    for name, samples, text in steel_sky_lines(folder / source.packages[0]):
+        yield Recording(name, samples, text)
+
+
+def _read_fillets(source: Source, folder: Path) -> Iterator[Recording]:
+    for name, path, text in fillets_lines(folder, source.packages, source.language):
+        yield Recording(name, load_sound(path), text)
 
 
 def _read_letters(source: Source, folder: Path) -> Iterator[Recording]:

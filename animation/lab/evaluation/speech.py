@@ -19,7 +19,7 @@ from animation.driver import AvatarDriver, DriverSettings
 from animation.expression.emotions import EMOTIONS
 from animation.face import DrivenFace
 from animation.lab.data.corpus import NEURAL_TEST, Utterance, load_utterances, split_of
-from animation.lab.data.recordings import SOURCES
+from animation.lab.data.sources import SOURCES
 from animation.lab.evaluation.articulation import ArticulationScore
 from animation.lab.evaluation.closures import SEALED_GAP_MM, ClosureScore, score_closures
 from animation.lab.evaluation.speech_score import SourceScore, SpeechScore, ratio

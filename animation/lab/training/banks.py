@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from animation.lab.data.corpus import NEURAL_TEST, Utterance, load_utterances, source_names, split_of
-from animation.lab.data.recordings import SOURCES
+from animation.lab.data.sources import SOURCES
 from animation.lab.training.alterations import UNALTERED, alter
 from animation.lab.training.soundscape import NOISE_KINDS, babble, noise
 from animation.lab.training.targets import Recording, Targets

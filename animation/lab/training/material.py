@@ -25,11 +25,12 @@ from avatar.errors import UserError
 __all__ = ["Cut", "Material", "corpus_material"]
 
 _FAMILY_SHARES = {
-    "prompts": 0.25, "talkie": 0.23, "menardi": 0.05, "letters": 0.05, "colombia": 0.03, "armelle": 0.01,
-    "kokoro": 0.16, "espeak": 0.05, "flite": 0.06, "festival": 0.09, "sung": 0.02,
+    "prompts": 0.20, "talkie": 0.17, "steelsky": 0.11, "drascula": 0.05, "fillets": 0.07, "menardi": 0.04,
+    "letters": 0.05, "colombia": 0.03, "armelle": 0.01, "kokoro": 0.13, "espeak": 0.03, "flite": 0.03, "festival": 0.06,
+    "sung": 0.02,
 }  # fmt: skip
 """How much of each batch is of which kind of voice; within a kind by length."""
-_RECORDED = ("prompts", "talkie", "menardi", "letters", "colombia", "armelle")
+_RECORDED = ("prompts", "talkie", "steelsky", "drascula", "fillets", "menardi", "letters", "colombia", "armelle")
 """Kinds that are real people, who are few: of each recording there are twice as many altered copies."""
 _MINUTES = {"espeak": 20.0, "flite": 6.0, "festival": 6.0}
 """How much of a synthetic voice is enough: more of the same costs time and teaches nothing."""

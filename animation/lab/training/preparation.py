@@ -26,9 +26,11 @@ from animation.lab.data.corpus import (
     save_utterances,
     source_names,
 )
-from animation.lab.data.recordings import SOURCES, Recording, Source, fetch, load_sound, recordings
+from animation.lab.data.recordings import Recording, fetch, load_sound, recordings
+from animation.lab.data.sources import SOURCES, Source
 from animation.lab.data.synthetic_speech import Espeak
 from animation.lab.training.aligner import Aligner, AlignerConfig, train_aligner
+from animation.lab.training.banks import training_utterances
 from animation.speech.phonemes import SILENCE, Segment
 
 __all__ = ["MUSIC_PACKAGE", "prepare_corpus"]
@@ -36,6 +38,7 @@ __all__ = ["MUSIC_PACKAGE", "prepare_corpus"]
 MUSIC_PACKAGE = "asterisk-moh-opsound-g722"
 _MUSIC_FOLDER = "music"
 _ALIGNER_FILE = "aligner.safetensors"
+_SECOND_ALIGNER_FILE = "aligner-again.safetensors"
 
 Progress = Callable[[str, float], None]
 _log = logging.getLogger(__name__)
@@ -44,6 +47,15 @@ _RATES = (5.0, 22.0)  # phonemes a second of speech that are believable
 _SHORTEST_S = 0.35
 _DISAGREEMENT_S = 0.03
 _TRAINING_DISAGREEMENT_S = 0.06
+
+_SECOND_HIDDEN = 160
+_SECOND_STEPS = 5 / 3
+"""Of the second aligner: its size, and how many steps it learns for one of the first's."""
+_LESSONS = {
+    "prompts": (1.5, 15.0), "talkie": (2.0, 40.0), "espeak": (0.4, 20.0), "flite": (0.5, 6.0), "festival": (1.0, 6.0),
+    "steelsky": (2.0, 40.0), "drascula": (3.0, 40.0), "fillets": (3.0, 40.0), "sung": (0.0, 0.0),
+}  # fmt: skip
+"""What the second aligner learns from, by kind of voice: how often it is drawn, and how many minutes of a source."""
 
 
 def prepare_corpus(out_dir: Path | str, progress: Progress, config: CorpusConfig | None = None) -> dict[str, float]:
@@ -87,6 +99,14 @@ def prepare_corpus(out_dir: Path | str, progress: Progress, config: CorpusConfig
             utterances = _aligned(source, packages, aligner, sphinx, pronunciations[source.name], config)
             minutes = save_utterances(folder, source.name, utterances)
             _log.info("%s: %d utterances, %.1f minutes", source.name, len(utterances), minutes)
+        again = [source for source in missing if source.aligned_again]
+        second = _second_aligner(folder, config, progress) if again else aligner
+        for number, source in enumerate(again):
+            progress(f"aligning {source.name} again", number / len(again))
+            sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
+            utterances = _aligned(source, packages, second, sphinx, pronunciations[source.name], config)
+            minutes = save_utterances(folder, source.name, utterances)
+            _log.info("%s: %d utterances, %.1f minutes, aligned again", source.name, len(utterances), minutes)
     aligner = Aligner.load(folder / _ALIGNER_FILE, AlignerConfig())
     progress("labelling the neural voice", 0.0)
     label_neural(folder, aligner.log_likelihood)
@@ -177,6 +197,23 @@ def _bootstrap_aligner(
             found = [(r, sphinx[r.name]) for r in recordings(source, packages) if r.name in sphinx]
             weight = 3.0 if source.language == "en" else 1.5
             examples += [(_utterance(source, r, a), weight) for r, a in _best(found, 2 * config.dropped_share)]
+    aligner = train_aligner(examples, settings, progress)
+    aligner.save(kept)
+    return aligner
+
+
+def _second_aligner(folder: Path, config: CorpusConfig, progress: Progress) -> Aligner:
+    """Train on all that is for training: synthetic voices, and recordings as the first aligner found them."""
+    kept = folder / _SECOND_ALIGNER_FILE
+    steps = int(_SECOND_STEPS * config.aligner_steps)
+    settings = AlignerConfig(hidden=_SECOND_HIDDEN, steps=steps, seed=config.seed)
+    if kept.exists():
+        return Aligner.load(kept, settings)
+    examples: list[tuple[Utterance, float]] = []
+    for name, utterances in training_utterances(folder).items():
+        weight, minutes = _LESSONS.get(name.split("_")[0], (1.0, float("inf")))
+        ends = np.cumsum([utterance.duration_s for utterance in utterances])
+        examples += [(u, weight) for u, end_s in zip(utterances, ends, strict=True) if end_s <= 60 * minutes]
     aligner = train_aligner(examples, settings, progress)
     aligner.save(kept)
     return aligner

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from animation.lab.data.recordings import SOURCES, fetch, load_sound, recordings
+from animation.lab.data.recordings import fetch, load_sound, recordings
+from animation.lab.data.sources import SOURCES
 from animation.lab.data.texts import sentences
 from avatar.errors import UserError
 
