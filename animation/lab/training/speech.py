@@ -42,9 +42,11 @@ DATA_STATEMENT = {
         "Debian packages asterisk-core-sounds-{en,es,fr,it,ru}-g722 (telephone prompts; en, es, fr CC-BY-SA 3.0, "
         "it, ru CC-BY 3.0) and asterisk-prompt-it-menardi-wav (Paola Dal Zot and Marco Menardi, "
         "http://www.voip.ammdomus.it, CC-BY-SA 3.0), every twelfth file of which is kept for tests and every twelfth "
-        "for validation; flight-of-the-amazon-queen (conversations of a game, (C) John Passfield and Steven "
-        "Stamatiadis), klettres-data (letters by volunteers, GPL-2+), asterisk-prompt-es-co (July E. Jimenez, GPL-2) "
-        "and asterisk-prompt-fr-armelle (Armelle Desjardins, (C) Michel Gutierrez, BSD); all aligned by force"
+        "for validation; the lines of the games flight-of-the-amazon-queen ((C) John Passfield and Steven "
+        "Stamatiadis), beneath-a-steel-sky ((C) Revolution Software Ltd), drascula ((C) Alcachofa Soft S.L.) and "
+        "fillets-ng-data-cs (Fish Fillets, ALTAR interactive, GPL-2); klettres-data (letters by volunteers, GPL-2+), "
+        "asterisk-prompt-es-co (July E. Jimenez, GPL-2) and asterisk-prompt-fr-armelle (Armelle Desjardins, (C) Michel "
+        "Gutierrez, BSD); all aligned by force"
     ),
     "synthetic": (
         "espeak-ng; flite voices slt, rms, awb, kal16; festival voices kal, ked, us_slt_arctic_hts, lp, pc, czech "
