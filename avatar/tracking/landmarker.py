@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -83,18 +83,21 @@ class FaceLandmarker:
         return sorted(found, key=lambda f: -f.eye_distance)
 
     def follow(self, picture: Image.Image) -> FaceLandmarks | None:
-        """The face of a running video: where it was in the picture before, else the largest there is."""
+        """The face of a running video: where it was in the picture before, else the largest there is, upright or turned
+        by right angles as a camera may be held."""
         if self._last is not None:
             landmarks = self._landmarks(picture, self._last)
             if landmarks is not None:
                 self._last = _square_around(landmarks.points)
                 return landmarks
         self._last = None
-        found = self._detect(picture, _whole(picture))
-        landmarks = self._settled(picture, max(found, key=lambda f: f[0].side)[0]) if found else None
-        if landmarks is not None:
-            self._last = _square_around(landmarks.points)
-        return landmarks
+        for detect in (self._detect, self._detect_turned):
+            found = detect(picture)
+            landmarks = self._settled(picture, max(found, key=lambda f: f[0].side)[0]) if found else None
+            if landmarks is not None:
+                self._last = _square_around(landmarks.points)
+                return landmarks
+        return None
 
     def forget(self) -> None:
         """The next picture has nothing to do with the last."""
@@ -143,20 +146,28 @@ class FaceLandmarker:
 
     def _detect_all(self, picture: Image.Image) -> list[Square]:
         """In the whole picture, then in parts of it for faces that are small there, then turned by right angles."""
-        whole = _whole(picture)
-        found = self._detect(picture, whole)
+        found = self._detect(picture)
         for part in _parts(picture):
             found += [(s, score) for s, score in self._detect(picture, part) if s.side < 0.75 * part.side]
-        for quarter in (1, 3, 2):
-            if not found:
-                found = self._detect(picture, Square(whole.x, whole.y, whole.side, quarter * math.pi / 2))
+        found = found or self._detect_turned(picture)
         kept: list[Square] = []
         for square, _ in sorted(found, key=lambda f: -f[1]):
             if all(_overlap(square, other) < _SAME_FACE for other in kept):
                 kept.append(square)
         return kept
 
-    def _detect(self, picture: Image.Image, area: Square) -> list[tuple[Square, float]]:
+    def _detect_turned(self, picture: Image.Image) -> list[tuple[Square, float]]:
+        """In the whole picture, turned by the first right angle at which there is a face."""
+        whole = _whole(picture)
+        for quarter in (1, 3, 2):
+            found = self._detect(picture, replace(whole, angle=quarter * math.pi / 2))
+            if found:
+                return found
+        return []
+
+    def _detect(self, picture: Image.Image, area: Square | None = None) -> list[tuple[Square, float]]:
+        """In an area of a picture, or in all of it."""
+        area = area or _whole(picture)
         size = self._detector.size
         boxes, scores = sorted(self._detector(crop(picture, area, size) * 2 - 1), key=lambda o: -o.size)
         sure = np.array([_sigmoid(float(s)) for s in scores[:, 0]])

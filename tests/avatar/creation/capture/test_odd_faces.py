@@ -169,7 +169,7 @@ def test_odd_clips_of_faces_get_an_answer(faces: list[Image.Image], tmp_path: Pa
         ("still.mp4", [front] * 6, 6), ("comes_late.mp4", [grey] * 4 + [front] * 6, 6),
         ("goes.mp4", [front] * 6 + [grey] * 4, 6), ("flickers.mp4", [front, grey] * 6, 6),
         ("jumps.mp4", [front, ImageOps.mirror(front)] * 4, 8), ("grey.mp4", [front.convert("L").convert("RGB")] * 5, 5),
-        ("upside_down.mp4", [front.rotate(180)] * 5, 5),
+        ("upside_down.mp4", [front.rotate(180)] * 5, 5), ("on_its_side.mp4", [front.rotate(90)] * 5, 5),
     ]  # fmt: skip
     for name, pictures, wanted in cases:
         answer: Callable[[], object] = lambda: len(choose_frames(_clip(tmp_path / name, pictures)).photos)  # noqa: B023, E731
