@@ -193,7 +193,7 @@ SECTIONS: dict[str, tuple[Control, ...]] = {
         Choice("Style", ("hair.style",), tuple(STYLES)),
         Swatches("Colour", ("hair.colour", "brows.colour", "beard.colour"), HAIR_COLOURS),
         Slider("Grey", ("hair.grey", "beard.grey"), 0.0, 1.0),
-        Slider("Length", ("hair.length",), 0.5, 1.4),
+        Slider("Length", ("hair.length",), 0.3, 1.4),
         Slider("Volume", ("hair.volume",), 0.2, 1.5),
         Slider("Wave", ("hair.wave",), 0.0, 1.0),
         Slider("Receding", ("hair.recession",), 0.0, 1.0),
