@@ -1,4 +1,5 @@
-"""Small pictures of avatars: drawn once, in a process of their own, and kept in the cache folder."""
+"""Small pictures of avatars: those that ship have theirs; others are drawn once, in a process of their own, and kept in
+the cache folder."""
 
 from __future__ import annotations
 
@@ -6,15 +7,17 @@ import hashlib
 import logging
 import subprocess
 import threading
+from importlib import resources
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from avatar.child import python_command
 from avatar.formats.atomic import replacing
+from avatar.heads import assets_dir
 from avatar.home import cache_dir
 
-__all__ = ["Thumbnails", "draw_thumbnail"]
+__all__ = ["Thumbnails", "draw_thumbnail", "shipped_thumbnail"]
 
 _log = logging.getLogger(__name__)
 _SIZE = 192
@@ -118,8 +121,16 @@ class Thumbnails(QObject):
                 _log.warning("no thumbnail of %s: %s", name, problem.decode(errors="replace").strip()[-500:])
 
 
+def shipped_thumbnail(name: str) -> Path:
+    """The picture of an avatar that ships."""
+    return Path(str(resources.files("app") / "assets" / f"{name}.png"))
+
+
 def _picture_of(avatar: Path) -> Path | None:
     """Where an avatar's picture is kept; another version of the file has another place."""
+    shipped = shipped_thumbnail(avatar.stem)
+    if avatar.parent == assets_dir() and shipped.is_file():
+        return shipped
     try:
         stat = avatar.stat()
     except OSError:
