@@ -9,6 +9,7 @@ import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import av
@@ -166,13 +167,11 @@ def _read_talkie(source: Source, folder: Path) -> Iterator[Recording]:
 
 
 def _read_drascula(source: Source, folder: Path) -> Iterator[Recording]:
-    for name, samples, text in drascula_lines(folder / source.packages[0]):
-        yield Recording(name, samples, text)
+    return starmap(Recording, drascula_lines(folder / source.packages[0]))
 
 
 def _read_steel_sky(source: Source, folder: Path) -> Iterator[Recording]:
-    for name, samples, text in steel_sky_lines(folder / source.packages[0]):
-        yield Recording(name, samples, text)
+    return starmap(Recording, steel_sky_lines(folder / source.packages[0]))
 
 
 def _read_fillets(source: Source, folder: Path) -> Iterator[Recording]:

@@ -93,20 +93,19 @@ def prepare_corpus(out_dir: Path | str, progress: Progress, config: CorpusConfig
             pronunciations[source.name] = _pronunciations(source, packages)
             _sphinx_alignments(source, folder, packages, pronunciations[source.name])
         aligner = _bootstrap_aligner(folder, packages, pronunciations, config, progress)
-        for number, source in enumerate(missing):
-            progress(f"aligning {source.name}", number / len(missing))
-            sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
-            utterances = _aligned(source, packages, aligner, sphinx, pronunciations[source.name], config)
-            minutes = save_utterances(folder, source.name, utterances)
-            _log.info("%s: %d utterances, %.1f minutes", source.name, len(utterances), minutes)
-        again = [source for source in missing if source.aligned_again]
-        second = _second_aligner(folder, config, progress) if again else aligner
-        for number, source in enumerate(again):
-            progress(f"aligning {source.name} again", number / len(again))
-            sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
-            utterances = _aligned(source, packages, second, sphinx, pronunciations[source.name], config)
-            minutes = save_utterances(folder, source.name, utterances)
-            _log.info("%s: %d utterances, %.1f minutes, aligned again", source.name, len(utterances), minutes)
+
+        def align(sources: list[Source], by: Aligner, again: str = "") -> None:
+            for number, source in enumerate(sources):
+                progress(f"aligning {source.name}{again}", number / len(sources))
+                sphinx = _sphinx_alignments(source, folder, packages, pronunciations[source.name])
+                utterances = _aligned(source, packages, by, sphinx, pronunciations[source.name], config)
+                minutes = save_utterances(folder, source.name, utterances)
+                _log.info("%s: %d utterances, %.1f minutes%s", source.name, len(utterances), minutes, again)
+
+        align(missing, aligner)
+        twice = [source for source in missing if source.aligned_again]
+        if twice:
+            align(twice, _second_aligner(folder, config, progress), " again")
     aligner = Aligner.load(folder / _ALIGNER_FILE, AlignerConfig())
     progress("labelling the neural voice", 0.0)
     label_neural(folder, aligner.log_likelihood)
